@@ -1,0 +1,52 @@
+"""Park with the code a citizen already carries.
+
+`create_app` is the wiring, and the only place that sees every part. It imports inside itself, so
+that `parking.core` and `parking.edge` stand alone where no web framework or database is installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config import Config
+
+
+def create_app(config: Config) -> Flask:
+    """One process of the service; the database must have been migrated."""
+    from flask import Flask
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from parking.cli import group
+    from parking.core.code import City
+    from parking.core.seal import Sealer
+    from parking.core.secret import Secrets
+    from parking.services.scan import ScanDesk
+    from parking.services.unlock import KeySafe
+    from parking.services.verify import CodeKeys
+    from parking.store.database import Database
+    from parking.web import console, driver, errors, gate, logs, metrics, pages, public
+
+    app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
+    app.config["MAX_CONTENT_LENGTH"] = config.body_bytes_max
+    app.config["MAX_FORM_MEMORY_SIZE"] = config.body_bytes_max
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    if config.proxy_count:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.proxy_count, x_proto=config.proxy_count)  # type: ignore[method-assign]
+
+    database = Database(config.database_url, role=config.database_role, pool_size=config.database_pool_size)
+    secrets = Secrets(config.pepper, Sealer(config.sealing_key))
+    city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer)
+    app.extensions |= {
+        "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
+        "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe),
+    }
+    for part in (logs, metrics, errors, pages):
+        part.register(app)
+    for view in (public, gate, driver, console):
+        app.register_blueprint(view.blueprint)
+    app.cli.add_command(group)
+    return app

@@ -1,0 +1,87 @@
+"""A sealed charge: what a closed parking session cost, from which inputs, signed.
+
+The body holds everything that went in and every line that came out, as rule and parameters; it
+is never edited. A charge that turns out wrong is credited by another that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from parking.core.clock import format_instant
+from parking.core.identifier import derived_uuid, format_lot_id
+from parking.core.json_text import canonical
+from parking.core.parking_session import ParkingSession
+from parking.core.price import Line, Vehicle, price
+from parking.core.tariff import Tariff
+
+SEAL_TYPE = "parking-charge+jws"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    """The key that seals charges; kid is its RFC 7638 thumbprint, published for ever."""
+
+    kid: str
+    private: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """charge_id: from (session, closing fact, revision). body: canonical JSON. seal: a JWS over it."""
+
+    charge_id: UUID
+    total_fen: int
+    body: str
+    seal: str
+
+
+def seal_charge(
+    session: ParkingSession, *, tariff: Tariff, version: int, revision: int, vehicle: Vehicle,
+    context: Mapping[str, Any], key: ReceiptKey,
+) -> Charge:
+    """Price a closed session by the version in force at its entry, and seal what came of it.
+
+    The vehicle stands in the body by its size alone: retention must not touch a sealed charge.
+    """
+    assert session.left_at is not None and session.closed_by is not None
+    end = session.bill_end(session.left_at)
+    quote = price(tariff, entered_at=session.entered_at, left_at=end, vehicle=vehicle, context=context)
+    charge_id = derived_uuid(
+        session.left_at, "charge", session.lot_id, session.parking_session_id,
+        session.closed_by.terminal_id, session.closed_by.sequence, revision,
+    )
+    body = canonical({
+        "charge_id": str(charge_id),
+        "revision": revision,
+        "parking_session_id": format_lot_id(session.lot_id, session.parking_session_id),
+        "entered_at": format_instant(session.entered_at),
+        "left_at": format_instant(session.left_at),
+        "billed_until": format_instant(end),
+        "vehicle": {"size": vehicle.size},
+        "context": dict(context),
+        "tariff": {"code": tariff.code, "version": version, "hash": tariff.hash},
+        "lines": [line_data(line) for line in quote.lines],
+        "total_fen": quote.total_fen,
+    })
+    return Charge(charge_id, quote.total_fen, body, sign_body(body, key))
+
+
+def sign_body(body: str, key: ReceiptKey) -> str:
+    """A compact JWS (ES256) whose payload is the body."""
+    return jwt.api_jws.encode(
+        body.encode(), key.private, algorithm="ES256", headers={"kid": key.kid, "typ": SEAL_TYPE}
+    )
+
+
+def line_data(line: Line) -> dict[str, Any]:
+    """A line as it is sealed: no words."""
+    return {
+        "from": format_instant(line.from_at), "to": format_instant(line.to_at), "rule": line.rule,
+        "units": line.units, "amount_fen": line.amount_fen, "params": dict(line.params),
+    }

@@ -1,0 +1,80 @@
+"""Something that happened at a lane, or was established about it. Facts never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+Direction = Literal["entry", "exit"]
+KINDS = (
+    "scan", "barrier", "acknowledged", "passage", "manual_lift", "undo", "heartbeat",
+    "plate_correction", "remote_lift", "seen_elsewhere", "overdue",
+)
+SERVICE_KINDS = ("plate_correction", "remote_lift", "seen_elsewhere", "overdue")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FactRef:
+    """Which fact of a lot: its terminal and the number that the terminal gave it (from 1)."""
+
+    terminal_id: UUID
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of a lot.
+
+    occurred_at: the terminal's time, corrected by its clock offset (said - offset).
+    opened: for a scan, whether the barrier opened on it.
+    corrects: the fact that a plate_correction or an undo speaks of.
+    is_degraded: the terminal's clock was not in sync, so the fact may be off by minutes.
+    """
+
+    ref: FactRef
+    kind: str
+    occurred_at: datetime
+    direction: Direction | None = None
+    opened: bool = False
+    vehicle_key: bytes | None = None
+    driver_id: UUID | None = None
+    corrects: FactRef | None = None
+    is_degraded: bool = False
+
+    @property
+    def position(self) -> tuple[datetime, UUID, int]:
+        """Where the fact stands in the one order in which facts are folded."""
+        return (self.occurred_at, self.ref.terminal_id, self.ref.sequence)
+
+
+def corrected_time(said_at: datetime, clock_offset_ms: int) -> datetime:
+    """The server's time of what a terminal said; the offset is terminal minus server."""
+    return said_at - timedelta(milliseconds=clock_offset_ms)
+
+
+def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
+    """The facts that belong to a vehicle once corrections and undoings have spoken, in order.
+
+    The last correction of a fact wins. Expects every fact of the keys that corrections join.
+    """
+    owner: dict[FactRef, bytes | None] = {}
+    undone: set[FactRef] = set()
+    for fact in sorted(facts, key=lambda each: each.position):
+        if fact.corrects is None:
+            continue
+        if fact.kind == "plate_correction":
+            owner[fact.corrects] = fact.vehicle_key
+        elif fact.kind == "undo":
+            undone.add(fact.corrects)
+    return sorted(
+        (
+            replace(fact, vehicle_key=vehicle_key)
+            for fact in facts
+            if fact.corrects is None
+            and fact.ref not in undone
+            and owner.get(fact.ref, fact.vehicle_key) == vehicle_key
+        ),
+        key=lambda each: each.position,
+    )

@@ -1,0 +1,155 @@
+"""The parking sessions of a vehicle at a lot: a pure function of its facts there.
+
+Because it is pure, and the facts are sorted before they are folded, uploads may come in any
+order, doubled and late, and still end in the same sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from parking.core.clock import city_date
+from parking.core.fact import Fact, FactRef
+from parking.core.identifier import derived_uuid
+
+State = Literal["open", "suspended", "closed", "voided"]
+CLOCK_ALLOWANCE = timedelta(seconds=60)
+CLOCK_ALLOWANCE_DEGRADED = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ParkingSession:
+    """A vehicle's visit to a lot (APDS: Session), from the fact that opened it.
+
+    billed_until: where billing stops although the car was not seen leaving; None otherwise.
+    stop_of_day: 1 for the vehicle's first session at this lot on the city day of its entry.
+    flags: words that say what is unusual, sorted.
+    """
+
+    parking_session_id: UUID
+    lot_id: int
+    vehicle_key: bytes
+    driver_id: UUID | None
+    entered_at: datetime
+    opened_by: FactRef
+    state: State = "open"
+    left_at: datetime | None = None
+    closed_by: FactRef | None = None
+    billed_until: datetime | None = None
+    stop_of_day: int = 1
+    flags: tuple[str, ...] = ()
+
+    @property
+    def until_at(self) -> datetime | None:
+        """When it was over, as far as evidence goes; None while the vehicle is inside."""
+        ends = [end for end in (self.billed_until, self.left_at) if end is not None]
+        return max(self.entered_at, min(ends)) if ends else None
+
+    def bill_end(self, now: datetime) -> datetime:
+        """Where the priced interval ends when it is priced at `now`."""
+        return self.until_at or max(self.entered_at, now)
+
+    def flagged(self, word: str) -> tuple[str, ...]:
+        return tuple(sorted({*self.flags, word}))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the fold must know of the past to start in the middle of a vehicle's facts.
+
+    A place where the vehicle was outside and nothing was pending: after a session closed.
+    """
+
+    last_entry_date: date | None = None
+    stop_of_day: int = 0
+
+
+BEGINNING = Checkpoint()
+
+
+def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoint, tuple[datetime, FactRef]]:
+    """Where folding may start again after a closed session: the state, and the last fact folded."""
+    assert session.state == "closed" and session.left_at is not None and session.closed_by is not None
+    last = session.opened_by if "exit_before_entry" in session.flags else session.closed_by
+    return Checkpoint(city_date(session.entered_at, zone), session.stop_of_day), (session.left_at, last)
+
+
+def fold(
+    facts: Iterable[Fact], *, lot_id: int, zone: ZoneInfo, start: Checkpoint = BEGINNING
+) -> list[ParkingSession]:
+    """Fold the facts of one vehicle at one lot, in their order, into its sessions.
+
+    An exit that clock error puts before its entry pairs with that entry and costs nothing.
+    A second entry, or a sighting elsewhere, suspends the older session: its exit was missed.
+    """
+    sessions: list[ParkingSession] = []
+    inside = False
+    early_exit: Fact | None = None
+    last_date, stop_of_day = start.last_entry_date, start.stop_of_day
+    for fact in facts:
+        if fact.kind == "scan" and fact.opened and fact.direction == "entry":
+            if inside and sessions[-1].state == "open":
+                sessions[-1] = _suspend(sessions[-1], fact, "entered_again")
+            today = city_date(fact.occurred_at, zone)
+            stop_of_day = stop_of_day + 1 if today == last_date else 1
+            last_date = today
+            sessions.append(_open(fact, lot_id, stop_of_day))
+            inside = True
+            if early_exit is not None and _is_clock_error(early_exit, fact):
+                sessions[-1] = _close(sessions[-1], early_exit, "exit_before_entry")
+                inside = False
+            early_exit = None
+        elif fact.kind == "scan" and fact.opened and fact.direction == "exit":
+            if inside:
+                sessions[-1] = _close(sessions[-1], fact, None)
+                inside, early_exit = False, None
+            else:
+                early_exit = fact
+        elif fact.kind in ("seen_elsewhere", "overdue") and inside and sessions[-1].state == "open":
+            sessions[-1] = _suspend(sessions[-1], fact, fact.kind)
+    return sessions
+
+
+def session_inside(sessions: Iterable[ParkingSession]) -> ParkingSession | None:
+    """The session that an exit would close: the newest that is open, or suspended and not left."""
+    newest: ParkingSession | None = None
+    for session in sessions:
+        if session.state != "voided":
+            newest = session
+    return newest if newest is not None and newest.state in ("open", "suspended") else None
+
+
+def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
+    assert fact.vehicle_key is not None
+    return ParkingSession(
+        parking_session_id=derived_uuid(
+            fact.occurred_at, "parking_session", lot_id, fact.ref.terminal_id, fact.ref.sequence
+        ),
+        lot_id=lot_id, vehicle_key=fact.vehicle_key, driver_id=fact.driver_id,
+        entered_at=fact.occurred_at, opened_by=fact.ref, stop_of_day=stop_of_day,
+    )
+
+
+def _close(session: ParkingSession, fact: Fact, flag: str | None) -> ParkingSession:
+    return replace(
+        session, state="closed", left_at=max(fact.occurred_at, session.entered_at), closed_by=fact.ref,
+        driver_id=session.driver_id or fact.driver_id,
+        flags=session.flagged(flag) if flag else session.flags,
+    )
+
+
+def _suspend(session: ParkingSession, fact: Fact, flag: str) -> ParkingSession:
+    return replace(
+        session, state="suspended", billed_until=fact.occurred_at, flags=session.flagged(flag)
+    )
+
+
+def _is_clock_error(early: Fact, entry: Fact) -> bool:
+    degraded = early.is_degraded or entry.is_degraded
+    allowance = CLOCK_ALLOWANCE_DEGRADED if degraded else CLOCK_ALLOWANCE
+    return entry.occurred_at - early.occurred_at <= allowance

@@ -1,0 +1,32 @@
+"""The two secrets of a city's service, and what is done with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from parking.core import pseudonym
+from parking.core.plate import Plate
+from parking.core.seal import Sealer
+
+_PLATE_PURPOSE = "plate"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """pepper: makes vehicle keys; without it nobody can try plates. sealer: encrypts at rest."""
+
+    pepper: bytes
+    sealer: Sealer
+
+    def vehicle_key(self, plate: Plate) -> bytes:
+        return pseudonym.vehicle_key(self.pepper, plate.text)
+
+    def driver_key(self, driver_id: UUID) -> bytes:
+        return pseudonym.driver_key(self.pepper, driver_id.bytes)
+
+    def seal_plate(self, plate: Plate) -> bytes:
+        return self.sealer.seal(plate.text.encode(), purpose=_PLATE_PURPOSE, row=self.vehicle_key(plate))
+
+    def open_plate(self, vehicle_key: bytes, sealed: bytes) -> str:
+        return self.sealer.open(sealed, purpose=_PLATE_PURPOSE, row=vehicle_key).decode()

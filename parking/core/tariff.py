@@ -1,0 +1,286 @@
+"""A tariff is data: a tree of named rules, read and checked here, priced in price.py.
+
+Each rule prices a stretch of time [from, to) and hands parts of it to the rules inside it, so a
+reader follows a tariff from the outside in. docs/tariffs.md has every rule with an example.
+
+Evolution: `language` is 1. A rule kind is added, never changed; a tariff that uses a kind which
+an older release does not know is refused there, not half priced.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from parking.core.clock import UnknownZone, find_zone
+from parking.core.json_text import canonical, canonical_hash
+
+Fen = Annotated[int, Field(ge=0, le=10_000_000)]
+Minutes = Annotated[int, Field(ge=1, le=366 * 24 * 60)]
+DAY_MINUTES = 24 * 60
+RULES_MAX = 200
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+
+
+class BadTariff(ValueError):
+    """The data is not a tariff; `errors` are (path, message) pairs."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{path}: {message}" for path, message in errors))
+        self.errors = errors
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Step(_Data):
+    """`times` started periods of `minutes` at `fen` each; without `times` it goes on for ever."""
+
+    minutes: Minutes
+    fen: Fen
+    times: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class Steps(_Data):
+    """Started periods one after another: the first hour, then each half hour."""
+
+    kind: Literal["steps"]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=50, strict=False)]
+
+    @model_validator(mode="after")
+    def _only_the_last_goes_on(self) -> Steps:
+        if any(step.times is None for step in self.steps[:-1]) or self.steps[-1].times is not None:
+            raise ValueError("every step but the last has `times`, the last has none")
+        return self
+
+
+class Rung(_Data):
+    minutes: Minutes
+    fen: Fen
+
+
+class Ladder(_Data):
+    """One price for the whole stretch, by its length: up to and including `minutes`.
+
+    Longer than the last rung costs the last rung's price.
+    """
+
+    kind: Literal["ladder"]
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=50, strict=False)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Ladder:
+        lengths = [rung.minutes for rung in self.rungs]
+        if lengths != sorted(set(lengths)):
+            raise ValueError("rungs go from short to long")
+        return self
+
+
+class Flat(_Data):
+    """One price as soon as the stretch is touched."""
+
+    kind: Literal["flat"]
+    fen: Fen
+
+
+class Window(_Data):
+    """A time of the lot's day [from, to); `to` at or before `from` is on the next day."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    each: Rule
+
+    @field_validator("from_", "to")
+    @classmethod
+    def _is_clock_time(cls, text: str) -> str:
+        if not _CLOCK_TIME.fullmatch(text):
+            raise ValueError("a time of day such as 07:30")
+        return text
+
+    @cached_property
+    def from_minute(self) -> int:
+        return _minute_of_day(self.from_)
+
+    @cached_property
+    def to_minute(self) -> int:
+        """Minute after the midnight on which the window begins; above 1440 on the next day."""
+        end = _minute_of_day(self.to)
+        return end if end > self.from_minute else end + DAY_MINUTES
+
+
+class Windows(_Data):
+    """Cuts the stretch at times of day; each part in a window is priced by itself.
+
+    The windows fill the day, so that no minute is forgotten; a free one says so with a flat 0.
+    """
+
+    kind: Literal["windows"]
+    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=24, strict=False)]
+
+    @model_validator(mode="after")
+    def _fills_the_day(self) -> Windows:
+        parts = sorted((window.from_minute, window.to_minute) for window in self.windows)
+        ends = [*(start for start, _ in parts[1:]), parts[0][0] + DAY_MINUTES]
+        if [end for _, end in parts] != ends:
+            raise ValueError("the windows must cover each minute of the day exactly once")
+        return self
+
+
+class Blocks(_Data):
+    """Cuts the stretch every `hours` from its start; each block starts `each` anew."""
+
+    kind: Literal["blocks"]
+    hours: Annotated[int, Field(ge=1, le=31 * 24)]
+    each: Rule
+
+
+class StayCap(_Data):
+    """A cap for stays up to `minutes` long (`below`: shorter than); the last one has neither."""
+
+    minutes: Minutes | None = None
+    below: Minutes | None = None
+    fen: Fen
+
+    @model_validator(mode="after")
+    def _has_one_bound(self) -> StayCap:
+        if self.minutes is not None and self.below is not None:
+            raise ValueError("`minutes` or `below`, not both")
+        return self
+
+    def holds(self, stay_minutes: int) -> bool:
+        if self.minutes is not None:
+            return stay_minutes <= self.minutes
+        return self.below is None or stay_minutes < self.below
+
+
+class Cap(_Data):
+    """At most `fen` for the stretch, or a cap that depends on the length of the whole stay."""
+
+    kind: Literal["cap"]
+    fen: Fen | None = None
+    by_stay: Annotated[tuple[StayCap, ...], Field(min_length=1, max_length=20, strict=False)] | None = None
+    of: Rule
+
+    @model_validator(mode="after")
+    def _has_one_cap(self) -> Cap:
+        if (self.fen is None) == (self.by_stay is None):
+            raise ValueError("`fen` or `by_stay`, one of the two")
+        if self.by_stay is not None and not self.by_stay[-1].holds(10**9):
+            raise ValueError("the last cap of `by_stay` has no bound")
+        return self
+
+
+class FreeWithin(_Data):
+    """A stretch of at most `minutes` costs nothing; a longer one is charged from its start.
+
+    first_stop_of_day: only on the vehicle's first session of the city day at the lot.
+    """
+
+    kind: Literal["free_within"]
+    minutes: Minutes
+    first_stop_of_day: bool = False
+    then: Rule
+
+
+class FreeFirst(_Data):
+    """The first `minutes` of the stretch are taken off; the rest is charged."""
+
+    kind: Literal["free_first"]
+    minutes: Minutes
+    then: Rule
+
+
+class Exempt(_Data):
+    """Costs nothing when `context.exempt` is one of these words; proof is the lot's affair."""
+
+    kind: Literal["exempt"]
+    when: Annotated[tuple[str, ...], Field(min_length=1, max_length=20, strict=False)]
+    then: Rule
+
+
+class VehicleFactor(_Data):
+    """The price of a large vehicle is `large` times that of a small one."""
+
+    kind: Literal["vehicle_factor"]
+    large: Annotated[int, Field(ge=0, le=10)]
+    then: Rule
+
+
+Rule = Annotated[
+    Steps | Ladder | Flat | Windows | Blocks | Cap | FreeWithin | FreeFirst | Exempt | VehicleFactor,
+    Field(discriminator="kind"),
+]
+for _holder in (Window, Windows, Blocks, Cap, FreeWithin, FreeFirst, Exempt, VehicleFactor):
+    _holder.model_rebuild()
+
+
+class Tariff(_Data):
+    """A tariff as it is published.
+
+    seconds: `drop` cuts entry and exit to the minute before pricing; `count` keeps them, and a
+    started period is still charged whole.
+    """
+
+    language: Literal[1] = 1
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{1,62}[A-Z0-9]$")]
+    name: dict[Literal["zh", "en", "fr"], Annotated[str, Field(min_length=1, max_length=200)]]
+    currency: Literal["CNY"] = "CNY"
+    time_zone: str
+    seconds: Literal["drop", "count"] = "drop"
+    rule: Rule
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        try:
+            find_zone(name)
+        except UnknownZone as wrong:
+            raise ValueError(str(wrong)) from None
+        return name
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return find_zone(self.time_zone)
+
+    @cached_property
+    def canonical(self) -> str:
+        """The text that is hashed and sealed into charges."""
+        return canonical(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical text, in hex."""
+        return canonical_hash(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))
+
+
+def read_tariff(data: Any) -> Tariff:
+    """Check the data of a tariff (as json.loads gives it).
+
+    :raises BadTariff: with the path of each thing that is wrong
+    """
+    if _count_rules(data) > RULES_MAX:
+        raise BadTariff([("rule", f"more than {RULES_MAX} parts")])
+    try:
+        return Tariff.model_validate(data)
+    except ValidationError as wrong:
+        raise BadTariff(
+            [(".".join(str(part) for part in error["loc"]) or "tariff", error["msg"]) for error in wrong.errors()]
+        ) from None
+
+
+def _count_rules(data: Any) -> int:
+    if isinstance(data, dict):
+        return 1 + sum(_count_rules(item) for item in data.values())
+    if isinstance(data, list):
+        return sum(_count_rules(item) for item in data)
+    return 0
+
+
+def _minute_of_day(text: str) -> int:
+    return int(text[:2]) * 60 + int(text[3:])

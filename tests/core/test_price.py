@@ -1,0 +1,136 @@
+"""Real tariffs to the fen, and what holds for every tariff."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parking.core.clock import drop_seconds, parse_instant
+from parking.core.line import why
+from parking.core.next_step import next_step
+from parking.core.price import MINUTE, StayTooLong, UnknownContext, Vehicle, price
+from parking.core.tariff import BadTariff, read_tariff
+
+TARIFFS = {
+    data["code"]: read_tariff(data)
+    for data in json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8"))
+}
+CASES = json.loads((Path(__file__).parents[1] / "cases/tariff_cases.json").read_text("utf-8"))
+START = datetime(2026, 3, 10, tzinfo=UTC)
+stays = st.tuples(
+    st.sampled_from(sorted(TARIFFS)), st.integers(0, 3 * 1440), st.integers(0, 5 * 1440),
+    st.sampled_from(["small", "large"]),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_a_worked_case(case: dict) -> None:
+    quote = price(
+        TARIFFS[case["tariff"]], entered_at=parse_instant(case["entry"]), left_at=parse_instant(case["exit"]),
+        vehicle=Vehicle(**case["vehicle"]), context=case["context"],
+    )
+
+    assert quote.total_fen == case["fee_fen"], [why(line) for line in quote.lines]
+
+
+@given(stays)
+def test_lines_lie_within_the_stay_and_nothing_is_negative(stay: tuple[str, int, int, str]) -> None:
+    code, begin, length, size = stay
+    entered_at = START + begin * MINUTE
+    left_at = entered_at + length * MINUTE
+
+    quote = price(TARIFFS[code], entered_at=entered_at, left_at=left_at, vehicle=Vehicle(size))  # type: ignore[arg-type]
+
+    assert quote.total_fen == sum(line.amount_fen for line in quote.lines) >= 0
+    assert all(entered_at <= line.from_at <= line.to_at <= left_at for line in quote.lines)
+    assert all(set(why(line)) == {"zh", "en", "fr"} for line in quote.lines)
+
+
+@given(stays)
+def test_the_next_step_is_where_a_walk_by_minutes_finds_it(stay: tuple[str, int, int, str]) -> None:
+    code, begin, length, _ = stay
+    tariff, entered_at = TARIFFS[code], START + begin * MINUTE
+    at = entered_at + length * MINUTE
+
+    step = next_step(tariff, entered_at=entered_at, now=at)
+
+    before = price(tariff, entered_at=entered_at, left_at=at).total_fen
+    assert step is not None
+    walked = drop_seconds(at) + MINUTE
+    while price(tariff, entered_at=entered_at, left_at=walked).total_fen == before:
+        walked += MINUTE if step.at - walked < timedelta(hours=3) else timedelta(minutes=7)
+    assert step.total_fen == price(tariff, entered_at=entered_at, left_at=step.at).total_fen
+    assert price(tariff, entered_at=entered_at, left_at=step.at - MINUTE).total_fen == before
+    assert step.at <= walked
+
+
+def test_free_minutes_of_the_first_stop_are_not_given_twice() -> None:
+    tariff, left_at = TARIFFS["PVG-P4"], START + 15 * MINUTE
+
+    assert price(tariff, entered_at=START, left_at=left_at).total_fen == 0
+    assert price(tariff, entered_at=START, left_at=left_at, context={"stop_of_day": 2}).total_fen == 500
+
+
+def test_an_exempt_vehicle_pays_nothing_and_is_told_why() -> None:
+    quote = price(TARIFFS["HOSPITAL-30-15-100"], entered_at=START, left_at=START + 300 * MINUTE,
+                  context={"exempt": "disabled"})
+
+    assert quote.total_fen == 0
+    assert quote.lines[0].rule == "exempt"
+
+
+@pytest.mark.parametrize(
+    "context", [{"colour": "red"}, {"stop_of_day": 0}, {"stop_of_day": True}, {"rail_trip": "yes"}])
+def test_an_unknown_context_is_refused(context: dict) -> None:
+    with pytest.raises(UnknownContext):
+        price(TARIFFS["PVG-P4"], entered_at=START, left_at=START + MINUTE, context=context)
+
+
+@pytest.mark.parametrize("length", [timedelta(minutes=-1), timedelta(days=367)])
+def test_an_impossible_stay_is_refused(length: timedelta) -> None:
+    with pytest.raises(StayTooLong):
+        price(TARIFFS["PVG-P4"], entered_at=START, left_at=START + length)
+
+
+def change(path: str, value: object) -> dict:
+    data = json.loads(TARIFFS["SH-STREET-INNER-KEY"].canonical)
+    *parents, last = path.split(".")
+    place = data
+    for name in parents:
+        place = place[int(name)] if name.isdigit() else place[name]
+    place[int(last) if last.isdigit() else last] = value
+    return data
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    ("rule.kind", "magic"), ("rule.windows.0.from", "24:00"), ("rule.windows.0.to", "19:00"),
+    ("rule.windows.1.each.fen", -1), ("rule.windows.1.each.fen", 10.5), ("rule.windows.1.each.fen", "10"),
+    ("time_zone", "Mars/Olympus"), ("code", "x"), ("extra", 1), ("rule.windows.0.each.steps.1.times", 3),
+])
+def test_a_tariff_that_cannot_be_read_names_where(path: str, value: object) -> None:
+    with pytest.raises(BadTariff) as wrong:
+        read_tariff(change(path, value))
+
+    assert wrong.value.errors
+    assert wrong.value.errors[0][0].split(".")[0] == path.split(".")[0]
+
+
+def test_the_canonical_form_reads_back_as_the_same_tariff() -> None:
+    for tariff in TARIFFS.values():
+        assert read_tariff(json.loads(tariff.canonical)).hash == tariff.hash
+
+
+def test_a_day_of_twenty_five_hours_is_priced_as_long_as_it_lasted() -> None:
+    tariff = read_tariff({
+        "code": "PARIS-HOURLY", "name": {"fr": "heure"}, "time_zone": "Europe/Paris",
+        "rule": {"kind": "steps", "steps": [{"minutes": 60, "fen": 100}]},
+    })
+    entered_at, left_at = parse_instant("2026-10-25T00:00:00+02:00"), parse_instant("2026-10-26T00:00:00+01:00")
+
+    assert price(tariff, entered_at=entered_at, left_at=left_at).total_fen == 2500
