@@ -1,0 +1,56 @@
+"""Answers that gates were given, kept so that the same question gets the same answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
+
+
+class DecisionRow(Table):
+    """An answer to "may I open?". Protects: one answer for one scan_id, however often it is asked.
+
+    The answer holds the vehicle's key where the gate was shown a masked plate.
+    """
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        CheckConstraint("opens IN (0, 1)", name="opens"),
+        Index("ix_decision_parking_session", "lot_id", "parking_session_id"),
+        spread("lot_id", "lot", append_only=True),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    terminal_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    scan_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    sequence: Mapped[int] = mapped_column(Wide)
+    body_hash: Mapped[bytes] = mapped_column(Bytes)
+    opens: Mapped[bool] = mapped_column(Flag)
+    reason: Mapped[str] = mapped_column(Text)
+    parking_session_id: Mapped[UUID | None] = mapped_column(Uuid)
+    answer: Mapped[Any] = mapped_column(Json)
+    decided_at: Mapped[datetime] = mapped_column(Instant)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    body_hash: bytes
+    answer: dict[str, Any]
+
+
+def find_decision(db: Session, lot_id: int, terminal_id: UUID, scan_id: UUID) -> StoredDecision | None:
+    row = db.execute(select(DecisionRow.body_hash, DecisionRow.answer).where(
+        DecisionRow.lot_id == lot_id, DecisionRow.terminal_id == terminal_id, DecisionRow.scan_id == scan_id
+    )).one_or_none()
+    return None if row is None else StoredDecision(*row)
+
+
+def add_decision(db: Session, **values: Any) -> None:
+    db.execute(insert(DecisionRow).values(**values))

@@ -1,0 +1,68 @@
+"""Drivers: who they are towards gates, and the vehicles they say are theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Text, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.store.columns import Bytes, Instant, Table, Uuid, spread
+
+
+class Driver(Table):
+    """A person who parks. code_subject is what gates are told: random, and tells nothing else."""
+
+    __tablename__ = "driver"
+    __table_args__ = (CheckConstraint("length(code_subject) = 16", name="code_subject"), spread("driver_id", "driver"))
+
+    driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    code_subject: Mapped[bytes] = mapped_column(Bytes)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class DriverVehicle(Table):
+    """A vehicle that a driver claims. Only a proved one shows its history to the driver."""
+
+    __tablename__ = "driver_vehicle"
+    __table_args__ = (
+        CheckConstraint("status IN ('claimed', 'proved')", name="status"),
+        spread("driver_id", "driver"),
+    )
+
+    driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    vehicle_key: Mapped[bytes] = mapped_column(Bytes, primary_key=True)
+    status: Mapped[str] = mapped_column(Text)
+    claimed_at: Mapped[datetime] = mapped_column(Instant)
+    released_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedVehicle:
+    vehicle_key: bytes
+    is_proved: bool
+
+
+def add_driver(db: Session, *, driver_id: UUID, code_subject: bytes, now: datetime) -> None:
+    db.execute(insert(Driver).values(driver_id=driver_id, code_subject=code_subject, created_at=now))
+
+
+def get_driver(db: Session, driver_id: UUID) -> Driver:
+    return db.execute(select(Driver).where(Driver.driver_id == driver_id)).scalar_one()
+
+
+def claim_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, is_proved: bool, now: datetime) -> None:
+    db.execute(insert(DriverVehicle).values(
+        driver_id=driver_id, vehicle_key=vehicle_key, status="proved" if is_proved else "claimed", claimed_at=now))
+
+
+def list_vehicles(db: Session, driver_id: UUID) -> list[ClaimedVehicle]:
+    """The vehicles a driver claims now, oldest claim first."""
+    rows = db.execute(
+        select(DriverVehicle.vehicle_key, DriverVehicle.status)
+        .where(DriverVehicle.driver_id == driver_id, DriverVehicle.released_at.is_(None))
+        .order_by(DriverVehicle.claimed_at, DriverVehicle.vehicle_key)
+    )
+    return [ClaimedVehicle(key, status == "proved") for key, status in rows]

@@ -1,0 +1,93 @@
+"""Signing keys: the public half for everyone, the private half sealed, or erased."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Text, UniqueConstraint, insert, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.store.columns import Bytes, Instant, Json, Table, Uuid, spread
+
+
+class SigningKey(Table):
+    """A key of one purpose. kid: "1".."255" for codes, an RFC 7638 thumbprint for receipts.
+
+    Unique (purpose, kid), for ever: a kid is not reused, so a cached public key is never wrong.
+    """
+
+    __tablename__ = "signing_key"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('code', 'receipt')", name="purpose"),
+        CheckConstraint("algorithm IN ('ES256')", name="algorithm"),
+        UniqueConstraint("purpose", "kid"),
+        spread(None, "reference"),
+    )
+
+    key_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    purpose: Mapped[str] = mapped_column(Text)
+    kid: Mapped[str] = mapped_column(Text)
+    algorithm: Mapped[str] = mapped_column(Text)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(Json)
+    private_sealed: Mapped[bytes | None] = mapped_column(Bytes)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    used_from: Mapped[datetime] = mapped_column(Instant)
+    retired_at: Mapped[datetime | None] = mapped_column(Instant)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+def add_key(db: Session, **values: Any) -> None:
+    db.execute(insert(SigningKey).values(**values))
+
+
+def find_key(db: Session, purpose: str, kid: str) -> SigningKey | None:
+    return db.execute(
+        select(SigningKey).where(SigningKey.purpose == purpose, SigningKey.kid == kid)
+    ).scalar_one_or_none()
+
+
+def list_keys(db: Session, purpose: str | None = None) -> list[SigningKey]:
+    """Every key, oldest first."""
+    query = select(SigningKey).order_by(SigningKey.created_at, SigningKey.kid)
+    if purpose is not None:
+        query = query.where(SigningKey.purpose == purpose)
+    return list(db.execute(query).scalars())
+
+
+def find_issuing_key(db: Session, purpose: str, *, now: datetime) -> SigningKey | None:
+    """The newest key that may sign at `now`."""
+    return db.execute(
+        select(SigningKey)
+        .where(
+            SigningKey.purpose == purpose, SigningKey.used_from <= now,
+            SigningKey.retired_at.is_(None) | (SigningKey.retired_at > now),
+            SigningKey.revoked_at.is_(None), SigningKey.private_sealed.is_not(None),
+        )
+        .order_by(SigningKey.used_from.desc(), SigningKey.key_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def is_revoked(db: Session, purpose: str, kid: str) -> bool:
+    return (
+        db.execute(
+            select(SigningKey.revoked_at).where(SigningKey.purpose == purpose, SigningKey.kid == kid)
+        ).scalar_one_or_none()
+        is not None
+    )
+
+
+def retire_key(db: Session, key_id: UUID, *, at: datetime) -> None:
+    db.execute(update(SigningKey).where(SigningKey.key_id == key_id).values(retired_at=at))
+
+
+def revoke_key(db: Session, purpose: str, kid: str, *, now: datetime) -> bool:
+    """Refuse what the key signed, from now on, and erase its private half."""
+    done = db.execute(
+        update(SigningKey)
+        .where(SigningKey.purpose == purpose, SigningKey.kid == kid, SigningKey.revoked_at.is_(None))
+        .values(revoked_at=now, private_sealed=None)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]

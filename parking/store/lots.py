@@ -1,0 +1,143 @@
+"""Lots, their gates, and how full they are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, insert, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.core.clock import find_zone
+from parking.core.decision import LotRules
+from parking.store.columns import Flag, Instant, Json, Table, Uuid, spread
+
+LOT_ID_RANGE = "lot_id BETWEEN 1 AND 65535"
+
+
+class District(Table):
+    """Part of the city that its figures are rolled up to."""
+
+    __tablename__ = "district"
+    __table_args__ = (spread(None, "reference"),)
+
+    district_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[dict[str, str]] = mapped_column(Json)
+
+
+class Lot(Table):
+    """A place with gates and a tariff (APDS: Place). lot_id is the number that codes carry.
+
+    Protects codes: a lot_id fits the 16 bits that a proof has for it.
+    """
+
+    __tablename__ = "lot"
+    __table_args__ = (
+        CheckConstraint(LOT_ID_RANGE, name="lot_id"),
+        CheckConstraint("spaces >= 0", name="spaces"),
+        CheckConstraint("collects IN (0, 1)", name="collects"),
+        CheckConstraint("is_closed IN (0, 1)", name="is_closed"),
+        spread(None, "reference"),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    district_id: Mapped[str] = mapped_column(Text, ForeignKey("district.district_id"))
+    name: Mapped[dict[str, str]] = mapped_column(Json)
+    time_zone: Mapped[str] = mapped_column(Text)
+    spaces: Mapped[int] = mapped_column(Integer)
+    collects: Mapped[bool] = mapped_column(Flag)
+    is_closed: Mapped[bool] = mapped_column(Flag)
+    turned_reasons: Mapped[list[str]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return find_zone(self.time_zone)
+
+    @property
+    def rules(self) -> LotRules:
+        return LotRules(self.collects, self.is_closed, frozenset(self.turned_reasons))
+
+
+class Gate(Table):
+    """A lane of a lot: where cars go in, out, or both."""
+
+    __tablename__ = "gate"
+    __table_args__ = (
+        CheckConstraint("direction IN ('entry', 'exit', 'both')", name="direction"),
+        CheckConstraint("gate_id >= 1", name="gate_id"),
+        spread(None, "reference"),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    gate_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    name: Mapped[str] = mapped_column(Text)
+    direction: Mapped[str] = mapped_column(Text)
+
+
+class LotState(Table):
+    """How many vehicles are inside: the one hot row of a lot, written last in a transaction."""
+
+    __tablename__ = "lot_state"
+    __table_args__ = (
+        CheckConstraint("occupied_count >= 0", name="occupied_count"),
+        spread("lot_id", "lot"),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    occupied_count: Mapped[int] = mapped_column(Integer)
+    changed_at: Mapped[datetime] = mapped_column(Instant)
+
+
+def add_lot(db: Session, *, now: datetime, **values: Any) -> None:
+    """A lot and its empty state; the caller adds gates and terminals."""
+    db.execute(insert(Lot).values(created_at=now, **values))
+    db.execute(insert(LotState).values(
+        lot_id=values["lot_id"], operator_id=values["operator_id"], occupied_count=0, changed_at=now))
+
+
+def add_gate(db: Session, lot: Lot, *, gate_id: int, name: str, direction: str) -> None:
+    db.execute(insert(Gate).values(
+        lot_id=lot.lot_id, gate_id=gate_id, operator_id=lot.operator_id, name=name, direction=direction))
+
+
+def get_lot(db: Session, lot_id: int) -> Lot:
+    return db.execute(select(Lot).where(Lot.lot_id == lot_id)).scalar_one()
+
+
+def find_lot(db: Session, lot_id: int) -> Lot | None:
+    return db.execute(select(Lot).where(Lot.lot_id == lot_id)).scalar_one_or_none()
+
+
+def has_gate(db: Session, lot_id: int, gate_id: int) -> bool:
+    return db.execute(
+        select(Gate.gate_id).where(Gate.lot_id == lot_id, Gate.gate_id == gate_id)
+    ).first() is not None
+
+
+def list_lots_with_occupancy(db: Session, *, operator_id: UUID | None = None) -> list[tuple[Lot, int]]:
+    """Every lot, or an operator's, with the vehicles inside; by number."""
+    query = select(Lot, LotState.occupied_count).join(LotState, LotState.lot_id == Lot.lot_id).order_by(Lot.lot_id)
+    if operator_id is not None:
+        query = query.where(Lot.operator_id == operator_id)
+    return [(lot, occupied) for lot, occupied in db.execute(query)]
+
+
+def count_occupied(db: Session, lot_id: int) -> int:
+    return db.execute(select(LotState.occupied_count).where(LotState.lot_id == lot_id)).scalar_one()
+
+
+def change_occupied(db: Session, lot_id: int, *, by: int, now: datetime) -> None:
+    """Move the count of vehicles inside; last in the transaction, for every gate waits on it."""
+    changed = db.execute(
+        update(LotState)
+        .where(LotState.lot_id == lot_id)
+        .values(occupied_count=LotState.occupied_count + by, changed_at=now)
+    )
+    assert changed.rowcount == 1  # type: ignore[attr-defined]

@@ -1,0 +1,37 @@
+"""Who runs lots, and the people who work for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.store.columns import Instant, Table, Uuid, spread
+
+
+class Operator(Table):
+    """A company or an authority that runs lots (APDS: Organisation)."""
+
+    __tablename__ = "operator"
+    __table_args__ = (CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"), spread(None, "reference"))
+
+    operator_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Staff(Table):
+    """A person who works for an operator and signs in at its console."""
+
+    __tablename__ = "staff"
+    __table_args__ = (spread(None, "reference"),)
+
+    staff_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+def get_operator(db: Session, operator_id: UUID) -> Operator:
+    return db.execute(select(Operator).where(Operator.operator_id == operator_id)).scalar_one()

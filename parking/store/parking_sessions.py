@@ -1,0 +1,260 @@
+"""Parking sessions as they were folded from facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    Select,
+    Text,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.core.fact import FactRef
+from parking.core.parking_session import ParkingSession
+from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
+from parking.store.lots import LOT_ID_RANGE
+from parking.store.statements import insert_new
+
+MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
+
+
+class ParkingSessionRow(Table):
+    """A vehicle's visit to a lot (APDS: Session). Protects: one open visit of a vehicle at a lot.
+
+    charged_fen is what its charges less their credits come to; charge_count numbers the next one.
+    """
+
+    __tablename__ = "parking_session"
+    __table_args__ = (
+        CheckConstraint(LOT_ID_RANGE, name="lot_id"),
+        CheckConstraint("state IN ('open', 'suspended', 'closed', 'voided')", name="state"),
+        CheckConstraint(f"money_state IN ({', '.join(repr(word) for word in MONEY_STATES)})", name="money_state"),
+        CheckConstraint("(state = 'closed') = (left_at IS NOT NULL) OR state = 'voided'", name="left_at"),
+        CheckConstraint("left_at >= entered_at", name="order"),
+        CheckConstraint("charged_fen >= 0", name="charged_fen"),
+        Index("uq_parking_session_open", "lot_id", "vehicle_key", unique=True,
+              sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+        Index("ix_parking_session_vehicle", "lot_id", "vehicle_key", "entered_at"),
+        Index("ix_parking_session_driver", "lot_id", "driver_id",
+              sqlite_where=text("state IN ('open', 'suspended')"),
+              postgresql_where=text("state IN ('open', 'suspended')")),
+        Index("ix_parking_session_operator", "operator_id", "entered_at"),
+        spread("lot_id", "lot"),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    parking_session_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    vehicle_key: Mapped[bytes] = mapped_column(Bytes)
+    driver_id: Mapped[UUID | None] = mapped_column(Uuid)
+    state: Mapped[str] = mapped_column(Text)
+    money_state: Mapped[str] = mapped_column(Text)
+    entered_at: Mapped[datetime] = mapped_column(Instant)
+    left_at: Mapped[datetime | None] = mapped_column(Instant)
+    billed_until: Mapped[datetime | None] = mapped_column(Instant)
+    opened_by_terminal_id: Mapped[UUID] = mapped_column(Uuid)
+    opened_by_sequence: Mapped[int] = mapped_column(Wide)
+    closed_by_terminal_id: Mapped[UUID | None] = mapped_column(Uuid)
+    closed_by_sequence: Mapped[int | None] = mapped_column(Wide)
+    stop_of_day: Mapped[int] = mapped_column(Integer)
+    flags: Mapped[list[str]] = mapped_column(Json)
+    tariff_id: Mapped[UUID | None] = mapped_column(Uuid)
+    tariff_version: Mapped[int | None] = mapped_column(Integer)
+    charged_fen: Mapped[int] = mapped_column(Fen)
+    charge_count: Mapped[int] = mapped_column(Integer)
+    replaced_by: Mapped[UUID | None] = mapped_column(Uuid)
+
+
+class DriverParkingSession(Table):
+    """The sessions in which a driver's own code was shown: what the driver may always see."""
+
+    __tablename__ = "driver_parking_session"
+    __table_args__ = (
+        Index("ix_driver_parking_session_entered_at", "driver_id", "entered_at"),
+        spread("driver_id", "driver"),
+    )
+
+    driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    parking_session_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    lot_id: Mapped[int] = mapped_column(Integer)
+    entered_at: Mapped[datetime] = mapped_column(Instant)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A folded session with what the books know of it."""
+
+    session: ParkingSession
+    operator_id: UUID
+    money_state: str
+    tariff_id: UUID | None
+    tariff_version: int | None
+    charged_fen: int
+    charge_count: int
+    replaced_by: UUID | None
+
+
+def list_sessions_of_vehicle(
+    db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime | None = None
+) -> list[StoredSession]:
+    """A vehicle's sessions at a lot that began at or after an instant, voided ones too, oldest first."""
+    row = ParkingSessionRow
+    query = select(row).where(row.lot_id == lot_id, row.vehicle_key == vehicle_key).order_by(row.entered_at)
+    if since is not None:
+        query = query.where(row.entered_at >= since)
+    return [_stored(each) for each in db.execute(query).scalars()]
+
+
+def find_last_session(
+    db: Session, lot_id: int, vehicle_key: bytes, *, entered_before: datetime | None = None
+) -> ParkingSession | None:
+    """The vehicle's newest session at a lot that is not voided (and began before an instant)."""
+    row = ParkingSessionRow
+    query = select(row).where(row.lot_id == lot_id, row.vehicle_key == vehicle_key, row.state != "voided")
+    if entered_before is not None:
+        query = query.where(row.entered_at < entered_before)
+    query = query.order_by(row.entered_at.desc(), row.parking_session_id.desc()).limit(1)
+    found = db.execute(query).scalar_one_or_none()
+    return None if found is None else _stored(found).session
+
+
+def list_inside_of_driver(db: Session, lot_id: int, driver_id: UUID) -> list[ParkingSession]:
+    """Sessions at a lot that a driver's code opened and that have not been left."""
+    row = ParkingSessionRow
+    query = select(row).where(
+        row.lot_id == lot_id, row.driver_id == driver_id, row.state.in_(("open", "suspended"))
+    ).order_by(row.entered_at.desc())
+    return [_stored(each).session for each in db.execute(query).scalars()]
+
+
+def find_session(db: Session, lot_id: int, parking_session_id: UUID) -> StoredSession | None:
+    row = ParkingSessionRow
+    found = db.execute(
+        select(row).where(row.lot_id == lot_id, row.parking_session_id == parking_session_id)
+    ).scalar_one_or_none()
+    return None if found is None else _stored(found)
+
+
+def list_sessions(db: Session, ids: Iterable[tuple[int, UUID]]) -> list[StoredSession]:
+    """Sessions by their ids, newest entry first."""
+    wanted = list(ids)
+    if not wanted:
+        return []
+    row = ParkingSessionRow
+    query = (
+        select(row)
+        .where(row.lot_id.in_({lot_id for lot_id, _ in wanted}),
+               tuple_(row.lot_id, row.parking_session_id).in_(wanted))
+        .order_by(row.entered_at.desc(), row.parking_session_id.desc())
+    )
+    return [_stored(each) for each in db.execute(query).scalars()]
+
+
+def list_sessions_of_operator(
+    db: Session, operator_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int,
+    state: str | None = None, lot_id: int | None = None,
+) -> list[StoredSession]:
+    """An operator's sessions in all its lots, newest entry first, from a cursor on."""
+    row = ParkingSessionRow
+    query: Select[ParkingSessionRow] = select(row).where(row.operator_id == operator_id, row.state != "voided")
+    if state is not None:
+        query = query.where(row.state == state)
+    if lot_id is not None:
+        query = query.where(row.lot_id == lot_id)
+    if before is not None:
+        query = query.where(tuple_(row.entered_at, row.parking_session_id) < before)
+    query = query.order_by(row.entered_at.desc(), row.parking_session_id.desc()).limit(limit)
+    return [_stored(each) for each in db.execute(query).scalars()]
+
+
+def count_sessions_by_state(db: Session, operator_id: UUID) -> dict[tuple[int, str], int]:
+    """Sessions not closed, by lot and state."""
+    row = ParkingSessionRow
+    rows = db.execute(
+        select(row.lot_id, row.state, func.count())
+        .where(row.operator_id == operator_id, row.state.in_(("open", "suspended")))
+        .group_by(row.lot_id, row.state)
+    )
+    return {(lot_id, state): count for lot_id, state, count in rows}
+
+
+def list_visits_of_driver(
+    db: Session, driver_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[tuple[int, UUID]]:
+    """Sessions in which the driver's own code was shown, newest first, from a cursor on."""
+    row = DriverParkingSession
+    query = select(row.lot_id, row.parking_session_id).where(row.driver_id == driver_id)
+    if before is not None:
+        query = query.where(tuple_(row.entered_at, row.parking_session_id) < before)
+    query = query.order_by(row.entered_at.desc(), row.parking_session_id.desc()).limit(limit)
+    return [(lot_id, session_id) for lot_id, session_id in db.execute(query)]
+
+
+def is_shown_to_driver(db: Session, driver_id: UUID, parking_session_id: UUID) -> bool:
+    row = DriverParkingSession
+    return bool(db.execute(select(exists().where(
+        row.driver_id == driver_id, row.parking_session_id == parking_session_id))).scalar_one())
+
+
+def write_session(
+    db: Session, session: ParkingSession, *, is_new: bool, operator_id: UUID, money_state: str,
+    tariff: tuple[UUID, int] | None, charged_fen: int, charge_count: int, replaced_by: UUID | None = None,
+) -> None:
+    """Insert or update the row of a folded session, and show it to the driver whose code was in it."""
+    row = ParkingSessionRow
+    values: dict[str, Any] = {
+        "vehicle_key": session.vehicle_key, "driver_id": session.driver_id, "state": session.state,
+        "money_state": money_state, "entered_at": session.entered_at, "left_at": session.left_at,
+        "billed_until": session.billed_until, "opened_by_terminal_id": session.opened_by.terminal_id,
+        "opened_by_sequence": session.opened_by.sequence,
+        "closed_by_terminal_id": session.closed_by.terminal_id if session.closed_by else None,
+        "closed_by_sequence": session.closed_by.sequence if session.closed_by else None,
+        "stop_of_day": session.stop_of_day, "flags": list(session.flags),
+        "tariff_id": tariff[0] if tariff else None, "tariff_version": tariff[1] if tariff else None,
+        "charged_fen": charged_fen, "charge_count": charge_count, "replaced_by": replaced_by,
+    }
+    key = {"lot_id": session.lot_id, "parking_session_id": session.parking_session_id}
+    if is_new:
+        db.execute(insert(row).values(**key, operator_id=operator_id, **values))
+    else:
+        changed = db.execute(
+            update(row)
+            .where(row.lot_id == session.lot_id, row.parking_session_id == session.parking_session_id)
+            .values(**values)
+        )
+        assert changed.rowcount == 1  # type: ignore[attr-defined]
+    if session.driver_id is not None:
+        insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
+
+
+def _stored(row: ParkingSessionRow) -> StoredSession:
+    closed_by = None
+    if row.closed_by_terminal_id is not None and row.closed_by_sequence is not None:
+        closed_by = FactRef(row.closed_by_terminal_id, row.closed_by_sequence)
+    session = ParkingSession(
+        parking_session_id=row.parking_session_id, lot_id=row.lot_id, vehicle_key=row.vehicle_key,
+        driver_id=row.driver_id, entered_at=row.entered_at,
+        opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,  # type: ignore[arg-type]
+        left_at=row.left_at, closed_by=closed_by, billed_until=row.billed_until,
+        stop_of_day=row.stop_of_day, flags=tuple(row.flags),
+    )
+    return StoredSession(
+        session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,
+        row.charge_count, row.replaced_by,
+    )

@@ -1,0 +1,133 @@
+"""Tariffs, their versions, and which lot charges by which."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, UniqueConstraint, func, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from parking.core.tariff import Tariff, read_tariff
+from parking.store.columns import Instant, Table, Uuid, spread
+
+
+class TariffRow(Table):
+    """A tariff by its code, unique in the city."""
+
+    __tablename__ = "tariff"
+    __table_args__ = (spread(None, "reference"),)
+
+    tariff_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    code: Mapped[str] = mapped_column(Text, unique=True)
+
+
+class TariffVersion(Table):
+    """A version in force from an instant until the next one's. Never edited, never deleted."""
+
+    __tablename__ = "tariff_version"
+    __table_args__ = (
+        CheckConstraint("version >= 1", name="version"),
+        UniqueConstraint("tariff_id", "in_force_from"),
+        spread(None, "reference", append_only=True),
+    )
+
+    tariff_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tariff.tariff_id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    in_force_from: Mapped[datetime] = mapped_column(Instant)
+    body: Mapped[str] = mapped_column(Text)
+    body_hash: Mapped[str] = mapped_column(Text)
+    published_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class TariffAssignment(Table):
+    """A lot charges by a tariff for a period [assigned_from, assigned_to)."""
+
+    __tablename__ = "tariff_assignment"
+    __table_args__ = (
+        CheckConstraint("assigned_to > assigned_from", name="period"),
+        spread(None, "reference"),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    assigned_from: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    assigned_to: Mapped[datetime | None] = mapped_column(Instant)
+    tariff_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tariff.tariff_id"))
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class TariffInForce:
+    tariff_id: UUID
+    version: int
+    tariff: Tariff
+
+
+def find_tariff_of_lot(db: Session, lot_id: int, *, at: datetime) -> TariffInForce | None:
+    """The tariff a lot charges by, in the version in force at an instant."""
+    row = db.execute(
+        select(TariffVersion.tariff_id, TariffVersion.version, TariffVersion.body)
+        .join(TariffAssignment, TariffAssignment.tariff_id == TariffVersion.tariff_id)
+        .where(
+            TariffAssignment.lot_id == lot_id, TariffAssignment.assigned_from <= at,
+            TariffAssignment.assigned_to.is_(None) | (TariffAssignment.assigned_to > at),
+            TariffVersion.in_force_from <= at,
+        )
+        .order_by(TariffAssignment.assigned_from.desc(), TariffVersion.in_force_from.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
+
+
+def get_tariff_version(db: Session, tariff_id: UUID, version: int) -> TariffInForce:
+    body = db.execute(select(TariffVersion.body).where(
+        TariffVersion.tariff_id == tariff_id, TariffVersion.version == version)).scalar_one()
+    return TariffInForce(tariff_id, version, _read(body))
+
+
+def find_tariff_by_code(db: Session, code: str, *, at: datetime) -> TariffInForce | None:
+    """A published tariff, in the version in force at an instant."""
+    row = db.execute(
+        select(TariffVersion.tariff_id, TariffVersion.version, TariffVersion.body)
+        .join(TariffRow, TariffRow.tariff_id == TariffVersion.tariff_id)
+        .where(TariffRow.code == code, TariffVersion.in_force_from <= at)
+        .order_by(TariffVersion.in_force_from.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
+
+
+def has_tariff(db: Session, code: str) -> bool:
+    return db.execute(select(TariffRow.tariff_id).where(TariffRow.code == code)).first() is not None
+
+
+def add_version(
+    db: Session, tariff: Tariff, *, tariff_id: UUID, operator_id: UUID, in_force_from: datetime, now: datetime
+) -> int:
+    """Add a version, and the tariff with its first one; returns the version's number."""
+    if not has_tariff(db, tariff.code):
+        db.execute(insert(TariffRow).values(tariff_id=tariff_id, operator_id=operator_id, code=tariff.code))
+    last = db.execute(
+        select(func.max(TariffVersion.version)).where(TariffVersion.tariff_id == tariff_id)
+    ).scalar_one_or_none()
+    version = (last or 0) + 1
+    db.execute(insert(TariffVersion).values(
+        tariff_id=tariff_id, version=version, operator_id=operator_id, in_force_from=in_force_from,
+        body=tariff.canonical, body_hash=tariff.hash, published_at=now,
+    ))
+    return version
+
+
+def assign_tariff(db: Session, **values: Any) -> None:
+    db.execute(insert(TariffAssignment).values(**values))
+
+
+@lru_cache(maxsize=512)
+def _read(body: str) -> Tariff:
+    return read_tariff(json.loads(body))
