@@ -1,0 +1,73 @@
+"""Whose visit is it? A code, a plate, or both are brought to one vehicle key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.code import Claims
+from parking.core.fact import Direction
+from parking.core.parking_session import ParkingSession
+from parking.core.plate import Plate
+from parking.core.secret import Secrets
+from parking.store import codes, drivers, parking_sessions
+from parking.store.codes import CodeBinding
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is known of who stands at the gate.
+
+    vehicle_key: of the plate where one is known, else of the driver; None: nobody can tell.
+    driver_vehicle_key: under which the driver may have entered before the plate was known.
+    is_mismatched: the code is for one vehicle and the camera read another.
+    """
+
+    vehicle_key: bytes | None = None
+    driver_id: UUID | None = None
+    driver_vehicle_key: bytes | None = None
+    is_mismatched: bool = False
+
+
+def identify(
+    db: Session, *, lot_id: int, direction: Direction | None, claims: Claims | None, plate: Plate | None,
+    secrets: Secrets,
+) -> Identity:
+    """Bring a verified code and a confident plate together.
+
+    A code for one vehicle is that vehicle. A code for the driver alone is the plate that was
+    read; without a reading, at an exit, it is the one visit that the driver can be leaving.
+    """
+    read_key = secrets.vehicle_key(plate) if plate else None
+    if claims is None:
+        return Identity(vehicle_key=read_key)
+    binding = codes.find_binding(db, claims.subject, claims.jti)
+    if binding is None:
+        return Identity(vehicle_key=read_key)
+    own_key = secrets.driver_key(binding.driver_id)
+    if binding.vehicle_key and read_key and binding.vehicle_key != read_key:
+        return Identity(read_key, binding.driver_id, own_key, is_mismatched=True)
+    key = read_key or binding.vehicle_key
+    if key is None:
+        key = _driver_alone(db, lot_id, direction, binding, own_key)
+    return Identity(key, binding.driver_id, own_key)
+
+
+def _driver_alone(
+    db: Session, lot_id: int, direction: Direction | None, binding: CodeBinding, own_key: bytes
+) -> bytes:
+    """The vehicle of a code that names none: at an exit, what the driver has inside, if it is one."""
+    if direction == "entry":
+        return own_key
+    inside = {session.vehicle_key for session in parking_sessions.list_inside_of_driver(db, lot_id, binding.driver_id)}
+    if own_key not in inside and not inside:
+        claimed = [vehicle.vehicle_key for vehicle in drivers.list_vehicles(db, binding.driver_id)]
+        inside = {key for key in claimed if _is_inside(db, lot_id, key)}
+    return inside.pop() if len(inside) == 1 else own_key
+
+
+def _is_inside(db: Session, lot_id: int, vehicle_key: bytes) -> bool:
+    last: ParkingSession | None = parking_sessions.find_last_session(db, lot_id, vehicle_key)
+    return last is not None and last.state == "open"

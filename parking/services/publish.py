@@ -1,0 +1,43 @@
+"""A tariff is published: from an instant that is not past, for ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.clock import EPOCH
+from parking.core.identifier import derived_uuid
+from parking.core.tariff import Tariff
+from parking.store import tariffs
+
+
+class StartsInThePast(Exception):
+    """A price that drivers were not told of cannot be charged to them."""
+
+
+def publish_tariff(
+    db: Session, tariff: Tariff, *, operator_id: UUID, in_force_from: datetime, now: datetime
+) -> int:
+    """Add a version of a tariff; returns its number.
+
+    :raises StartsInThePast: in_force_from lies before now
+    """
+    if in_force_from < now:
+        raise StartsInThePast
+    return import_tariff(db, tariff, operator_id=operator_id, in_force_from=in_force_from, now=now)
+
+
+def import_tariff(
+    db: Session, tariff: Tariff, *, operator_id: UUID, in_force_from: datetime, now: datetime
+) -> int:
+    """The named path for a history that is brought in, or a demo: the version may lie in the past."""
+    return tariffs.add_version(
+        db, tariff, tariff_id=tariff_id(tariff.code), operator_id=operator_id, in_force_from=in_force_from, now=now
+    )
+
+
+def tariff_id(code: str) -> UUID:
+    """A tariff's id derives from its code, which is unique in the city."""
+    return derived_uuid(EPOCH, "tariff", code)

@@ -1,0 +1,84 @@
+"""What a lot must learn from another lot's facts is carried there, at least once."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.clock import parse_instant
+from parking.core.fact import Fact, FactRef
+from parking.services.fold import refold
+from parking.services.unlock import KeySafe
+from parking.store import codes, facts, lots, outbox_messages, terminals, vehicles
+from parking.store.database import Database, DatabaseUnavailable
+from parking.store.outbox_messages import Message
+
+LEASE = timedelta(seconds=30)
+BACK_OFF_MAX = timedelta(minutes=5)
+CODES_KEPT = timedelta(days=8)
+BATCH = 50
+
+
+def relay_due(database: Database, *, safe: KeySafe, now: datetime) -> int:
+    """Deliver the messages that are due; returns how many were.
+
+    A message is leased first, and done in the transaction of its effect: a worker that dies in
+    between leaves the lease to run out, and the next one finds either all or nothing done.
+    """
+    with database.reading() as db:
+        due = outbox_messages.list_due(db, now=now, limit=BATCH)
+    delivered = 0
+    for message in due:
+        if not database.write(lambda db, each=message: _lease(db, each, now)):  # type: ignore[misc]
+            continue
+        try:
+            database.write(lambda db, each=message: _deliver(db, each, safe, now))  # type: ignore[misc]
+            delivered += 1
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            database.write(lambda db, each=message, why=name: _postpone(db, each, why, now))  # type: ignore[misc]
+    return delivered
+
+
+def sweep(database: Database, *, now: datetime) -> int:
+    """Forget issued codes that no late upload can ask for any more."""
+    return database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
+
+
+def _lease(db: Session, message: Message, now: datetime) -> bool:
+    return outbox_messages.lease_message(db, message, now=now, until=now + LEASE)
+
+
+def _postpone(db: Session, message: Message, error: str, now: datetime) -> None:
+    wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), BACK_OFF_MAX) * random.uniform(0.5, 1.5)  # noqa: S311
+    outbox_messages.postpone_message(db, message, due_at=now + wait, error=error)
+
+
+def _deliver(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    {"seen_elsewhere": _record_sighting}[message.kind](db, message, safe, now)
+    outbox_messages.finish_message(db, message, now=now)
+
+
+def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew."""
+    lot = lots.get_lot(db, int(message.body["lot_id"]))
+    vehicle_key, seen_at = bytes.fromhex(message.body["vehicle_key"]), parse_instant(message.body["seen_at"])
+    size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
+    service_id = terminals.get_service_terminal_id(db, lot.lot_id)
+    sequence = terminals.lock_last_sequence(db, lot.lot_id, service_id) + 1
+    cause_id: UUID = message.message_id
+    if facts.has_cause(db, lot.lot_id, cause_id):
+        return
+    fact = Fact(FactRef(service_id, sequence), "seen_elsewhere", seen_at, vehicle_key=vehicle_key)
+    facts.add_fact(
+        db, fact, lot_id=lot.lot_id, operator_id=lot.operator_id, said_at=seen_at, received_at=now, cause_id=cause_id
+    )
+    terminals.count_fact(db, lot.lot_id, service_id, last_sequence=sequence, seen_at=now)
+    refold(
+        db, lot=lot, vehicle_keys=[vehicle_key], since=seen_at, sizes={vehicle_key: size}, safe=safe, now=now
+    )

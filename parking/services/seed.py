@@ -1,0 +1,213 @@
+"""Shanghai in small: a demo city with real tariffs, ready to click.
+
+The same seed makes the same districts, lots, plates and visits. Passwords and tokens are random
+each time: a demo that is shown on a network must not have keys that everybody knows.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets as randomness
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from parking.core.fact import Fact, FactRef
+from parking.core.identifier import new_uuid
+from parking.core.plate import Plate, parse_plate
+from parking.core.secret import Secrets
+from parking.core.tariff import read_tariff
+from parking.services.enrol import add_gate, enrol_terminal, open_lot
+from parking.services.publish import import_tariff, tariff_id
+from parking.services.record import record_fact
+from parking.services.rotate import rotate_key
+from parking.services.sign_in import hash_password, open_bearer
+from parking.services.unlock import KeySafe
+from parking.store import drivers, logins, tariffs, terminals, vehicles
+from parking.store.logins import Person
+from parking.store.lots import District, Lot
+from parking.store.operators import Operator, Staff
+
+IN_FORCE_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+ZONE = "Asia/Shanghai"
+_DISTRICTS = {
+    "huangpu": ("黄浦区", "Huangpu"), "xuhui": ("徐汇区", "Xuhui"), "changning": ("长宁区", "Changning"),
+    "jingan": ("静安区", "Jing'an"), "minhang": ("闵行区", "Minhang"), "pudong": ("浦东新区", "Pudong"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _DemoLot:
+    lot_id: int
+    zh: str
+    en: str
+    district: str
+    tariff: str
+    spaces: int
+    operator: int = 0
+    collects: bool = False
+    gates: tuple[str, ...] = ("entry", "exit")
+
+
+_LOTS = (
+    _DemoLot(1, "襄阳北路道路停车", "Xiangyang Rd N., roadside", "xuhui", "SH-STREET-INNER-KEY", 30),
+    _DemoLot(2, "丽园路道路停车", "Liyuan Rd, roadside", "huangpu", "SH-STREET-INNER-OTHER", 24),
+    _DemoLot(3, "虹桥机场 T1 停车库", "Hongqiao airport T1", "changning", "SHA-HONGQIAO-T1T2", 580, 1, True),
+    _DemoLot(4, "虹桥机场 T2 停车库", "Hongqiao airport T2", "minhang", "SHA-HONGQIAO-T1T2", 3000, 1, True,
+             ("entry", "entry", "exit", "exit")),
+    _DemoLot(5, "浦东机场 P1 停车库", "Pudong airport P1", "pudong", "PVG-P1P2", 2737, 1),
+    _DemoLot(6, "浦东机场 P2 停车库", "Pudong airport P2", "pudong", "PVG-P1P2", 2638, 1),
+    _DemoLot(7, "浦东机场 P4 长时停车场", "Pudong airport P4, long-term", "pudong", "PVG-P4", 2732, 1),
+    _DemoLot(8, "闵行居住区访客停车", "Minhang residential, visitors", "minhang", "RES-MINHANG", 60, gates=("both",)),
+    _DemoLot(9, "静安医院停车库", "Jing'an hospital", "jingan", "HOSPITAL-30-15-100", 320),
+    _DemoLot(10, "静安嘉里道路停车", "Tongren Rd, roadside", "jingan", "SH-STREET-INNER-KEY", 18),
+    _DemoLot(11, "徐汇滨江道路停车", "Longteng Ave, roadside", "xuhui", "SH-STREET-INNER-OTHER", 40),
+    _DemoLot(12, "浦东医院停车库", "Pudong hospital", "pudong", "HOSPITAL-30-15-100", 260, 0, True),
+    _DemoLot(13, "闵行居住区二号", "Minhang residential No. 2", "minhang", "RES-MINHANG", 45, gates=("both",)),
+    _DemoLot(14, "思南路小停车场", "Sinan Rd, two spaces", "huangpu", "SH-STREET-INNER-OTHER", 2),
+)
+_FRENCH = {"roadside": "voirie", "airport": "aéroport", "hospital": "hôpital", "residential": "résidence"}
+_DRIVERS = ("li", "wang", "zhang", "chen", "zhao", "sun")
+_OPERATORS = ("Shanghai City Parking (demo)", "Airport Parking (demo)")
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+@dataclass
+class DemoSignIns:
+    """What a person or a program needs to use the demo; written to var/demo.json."""
+
+    drivers: list[dict[str, Any]] = field(default_factory=list)
+    terminals: list[dict[str, Any]] = field(default_factory=list)
+    operators: list[dict[str, Any]] = field(default_factory=list)
+
+
+class AlreadySeeded(Exception):
+    """There is a city in this database."""
+
+
+def seed_demo_city(
+    db: Session, *, seed: int, secrets: Secrets, safe: KeySafe, now: datetime
+) -> DemoSignIns:
+    """Make the demo city in an empty database.
+
+    :raises AlreadySeeded: it holds an operator already
+    """
+    if db.execute(select(Operator.operator_id)).first() is not None:
+        raise AlreadySeeded
+    dice = random.Random(seed)  # noqa: S311
+    for purpose in ("code", "receipt"):
+        rotate_key(db, purpose, sealer=secrets.sealer, now=now, at_once=True)
+    made = DemoSignIns()
+    operators = [_add_operator(db, position, name, made, now) for position, name in enumerate(_OPERATORS)]
+    _add_tariffs(db, operators, now)
+    for district_id, (zh, en) in _DISTRICTS.items():
+        db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
+    lots = [_add_lot(db, each, operators[each.operator], made, now) for each in _LOTS]
+    for name in _DRIVERS:
+        _add_driver(db, name, dice, secrets, made, now)
+    _add_visits(db, lots, made, dice, secrets, safe, now)
+    return made
+
+
+def _add_operator(db: Session, position: int, name: str, made: DemoSignIns, now: datetime) -> UUID:
+    operator_id, staff_id = new_uuid(now), new_uuid(now)
+    db.execute(insert(Operator).values(operator_id=operator_id, name=name, created_at=now))
+    db.execute(insert(Staff).values(staff_id=staff_id, operator_id=operator_id, created_at=now))
+    login, password, token = f"operator{position + 1}", randomness.token_urlsafe(9), randomness.token_urlsafe(32)
+    logins.add_account(
+        db, login=login, password_hash=hash_password(password), staff_id=staff_id, operator_id=operator_id
+    )
+    open_bearer(db, token, Person(None, staff_id, operator_id), now=now)
+    made.operators.append({"login": login, "password": password, "token": token, "name": name})
+    return operator_id
+
+
+def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
+    owner = {each.tariff: operators[each.operator] for each in _LOTS}
+    for data in json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8")):
+        tariff = read_tariff(data)
+        import_tariff(db, tariff, operator_id=owner[tariff.code], in_force_from=IN_FORCE_FROM, now=now)
+
+
+def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, now: datetime) -> Lot:
+    french = demo.en
+    for english, word in _FRENCH.items():
+        french = french.replace(english, word)
+    lot = open_lot(
+        db, now=now, lot_id=demo.lot_id, operator_id=operator_id, district_id=demo.district,
+        name={"zh": demo.zh, "en": demo.en, "fr": french}, time_zone=ZONE, spaces=demo.spaces,
+        collects=demo.collects, is_closed=False, turned_reasons=[],
+    )
+    tariffs.assign_tariff(
+        db, lot_id=lot.lot_id, tariff_id=tariff_id(demo.tariff), assigned_from=IN_FORCE_FROM, operator_id=operator_id
+    )
+    for number, direction in enumerate(demo.gates, start=1):
+        add_gate(db, lot, gate_id=number, name=f"{direction.capitalize()} {number}", direction=direction)
+        _, token = enrol_terminal(db, lot, gate_id=number, now=now)
+        made.terminals.append({"lot": lot.lot_id, "gate": number, "direction": direction, "token": token})
+    return lot
+
+
+def _add_driver(
+    db: Session, name: str, dice: random.Random, secrets: Secrets, made: DemoSignIns, now: datetime
+) -> None:
+    driver_id = new_uuid(now)
+    drivers.add_driver(db, driver_id=driver_id, code_subject=randomness.token_bytes(16), now=now)
+    count = {"li": 2, "sun": 0}.get(name, 1)
+    plates = [_plate(dice, is_new_energy=name in ("chen", "zhao")) for _ in range(count)]
+    for order, plate in enumerate(plates):
+        key = secrets.vehicle_key(plate)
+        vehicles.lock_vehicle(db, key, plate_sealed=secrets.seal_plate(plate), now=now)
+        drivers.claim_vehicle(
+            db, driver_id=driver_id, vehicle_key=key, is_proved=True, now=now + timedelta(milliseconds=order)
+        )
+    password, token = randomness.token_urlsafe(9), randomness.token_urlsafe(32)
+    logins.add_account(db, login=name, password_hash=hash_password(password), driver_id=driver_id)
+    open_bearer(db, token, Person(driver_id, None, None), now=now)
+    made.drivers.append(
+        {"login": name, "password": password, "token": token, "plates": [plate.text for plate in plates]}
+    )
+
+
+def _plate(dice: random.Random, *, is_new_energy: bool = False) -> Plate:
+    if is_new_energy:
+        return parse_plate(f"沪A{dice.choice('DF')}{dice.randrange(100_000):05d}")
+    return parse_plate(f"沪{dice.choice(_LETTERS)}{dice.choice(_LETTERS)}{dice.randrange(10_000):04d}")
+
+
+def _add_visits(
+    db: Session, lots: list[Lot], made: DemoSignIns, dice: random.Random, secrets: Secrets, safe: KeySafe, now: datetime
+) -> None:
+    """Cars that came hours ago, some of them gone: told by terminals that have since been replaced."""
+    for lot in lots[:-1]:
+        terminal_id, _ = enrol_terminal(db, lot, gate_id=1, now=now - timedelta(days=30))
+        sequence = 0
+        for _ in range(min(8, lot.spaces // 3)):
+            plate = _plate(dice)
+            key = secrets.vehicle_key(plate)
+            vehicles.lock_vehicle(db, key, plate_sealed=secrets.seal_plate(plate), now=now)
+            entered_at = now - timedelta(minutes=dice.randrange(30, 14 * 60))
+            sequence = _happen(db, lot, terminal_id, sequence, "entry", entered_at, key, safe, now)
+            if dice.random() < 0.4:
+                left_at = entered_at + (now - entered_at) * dice.uniform(0.3, 0.95)
+                sequence = _happen(db, lot, terminal_id, sequence, "exit", left_at, key, safe, now)
+        if lot.lot_id == 1:  # the first driver's second car has been on the street for three hours
+            key = secrets.vehicle_key(parse_plate(made.drivers[0]["plates"][1]))
+            _happen(db, lot, terminal_id, sequence, "entry", now - timedelta(hours=3), key, safe, now)
+        terminals.revoke_terminal(db, terminal_id, now=now)
+
+
+def _happen(
+    db: Session, lot: Lot, terminal_id: UUID, sequence: int, direction: Any, at: datetime, key: bytes,
+    safe: KeySafe, now: datetime,
+) -> int:
+    at = at.replace(microsecond=0)
+    fact = Fact(FactRef(terminal_id, sequence + 1), "scan", at, direction, True, key)
+    record_fact(db, lot, fact, said_at=at, safe=safe, now=now)
+    return sequence + 1

@@ -1,0 +1,201 @@
+"""Parking sessions as the people they concern may see them, with the fee as it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
+from parking.core.line import explain
+from parking.core.next_step import next_step
+from parking.core.parking_session import ParkingSession
+from parking.core.plate import mask_plate
+from parking.core.price import StayTooLong, price
+from parking.core.reason import in_all_languages
+from parking.core.scan_answer import fee_data, session_data
+from parking.core.secret import Secrets
+from parking.store import charges, drivers, lots, parking_sessions, tariffs, vehicles
+from parking.store.charges import StoredCharge
+from parking.store.lots import Lot
+from parking.store.parking_sessions import StoredSession
+
+Cursor = tuple[datetime, UUID]
+PAGE_MAX = 100
+
+
+class BadCursor(ValueError):
+    """The cursor was not made by this service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking: a driver, or an operator's staff."""
+
+    driver_id: UUID | None = None
+    operator_id: UUID | None = None
+
+
+def list_sessions(
+    db: Session, viewer: Viewer, *, secrets: Secrets, cursor: str | None = None,
+    limit: int = 20, state: str | None = None,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The viewer's sessions, newest first, and the cursor of the next page.
+
+    :raises BadCursor: not one of ours
+    """
+    before = None if cursor is None else _read_cursor(cursor)
+    limit = min(limit, PAGE_MAX)
+    if viewer.operator_id is not None:
+        page = parking_sessions.list_sessions_of_operator(
+            db, viewer.operator_id, before=before, limit=limit + 1, state=state
+        )
+    else:
+        assert viewer.driver_id is not None
+        page = _sessions_of_driver(db, viewer.driver_id, before, limit + 1, state)
+    more = len(page) > limit
+    page = page[:limit]
+    plates = _plates(db, secrets, page)
+    places = {lot_id: lots.get_lot(db, lot_id) for lot_id in {each.session.lot_id for each in page}}
+    shown = [_row(each, places[each.session.lot_id], plates) for each in page]
+    last = page[-1].session if page and more else None
+    return shown, _write_cursor(last) if last else None
+
+
+def find_session(
+    db: Session, viewer: Viewer, lot_id: int, parking_session_id: UUID, *, secrets: Secrets, now: datetime
+) -> dict[str, Any] | None:
+    """One session with its fee; None if there is none, or it is not the viewer's to see."""
+    stored = parking_sessions.find_session(db, lot_id, parking_session_id)
+    if stored is None or not _may_see(db, viewer, stored):
+        return None
+    lot = lots.get_lot(db, lot_id)
+    row = _row(stored, lot, _plates(db, secrets, [stored]))
+    charge = charges.find_standing_charge(db, lot_id, parking_session_id)
+    receipt = None if charge is None else {"charge_id": str(charge.charge_id), "seal": charge.seal}
+    fee = _sealed_fee(stored, charge, lot) if stored.session.state == "closed" else _running_fee(db, stored, lot, now)
+    return {**row, "fee": fee, "receipt": receipt}
+
+
+def list_inside(
+    db: Session, driver_id: UUID, *, secrets: Secrets, now: datetime
+) -> list[dict[str, Any]]:
+    """What a driver has inside now, with the running fee."""
+    page = _sessions_of_driver(db, driver_id, None, 20, None)
+    inside = [each for each in page if each.session.state in ("open", "suspended")]
+    plates = _plates(db, secrets, inside)
+    made = []
+    for each in inside:
+        lot = lots.get_lot(db, each.session.lot_id)
+        made.append({**_row(each, lot, plates), "fee": _running_fee(db, each, lot, now)})
+    return made
+
+
+def _sessions_of_driver(
+    db: Session, driver_id: UUID, before: Cursor | None, limit: int, state: str | None
+) -> list[StoredSession]:
+    """Those in which the driver's code was shown, and all of the vehicles proved to be the driver's.
+
+    A plate that is only claimed shows nothing: else anyone could look up anyone's car.
+    """
+    proved = [each.vehicle_key for each in drivers.list_vehicles(db, driver_id) if each.is_proved]
+    # Voided sessions are left out below, so look a little further than the page.
+    reach = limit * 2 + 10
+    ids = set(parking_sessions.list_visits_of_driver(db, driver_id, before=before, limit=reach))
+    ids |= {
+        (visit.lot_id, visit.parking_session_id)
+        for visit in vehicles.list_visits(db, proved, before=before, limit=reach)
+    }
+    found = [each for each in parking_sessions.list_sessions(db, ids) if each.session.state != "voided"]
+    return [each for each in found if state is None or each.session.state == state][:limit]
+
+
+def _may_see(db: Session, viewer: Viewer, stored: StoredSession) -> bool:
+    if viewer.operator_id is not None:
+        return stored.operator_id == viewer.operator_id
+    if viewer.driver_id is None:
+        return False
+    if parking_sessions.is_shown_to_driver(db, viewer.driver_id, stored.session.parking_session_id):
+        return True
+    return stored.session.vehicle_key in {
+        each.vehicle_key for each in drivers.list_vehicles(db, viewer.driver_id) if each.is_proved
+    }
+
+
+def _row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str, Any]:
+    session = stored.session
+    plate = plates.get(session.vehicle_key)
+    return {
+        **session_data(session, lot.zone),
+        "plate": mask_plate(plate) if plate else None,
+        "lot_name": in_all_languages(lot.name),
+        "money_state": stored.money_state,
+        "charged_fen": stored.charged_fen,
+        "flags": list(session.flags),
+        "replaced_by": f"{session.lot_id}.{stored.replaced_by}" if stored.replaced_by else None,
+    }
+
+
+def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) -> dict[str, Any] | None:
+    """The fee so far of a visit that goes on; None where nothing is priced."""
+    session = stored.session
+    if session.state == "voided" or stored.tariff_id is None or stored.tariff_version is None:
+        return None
+    tariff = tariffs.get_tariff_version(db, stored.tariff_id, stored.tariff_version).tariff
+    size = vehicles.get_size(db, session.vehicle_key)
+    context = {"stop_of_day": session.stop_of_day}
+    try:
+        quote = price(
+            tariff, entered_at=session.entered_at, left_at=session.bill_end(now), vehicle=size, context=context
+        )
+    except StayTooLong:
+        return None
+    upcoming = None
+    if session.state == "open":
+        upcoming = next_step(tariff, entered_at=session.entered_at, now=now, vehicle=size, context=context)
+    state = "due" if quote.total_fen else "nothing_due"
+    return fee_data(quote, state=state, zone=lot.zone, upcoming=upcoming)
+
+
+def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) -> dict[str, Any] | None:
+    """The fee of a visit that is over, as it was sealed."""
+    if charge is None:
+        return None
+    body = json.loads(charge.body)
+    due = 0 if stored.money_state in ("nothing_due", "paid", "waived", "refunded") else charge.total_fen
+    return {
+        "total_fen": charge.total_fen, "paid_fen": charge.total_fen - due, "due_fen": due,
+        "state": stored.money_state, "next": None,
+        "lines": [
+            {
+                "from": format_instant(parse_instant(line["from"]), lot.zone),
+                "to": format_instant(parse_instant(line["to"]), lot.zone),
+                "rule": line["rule"], "units": line["units"], "amount_fen": line["amount_fen"],
+                "why": explain(line["rule"], line["units"], line["params"]),
+            }
+            for line in body["lines"]
+        ],
+    }
+
+
+def _plates(db: Session, secrets: Secrets, page: list[StoredSession]) -> dict[bytes, str]:
+    sealed = vehicles.list_sealed_plates(db, {each.session.vehicle_key for each in page})
+    return {key: secrets.open_plate(key, blob) for key, blob in sealed.items()}
+
+
+def _write_cursor(session: ParkingSession) -> str:
+    return f"{to_ms(session.entered_at)}.{session.parking_session_id}"
+
+
+def _read_cursor(text: str) -> Cursor:
+    at, _, identifier = text.partition(".")
+    try:
+        if not at.isdigit() or len(at) > 13 or len(identifier) != 36:
+            raise ValueError
+        return from_ms(int(at)), UUID(identifier)
+    except ValueError:
+        raise BadCursor("not a cursor of this service") from None

@@ -1,0 +1,352 @@
+"""What a gate is told, in each situation, on both engines."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+from sqlalchemy import func, select, text, update
+
+from parking.core.clock import format_instant
+from parking.services import relay
+from parking.services.rotate import revoke_key, rotate_key
+from parking.store.charges import ChargeRow
+from parking.store.codes import CodeUse
+from parking.store.facts import FactRow
+from parking.store.lots import Lot, LotState
+from parking.store.parking_sessions import ParkingSessionRow
+from tests.city import City, bearer, now
+
+LI = "沪A12345"
+STRANGER = "京B54321"
+
+
+def relay_all(city: City) -> None:
+    while relay.relay_due(city.app.extensions["database"], safe=city.app.extensions["key_safe"], now=now()):
+        pass
+
+
+def count(city: City, table: Any, *where: Any) -> int:
+    with city.app.extensions["database"].reading() as db:
+        return db.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+
+
+def occupied(city: City, lot: int) -> int:
+    with city.app.extensions["database"].reading() as db:
+        return db.execute(select(LotState.occupied_count).where(LotState.lot_id == lot)).scalar_one()
+
+
+def test_a_code_opens_the_entry_and_another_the_exit_and_the_charge_is_sealed(city: City) -> None:
+    entry = city.scan(1, "entry", code=city.code("li", LI))
+    exit_ = city.scan(1, "exit", code=city.code("li", LI))
+
+    assert (entry["decision"], entry["reason"], entry["lot"]["free_spaces"]) == ("open", "entered", 49)
+    assert entry["parking_session"]["plate"] == "沪A·**345"
+    assert (exit_["decision"], exit_["reason"]) == ("open", "fee_due")
+    assert (exit_["fee"]["total_fen"], exit_["fee"]["state"]) == (1000, "pay_later")
+    assert exit_["fee"]["lines"][0]["why"]["zh"]
+    session = city.get(f"/v1/parking-sessions/{entry['parking_session']['id']}", city.drivers["li"])
+    assert (session["state"], session["charged_fen"], session["fee"]["due_fen"]) == ("closed", 1000, 1000)
+    keys = city.get("/.well-known/jwks.json", city.drivers["li"])["keys"]
+    header = jwt.get_unverified_header(session["receipt"]["seal"])
+    key = next(each for each in keys if each["kid"] == header["kid"])
+    body = jwt.api_jws.decode(session["receipt"]["seal"], jwt.PyJWK(key), algorithms=["ES256"])
+    assert json.loads(body)["total_fen"] == 1000
+
+
+def test_a_lot_that_collects_stays_shut_and_says_what_is_due_and_when_it_grows(city: City) -> None:
+    city.scan(3, "entry", plate=LI)
+
+    held = city.scan(3, "exit", plate=LI)
+
+    assert (held["decision"], held["reason"]) == ("hold", "fee_due")
+    assert (held["fee"]["due_fen"], held["fee"]["state"]) == (1000, "due")
+    assert held["fee"]["next"]["total_fen"] == 2000
+    assert held["parking_session"]["state"] == "open"
+    assert held["message"]["en"] == "10.00 yuan are due for parking."
+
+
+def test_a_second_showing_of_a_code_stays_shut(city: City) -> None:
+    code = city.code("li")
+    city.scan(1, "entry", code=code)
+
+    assert city.scan(2, "entry", code=code)["reason"] == "code_used"
+    assert city.scan(1, "exit", code=code)["reason"] == "code_used"
+
+
+def test_a_held_code_is_not_used(city: City) -> None:
+    code = city.code("li", LI)
+
+    assert city.scan(1, "entry", code=code, plate=STRANGER)["reason"] == "plate_mismatch"
+    assert city.scan(1, "entry", code=code)["reason"] == "entered"
+
+
+@pytest.mark.parametrize("lots", [(1, 1), (1, 2)])
+def test_one_code_at_two_gates_at_once_opens_one(city: City, lots: tuple[int, int]) -> None:
+    for _ in range(6):
+        code = city.code("wang")
+        plates = (f"沪C{_}0001", f"沪C{_}0002")
+        gates = ("entry", "entry2")
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(
+                lambda each, code=code: city.scan(each[0], each[1], code=code, plate=each[2], sequence=each[3]),
+                [(lots[0], gates[0], plates[0], _ + 1), (lots[1], gates[1], plates[1], _ + 1)]))
+
+        assert sorted(answer["reason"] for answer in answers) == ["code_used", "entered"]
+
+
+def test_one_vehicle_at_many_gates_at_once_is_inside_once(city: City) -> None:
+    for turn in range(4):
+        codes = [city.code("li", LI) for _ in range(4)]
+        places = [(1, "entry"), (1, "entry2"), (2, "entry"), (2, "entry2")]
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(
+                lambda each: city.scan(*each[0], code=each[1], sequence=each[2]),
+                [(place, code, 2 * turn + 1) for place, code in zip(places, codes, strict=True)]))
+
+        reasons = sorted(answer["reason"] for answer in answers)
+        assert reasons.count("entered") == 1
+        assert set(reasons) <= {"entered", "already_inside", "inside_elsewhere"}
+        opened = count(city, ParkingSessionRow, ParkingSessionRow.state == "open")
+        assert opened == 1 == occupied(city, 1) + occupied(city, 2)
+        inside = next(answer for answer in answers if answer["reason"] == "entered")
+        city.scan(inside["lot"]["id"], "exit", code=city.code("li", LI))
+
+
+def test_the_same_scan_again_gets_the_same_answer_also_at_once(city: City) -> None:
+    scan_id, body = str(uuid4()), {"sequence": 1, "scanned_at": format_instant(now()), "code": city.code("li")}
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: city.scan(1, "entry", scan_id=scan_id, **body), range(4)))
+    again = city.scan(1, "entry", scan_id=scan_id, **body)
+
+    assert all(answer == again for answer in answers)
+    assert again["reason"] == "entered"
+    assert count(city, FactRow) == 1
+
+
+def test_a_scan_id_with_another_body_is_a_conflict(city: City) -> None:
+    scan_id = str(uuid4())
+    city.scan(1, "entry", scan_id=scan_id, plate=LI)
+
+    assert city.scan(1, "entry", status=409, scan_id=scan_id, plate=STRANGER)["reason"] == "id_reused"
+
+
+def test_a_number_names_one_fact_and_a_gap_is_reported(city: City) -> None:
+    city.scan(1, "entry", plate=LI, sequence=1)
+
+    refused = city.scan(1, "entry", plate=STRANGER, sequence=1, status=409)
+    ahead = city.scan(1, "entry", plate=STRANGER, sequence=5)
+    late = city.scan(1, "exit", plate=STRANGER)
+
+    assert (refused["reason"], refused["next_sequence"]) == ("sequence_used", 2)
+    assert ahead["next_sequence"] == 6
+    assert late["decision"] == "open"
+    listed = city.app.test_cli_runner().invoke(args=["parking", "terminals", "list", "--lot", "1"]).output
+    assert " 3 " in next(line for line in listed.splitlines() if str(city.terminal_ids[1, "entry"])[:8] in line)
+
+
+def test_an_exit_without_entry(city: City) -> None:
+    assert city.scan(3, "exit", plate=LI)["reason"] == "not_inside"
+    assert city.scan(3, "exit", plate=LI)["decision"] == "hold"
+    assert city.scan(1, "exit", plate=LI)["decision"] == "open", "a lot that cannot collect opens for review"
+
+
+def test_an_entry_while_inside(city: City) -> None:
+    city.scan(1, "entry", plate=LI)
+
+    by_code = city.scan(1, "entry", code=city.code("li", LI))
+    by_plate = city.scan(1, "entry", plate=LI, plate_confidence=0.97)
+
+    assert (by_code["decision"], by_code["reason"]) == ("hold", "already_inside")
+    assert (by_plate["decision"], by_plate["reason"]) == ("open", "already_inside")
+    states = [each["state"] for each in city.get("/v1/parking-sessions", city.drivers["li"])["items"]]
+    assert sorted(states) == ["open", "suspended"]
+    assert occupied(city, 1) == 1
+
+
+def test_inside_elsewhere(city: City) -> None:
+    city.scan(1, "entry", plate=LI)
+
+    by_code = city.scan(2, "entry", code=city.code("li", LI))
+    by_plate = city.scan(2, "entry", plate=LI)
+    relay_all(city)
+    relay_all(city)
+
+    assert (by_code["decision"], by_code["reason"]) == ("hold", "inside_elsewhere")
+    assert (by_plate["decision"], by_plate["reason"]) == ("open", "inside_elsewhere")
+    sessions = {each["lot_id"]: each for each in city.get("/v1/parking-sessions", city.drivers["li"])["items"]}
+    assert (sessions[1]["state"], sessions[1]["flags"]) == ("suspended", ["seen_elsewhere"])
+    assert sessions[2]["state"] == "open"
+    assert (occupied(city, 1), occupied(city, 2)) == (0, 1)
+    assert city.scan(1, "exit", plate=LI)["reason"] == "review_needed"
+
+
+def test_plate_alone_and_no_plate_at_all(city: City) -> None:
+    assert city.scan(1, "entry", plate=STRANGER)["reason"] == "entered"
+    assert city.scan(1, "entry", plate="?", plate_confidence=0.99)["reason"] == "plate_unreadable"
+    assert city.scan(1, "entry", plate=LI, plate_confidence=0.3)["reason"] == "plate_unreadable"
+    entry = city.scan(1, "entry", code=city.code("wang"))
+    left = city.scan(1, "exit", code=city.code("wang"))
+    assert (entry["reason"], entry["parking_session"]["plate"]) == ("entered", None)
+    assert left["parking_session"]["id"] == entry["parking_session"]["id"]
+
+
+def test_a_plate_learned_at_the_exit_joins_the_entry_without_one(city: City) -> None:
+    entry = city.scan(1, "entry", code=city.code("wang"))
+
+    left = city.scan(1, "exit", code=city.code("wang"), plate=STRANGER)
+
+    assert left["parking_session"] == {**entry["parking_session"], "plate": "京B·**321", "state": "closed",
+                                       "left_at": left["parking_session"]["left_at"]}
+    assert count(city, FactRow, FactRow.kind == "plate_correction") == 1
+    assert count(city, ParkingSessionRow) == 1
+    assert occupied(city, 1) == 0
+
+
+def test_a_driver_who_was_read_by_plate_leaves_by_code(city: City) -> None:
+    entry = city.scan(1, "entry", plate=LI)
+
+    left = city.scan(1, "exit", code=city.code("li"))
+
+    assert left["decision"] == "open"
+    assert left["parking_session"]["id"] == entry["parking_session"]["id"]
+
+
+def test_an_expired_code_does_not_trap_a_car_whose_plate_is_read(city: City) -> None:
+    city.scan(1, "entry", plate=LI)
+    used = city.code("li", LI)
+    city.scan(2, "exit", code=used)
+
+    assert city.scan(1, "exit", code="1" * 200, plate=LI)["decision"] == "open"
+
+
+def test_one_lane_for_both_directions(city: City) -> None:
+    assert city.scan(1, "both", plate=LI)["reason"] == "entered"
+    assert city.scan(1, "both", plate=LI)["reason"] == "fee_due"
+    assert city.scan(1, "both", plate=LI)["reason"] == "entered"
+
+
+def test_a_full_lot_a_closed_lot_and_a_lot_that_turned_the_answer(city: City) -> None:
+    def set_lot(**values: Any) -> None:
+        with city.app.extensions["database"].writing() as db:
+            db.execute(update(Lot).where(Lot.lot_id == 1).values(**values))
+
+    set_lot(spaces=1)
+    city.scan(1, "entry", plate=LI)
+    assert city.scan(1, "entry", plate=STRANGER)["reason"] == "lot_full"
+    set_lot(spaces=50, is_closed=True)
+    assert city.scan(1, "entry", plate=STRANGER)["reason"] == "lot_closed"
+    set_lot(is_closed=False, turned_reasons=["already_inside"])
+    assert city.scan(1, "entry", code=city.code("li", LI))["decision"] == "open"
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(-61, "scanned_at_out_of_range"), (-58, "entered"), (58, "entered"),
+                                                 (62, "scanned_at_out_of_range")])
+def test_a_live_scan_is_of_now(city: City, seconds: int, reason: str) -> None:
+    at = format_instant(now() + timedelta(seconds=seconds))
+
+    assert city.scan(1, "entry", plate=LI, scanned_at=at)["reason"] == reason
+
+
+def test_a_clock_that_knows_its_error_is_corrected(city: City) -> None:
+    said = now() + timedelta(hours=3)
+
+    answer = city.scan(1, "entry", plate=LI, scanned_at=format_instant(said), clock_offset_ms=3 * 3600 * 1000)
+
+    assert answer["reason"] == "entered"
+    entered = answer["parking_session"]["entered_at"]
+    assert entered == format_instant(said - timedelta(hours=3)).replace("Z", "+00:00") or "+08:00" in entered
+
+
+def test_keys_rotate_without_a_refused_code_and_a_stolen_one_opens_nothing(city: City) -> None:
+    database, sealer = city.app.extensions["database"], city.app.extensions["secrets"].sealer
+    before = city.code("li")
+    with database.writing() as db:
+        rotate_key(db, "code", sealer=sealer, now=now(), at_once=True)
+    after = city.code("li")
+
+    assert city.scan(1, "entry", code=before)["reason"] == "entered"
+    assert city.scan(1, "exit", code=after)["decision"] == "open"
+    stolen = city.code("li")
+    with database.writing() as db:
+        assert revoke_key(db, "code", "2", sealer=sealer, now=now())
+    assert city.scan(1, "entry", code=stolen)["reason"] == "code_revoked"
+    assert city.scan(1, "entry", code=city.code("li"))["reason"] == "entered"
+    public = {key["kid"] for key in city.get("/.well-known/jwks.json", city.drivers["li"])["keys"]}
+    assert "2" not in public and "3" in public
+
+
+def test_a_revoked_terminal_is_refused(city: City) -> None:
+    terminal = str(city.terminal_ids[1, "entry"])
+    done = city.app.test_cli_runner().invoke(args=["parking", "terminals", "revoke", terminal])
+
+    assert done.exit_code == 0
+    city.scan(1, "entry", plate=LI, status=401)
+
+
+def test_no_secret_is_kept_in_the_clear(city: City) -> None:
+    code = city.code("li", LI)
+    city.scan(1, "entry", code=code, plate=LI)
+    city.scan(1, "exit", plate=LI)
+    secrets_ = [LI, "A12345", code, city.tokens[1, "entry"], city.drivers["li"]]
+    database = city.app.extensions["database"]
+    from parking.store.schema import TABLES
+
+    with database.reading() as db:
+        for table in TABLES:
+            for row in db.execute(text(f"SELECT * FROM {table.name}")):
+                cells = [bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in row]
+                assert not any(secret.encode() in cell for secret in secrets_ for cell in cells), table
+
+
+def test_a_picture_of_the_current_code_is_shown_until_it_is_used(city: City) -> None:
+    client, headers = city.app.test_client(), bearer(city.drivers["li"])
+    first = client.get("/v1/codes/current.png", headers=headers)
+    second = client.get("/v1/codes/current.svg", headers=headers)
+
+    assert first.headers["Cache-Control"] == "no-store"
+    assert first.headers["Code-Expires-At"] == second.headers["Code-Expires-At"]
+    assert count(city, CodeUse) == 0
+    from tests.walks.read import read_png
+
+    assert city.scan(1, "entry", code=read_png(first.data))["reason"] == "entered"
+    third = read_png(client.get("/v1/codes/current.png", headers=headers).data)
+    assert city.scan(1, "exit", code=third)["decision"] == "open"
+
+
+def test_operators_see_their_own_lots_alone(city: City) -> None:
+    mine = city.scan(1, "entry", plate=LI)["parking_session"]["id"]
+    theirs = city.scan(2, "entry", plate=STRANGER)["parking_session"]["id"]
+
+    seen = [each["id"] for each in city.get("/v1/parking-sessions", city.operators[0])["items"]]
+    assert seen == [mine]
+    city.get(f"/v1/parking-sessions/{theirs}", city.operators[0], status=404)
+    city.get(f"/v1/parking-sessions/{mine}", city.drivers["wang"], status=404)
+    assert city.get("/v1/parking-sessions", city.drivers["wang"])["items"] == []
+
+
+def test_sessions_are_paged_by_cursor(city: City) -> None:
+    for number in range(5):
+        city.scan(1, "entry", plate=f"沪D0000{number}")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = city.get(f"/v1/parking-sessions?limit=2{cursor and '&cursor=' + cursor}", city.operators[0])
+        seen += [each["id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_every_charge_less_its_credits_is_what_the_session_says(city: City) -> None:
+    city.scan(1, "entry", plate=LI)
+    city.scan(1, "exit", plate=LI)
+
+    assert count(city, ChargeRow) == 1
