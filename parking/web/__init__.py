@@ -1,0 +1,1 @@
+"""HTTP: a view reads the request, calls one service, writes the answer."""

@@ -1,0 +1,169 @@
+"""Who may call: each view says it, and a test fails where one does not.
+
+Browsers carry a cookie, programs a bearer token; both are stored as hashes. A request that
+changes something with a cookie must come from our own pages (Sec-Fetch-Site, else Origin).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+from flask import current_app, g, redirect, request
+
+from parking.core.clock import from_ms, to_ms
+from parking.core.pseudonym import token_hash
+from parking.services.show import Viewer
+from parking.store import logins, terminals
+from parking.store.logins import Person
+from parking.store.terminals import TerminalAtGate
+from parking.web.errors import Problem, wants_page
+
+View = TypeVar("View", bound=Callable[..., Any])
+LOGIN_COOKIE = "login"
+TERMINAL_COOKIE = "terminal"
+TOKEN_MAX = 200
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def now() -> datetime:
+    """The instant of this request, to the millisecond; read once."""
+    if "now" not in g:
+        g.now = from_ms(to_ms(datetime.now(UTC)))
+    return cast(datetime, g.now)
+
+
+def anyone(view: View) -> View:
+    return _audience(view, "anyone", _nobody)
+
+
+def driver(view: View) -> View:
+    return _audience(view, "driver", _require_driver)
+
+
+def operator(view: View) -> View:
+    return _audience(view, "operator", _require_operator)
+
+
+def driver_or_operator(view: View) -> View:
+    return _audience(view, "driver, operator", _require_person)
+
+
+def terminal(view: View) -> View:
+    return _audience(view, "terminal", _require_terminal)
+
+
+def person() -> Person | None:
+    """Who is signed in, by cookie or bearer token; None if nobody."""
+    if "person" not in g:
+        g.person = _find_person()
+    return cast("Person | None", g.person)
+
+
+def viewer() -> Viewer:
+    found = person()
+    return Viewer(found.driver_id, found.operator_id) if found else Viewer()
+
+
+def calling_terminal() -> TerminalAtGate:
+    return cast(TerminalAtGate, g.terminal)
+
+
+def find_terminal(token: str) -> TerminalAtGate | None:
+    if not 0 < len(token) <= TOKEN_MAX:
+        return None
+    with current_app.extensions["database"].reading() as db:
+        return terminals.find_terminal_by_token(db, token_hash(token))
+
+
+def check_same_site() -> None:
+    """Refuse a change that another site's page makes with our cookie.
+
+    A caller that sends neither header is no browser, and holds no cookie by accident.
+    """
+    if request.method in _SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    is_ours = site == "same-origin" if site else origin is None or origin == request.host_url.rstrip("/")
+    if not is_ours:
+        raise Problem(403, "cross_site", "This request came from another site.")
+
+
+def _audience(view: View, name: str, require: Callable[[], Any]) -> View:
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        refused = require()
+        return view(*args, **kwargs) if refused is None else refused
+
+    guarded.audience = name  # type: ignore[attr-defined]
+    return cast(View, guarded)
+
+
+def _nobody() -> None:
+    if LOGIN_COOKIE in request.cookies or TERMINAL_COOKIE in request.cookies:
+        check_same_site()
+
+
+def _bearer() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _find_person() -> Person | None:
+    token, kind = _bearer(), "bearer"
+    if token is None:
+        token, kind = request.cookies.get(LOGIN_COOKIE), "cookie"
+    if not token or len(token) > TOKEN_MAX:
+        return None
+    if kind == "cookie":
+        check_same_site()
+    with current_app.extensions["database"].reading() as db:
+        return logins.find_person(db, token_hash(token), kind=kind, now=now())
+
+
+def _unauthorized() -> Any:
+    if wants_page():
+        return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'))}", code=303)
+    raise Problem(
+        401, "not_signed_in", "Send a valid bearer token, or sign in.", headers=(("WWW-Authenticate", "Bearer"),)
+    )
+
+
+def _require_person() -> Any:
+    return _unauthorized() if person() is None else None
+
+
+def _require_driver() -> Any:
+    found = person()
+    if found is None:
+        return _unauthorized()
+    if found.driver_id is None:
+        raise Problem(403, "drivers_only", "This is for drivers.")
+    return None
+
+
+def _require_operator() -> Any:
+    found = person()
+    if found is None:
+        return _unauthorized()
+    if found.operator_id is None:
+        raise Problem(403, "operators_only", "This is for an operator's staff.")
+    return None
+
+
+def _require_terminal() -> Any:
+    token = _bearer()
+    if token is None and TERMINAL_COOKIE in request.cookies:
+        check_same_site()
+        token = request.cookies[TERMINAL_COOKIE]
+    found = find_terminal(token) if token else None
+    if found is None:
+        raise Problem(
+            401, "unknown_terminal", "Send the token of a terminal that is not revoked.",
+            headers=(("WWW-Authenticate", "Bearer"),),
+        )
+    g.terminal = found
+    return None

@@ -1,0 +1,46 @@
+"""What an operator's staff sees: lots, terminals, and the sessions in them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, current_app, render_template
+
+from parking.services import show
+from parking.store import lots, operators, terminals
+from parking.web import auth
+from parking.web.contract import SessionsQuery, read_query
+
+blueprint = Blueprint("console", __name__)
+
+
+@blueprint.get("/console")
+@auth.operator
+def page() -> Any:
+    operator_id = _operator_id()
+    with current_app.extensions["database"].reading() as db:
+        name = operators.get_operator(db, operator_id).name
+        found = lots.list_lots_with_occupancy(db, operator_id=operator_id)
+        devices = terminals.list_terminals(db, operator_id=operator_id)
+    names = {lot.lot_id: lot.name for lot, _ in found}
+    shown = [each for each in devices if each.revoked_at is None]
+    return render_template("console.html", name=name, lots=found, terminals=shown, names=names)
+
+
+@blueprint.get("/console/parking-sessions")
+@auth.operator
+def sessions() -> Any:
+    asked = read_query(SessionsQuery)
+    with current_app.extensions["database"].reading() as db:
+        items, cursor = show.list_sessions(
+            db, auth.viewer(), secrets=current_app.extensions["secrets"], cursor=asked.cursor,
+            limit=asked.limit, state=asked.state,
+        )
+    return render_template("console_sessions.html", items=items, cursor=cursor, state=asked.state)
+
+
+def _operator_id() -> UUID:
+    person = auth.person()
+    assert person is not None and person.operator_id is not None
+    return person.operator_id

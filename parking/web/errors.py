@@ -1,0 +1,144 @@
+"""Exceptions become answers here and nowhere else: problem+json for programs, a page for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Flask, Response, make_response, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from parking.core.json_text import BadJson
+from parking.core.price import StayTooLong, UnknownContext
+from parking.core.tariff import BadTariff
+from parking.services.issue import NotYourVehicle
+from parking.services.quote import NotInForce
+from parking.services.scan import IdReused, SequenceUsed
+from parking.services.show import BadCursor
+from parking.services.sign_in import TooManyAttempts
+from parking.services.unlock import NoKey
+from parking.store.database import DatabaseUnavailable
+
+RETRY_SECONDS = 2
+log = structlog.get_logger("parking.web")
+
+
+@dataclass
+class Problem(Exception):
+    """An answer that is no success (RFC 9457). reason: a published word; errors: (field, message)."""
+
+    status: int
+    reason: str
+    detail: str
+    errors: Sequence[tuple[str, str]] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(Problem, _answer)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+    for kind, make in _KNOWN.items():
+        app.register_error_handler(kind, _answering(make))
+
+
+def wants_page() -> bool:
+    """Programs call /v1 and get JSON; people get a page."""
+    return not request.path.startswith("/v1/") and "text/html" in request.headers.get("Accept", "")
+
+
+def _answering(make: Any) -> Any:
+    return lambda error: _answer(make(error))
+
+
+def _answer(problem: Problem) -> Response:
+    if wants_page():
+        page = make_response(render_template("problem.html", problem=problem), problem.status)
+        page.headers.extend(dict(problem.headers))
+        return page
+    body: dict[str, Any] = {
+        "type": f"urn:parking:problem:{problem.reason}", "title": problem.reason.replace("_", " "),
+        "status": problem.status, "reason": problem.reason, "detail": problem.detail, **dict(problem.extra),
+    }
+    if problem.errors:
+        body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
+    answer = Response(
+        json.dumps(body, ensure_ascii=False), status=problem.status, content_type="application/problem+json"
+    )
+    answer.headers.extend(dict(problem.headers))
+    return answer
+
+
+def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    reason = {
+        400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large",
+        414: "url_too_long", 415: "not_json", 431: "headers_too_large",
+    }.get(status, "http_error")
+    headers = tuple(
+        (name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")
+    )
+    if 300 <= status < 400:
+        return make_response(error.get_response())
+    return _answer(Problem(status, reason, error.description or reason, headers=headers))
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    """Name what went wrong without its text: messages of drivers hold plates."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else None
+    log.error("unexpected", error=type(error).__name__, sqlstate=state, where=where)
+    if isinstance(error, SQLAlchemyError):
+        log.error("database_refused", constraint=_constraint(error))
+    return _answer(Problem(500, "internal_error", "Something went wrong here; it has been recorded."))
+
+
+def _constraint(error: SQLAlchemyError) -> str | None:
+    origin = getattr(error, "orig", None)
+    name = getattr(getattr(origin, "diag", None), "constraint_name", None)
+    return name or getattr(origin, "sqlite_errorname", None)
+
+
+def _unavailable(_: Exception) -> Problem:
+    return Problem(
+        503, "try_again", "The service cannot write right now; nothing was recorded.",
+        headers=(("Retry-After", str(RETRY_SECONDS)),),
+    )
+
+
+_KNOWN: dict[type[Exception], Any] = {
+    DatabaseUnavailable: _unavailable,
+    NoKey: lambda error: Problem(
+        503, "no_signing_key", "No key may sign now.", headers=(("Retry-After", "60"),)),
+    BadJson: lambda error: Problem(400, "bad_json", str(error)),
+    BadTariff: lambda error: Problem(
+        400, "bad_tariff", "The tariff cannot be read.",
+        errors=[(f"tariff.{path}", message) for path, message in error.errors[:20]]),
+    NotInForce: lambda error: Problem(
+        404, "tariff_not_in_force", "No published tariff of this code covers the entry.",
+        errors=[("tariff", "not published, or not in force at entered_at")]),
+    StayTooLong: lambda error: Problem(400, "bad_period", str(error), errors=[("left_at", str(error))]),
+    UnknownContext: lambda error: Problem(400, "bad_context", str(error), errors=[("context", str(error))]),
+    NotYourVehicle: lambda error: Problem(
+        403, "not_your_vehicle", "This plate is not among your vehicles.",
+        errors=[("plate", "not among your vehicles")]),
+    BadCursor: lambda error: Problem(400, "bad_cursor", str(error), errors=[("cursor", str(error))]),
+    IdReused: lambda error: Problem(
+        409, "id_reused", "This scan_id was used before with another body.",
+        errors=[("scan_id", "used before with another body")]),
+    SequenceUsed: lambda error: Problem(
+        409, "sequence_used", "This number names another fact of this terminal.",
+        errors=[("sequence", f"used before; the next free number is {error.next_sequence}")],
+        extra=(("next_sequence", error.next_sequence),)),
+    TooManyAttempts: lambda error: Problem(
+        429, "too_many_attempts", "Too many wrong passwords; try again later.",
+        headers=(("Retry-After", "60"),)),
+}

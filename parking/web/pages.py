@@ -1,0 +1,85 @@
+"""What every page has in common: language, security headers, and how values are written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, Response, request
+from flask_babel import Babel, get_locale, gettext
+
+from parking.core.money import format_yuan
+from parking.core.reason import LANGUAGES
+from parking.web import auth
+
+_POLICY = {
+    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' data:",
+    "connect-src": "'self'", "font-src": "'self'", "manifest-src": "'self'", "form-action": "'self'",
+    "frame-ancestors": "'none'", "base-uri": "'none'",
+}
+# The gate page alone runs WebAssembly (the camera's decoder).
+_GATE_POLICY = {**_POLICY, "script-src": "'self' 'wasm-unsafe-eval'", "media-src": "'self' blob:"}
+
+
+def register(app: Flask) -> None:
+    Babel(
+        app, default_locale="zh", locale_selector=choose_language,
+        default_translation_directories="web/translations",
+    )
+    app.jinja_env.filters |= {"yuan": format_yuan, "said": said, "clock": clock, "day": day, "seen": seen}
+    app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
+                             "state_name": state_name}
+
+    @app.after_request
+    def _secure(answer: Response) -> Response:
+        is_gate = answer.headers.pop("X-Page", None) == "gate"
+        policy = _GATE_POLICY if is_gate else _POLICY
+        answer.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Permissions-Policy"] = f"camera=({'self' if is_gate else ''}), geolocation=(), microphone=()"
+        answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if request.is_secure:
+            answer.headers["Strict-Transport-Security"] = "max-age=31536000"
+        if answer.mimetype == "text/html":
+            answer.headers.setdefault("Cache-Control", "no-store")
+            answer.vary.update(["Cookie", "Accept-Language"])
+        return answer
+
+
+def choose_language() -> str:
+    """The cookie's choice, else the browser's, else Chinese."""
+    chosen = request.cookies.get("language", "")
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES) or "zh"
+
+
+def said(words: dict[str, str]) -> str:
+    """A text in the reader's language."""
+    return words.get(str(get_locale())) or words.get("en") or next(iter(words.values()), "")
+
+
+def clock(text: Any) -> str:
+    """An instant of the API as hours and minutes of the lot's walls."""
+    return datetime.fromisoformat(text).strftime("%H:%M") if text else ""
+
+
+def day(text: Any) -> str:
+    """An instant of the API as a date and a time of the lot's walls."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else ""
+
+
+def seen(instant: datetime | None) -> str:
+    """When a terminal was last heard, in the server's words."""
+    return instant.strftime("%Y-%m-%d %H:%M:%SZ") if instant else "–"
+
+
+def state_name(state: str) -> str:
+    """A parking session's state in the reader's language."""
+    words = {
+        "open": gettext("inside"), "suspended": gettext("being checked"), "closed": gettext("left"),
+        "voided": gettext("voided"),
+    }
+    return str(words[state])

@@ -1,0 +1,170 @@
+"""Bad input gets a clear answer, the wrong caller none at all, and the document is true."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from parking.core.clock import format_instant
+from parking.core.json_text import BadJson, load_strict
+from parking.web.openapi import openapi
+from tests.city import City, bearer, now
+from tests.serving import ENVIRONMENT, serving
+
+
+def good_scan() -> dict[str, Any]:
+    return {"scan_id": str(uuid4()), "sequence": 1, "scanned_at": format_instant(now()), "plate": "沪A12345"}
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("scan_id", "x"), ("scan_id", 5), ("scan_id", None), ("sequence", 0), ("sequence", "1"), ("sequence", 1.5),
+    ("sequence", 2**55), ("sequence", True), ("scanned_at", "yesterday"), ("scanned_at", "2026-02-30T00:00:00Z"),
+    ("scanned_at", "2026-03-10T09:00:60Z"), ("scanned_at", "2026-03-10T09:00:00"),
+    ("scanned_at", "9999-12-31T23:59:59-12:00"),
+    ("plate", ""), ("plate", 5), ("plate", "x" * 100), ("plate_confidence", 1.1), ("plate_confidence", "1"),
+    ("clock_offset_ms", 10**15), ("code", ""), ("code", ["x"]), ("operator_id", "mine"),
+])
+def test_a_field_that_cannot_be_read_is_named(city: City, field: str, value: object) -> None:
+    answer = city.app.test_client().post(
+        "/v1/scans", json={**good_scan(), field: value}, headers=bearer(city.tokens[1, "entry"]))
+
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    assert answer.get_json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("raw", [
+    b"", b"null", b"[]", b"{", b'{"a":NaN}', b'{"a":1,"a":2}', b"[" * 5000, b'{"a":"\\ud800"}', b'{"a":"\\u0000"}',
+    b"\xff\xfe", b'{"sequence":' + b"9" * 5000 + b"}", b'{"a":1e999}', b'"' + b'\\"' * 20000,
+])
+def test_what_is_not_strict_json_is_refused(city: City, raw: bytes) -> None:
+    headers = {**bearer(city.tokens[1, "entry"]), "Content-Type": "application/json"}
+
+    assert city.app.test_client().post("/v1/scans", data=raw, headers=headers).status_code == 400
+
+
+def test_strict_json_keeps_what_is_json() -> None:
+    assert load_strict(b'{"a": [1, -2.5, true, null, "\xe6\xb2\xaa\\n"]}') == {"a": [1, -2.5, True, None, "沪\n"]}
+    with pytest.raises(BadJson):
+        load_strict(b'{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":{}}}}}}}}}')
+
+
+def test_a_large_body_and_another_content_type_are_refused(city: City) -> None:
+    client, headers = city.app.test_client(), bearer(city.tokens[1, "entry"])
+
+    large = {**good_scan(), "code": "9" * 70_000}
+    assert client.post("/v1/scans", json=large, headers=headers).status_code == 413
+    assert client.post("/v1/scans", data="x=1", headers=headers).status_code == 415
+    assert client.post("/v1/scans", json={**good_scan(), "plate": None}, headers=headers).status_code == 400
+
+
+CALLS = (
+    ("POST", "/v1/scans", {"terminal"}), ("GET", "/v1/terminal", {"terminal"}), ("POST", "/v1/codes", {"driver"}),
+    ("GET", "/v1/codes/current.png", {"driver"}), ("GET", "/v1/codes/current.svg", {"driver"}),
+    ("GET", "/v1/parking-sessions", {"driver", "operator"}),
+    ("GET", "/driver", {"driver"}), ("GET", "/driver/inside", {"driver"}), ("GET", "/console", {"operator"}),
+    ("GET", "/console/parking-sessions", {"operator"}),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "audience"), CALLS)
+def test_the_wrong_audience_is_refused(city: City, method: str, path: str, audience: set[str]) -> None:
+    tokens = {"terminal": city.tokens[1, "entry"], "driver": city.drivers["li"], "operator": city.operators[0],
+              "nobody": "x", "hostile": "' OR 1=1 --"}
+    for who, token in tokens.items():
+        answer = city.app.test_client().open(path, method=method, json={} if method == "POST" else None,
+                                             headers=bearer(token))
+        if who in audience:
+            assert answer.status_code in (200, 400), (who, answer.status_code)
+        else:
+            assert answer.status_code in (401, 403), (who, answer.status_code)
+
+
+def test_a_cookie_is_no_bearer_and_another_site_cannot_use_it(city: City) -> None:
+    client = city.app.test_client()
+    client.set_cookie("login", city.drivers["li"])
+    assert client.get("/v1/parking-sessions").status_code == 401, "a bearer token is no cookie"
+    client.set_cookie("terminal", city.tokens[1, "entry"])
+    assert client.post("/v1/scans", json=good_scan(), headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client.post("/v1/scans", json=good_scan(), headers={"Origin": "https://evil.example"}).status_code == 403
+    assert client.post("/v1/scans", json=good_scan(), headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_a_quote_for_anyone_and_a_tariff_of_ones_own_for_operators(city: City) -> None:
+    client = city.app.test_client()
+    asked = {"tariff": "TEST-HOURLY", "entered_at": "2026-03-10T09:00:00+08:00", "left_at": "2026-03-10T10:00:01+08:00"}
+
+    quote = client.post("/v1/quotes", json=asked).get_json()
+    assert (quote["total_fen"], quote["tariff"]["version"]) == (2000, 1)
+    assert client.post("/v1/quotes", json={**asked, "tariff": "NO-SUCH"}).status_code == 404
+    own = {**asked, "tariff": {"code": "MY-OWN", "name": {"en": "x"}, "time_zone": "UTC",
+                               "rule": {"kind": "flat", "fen": 700}}}
+    assert client.post("/v1/quotes", json=own).status_code == 403
+    priced = client.post("/v1/quotes", json=own, headers=bearer(city.operators[0]))
+    assert priced.get_json()["total_fen"] == 700
+    own["tariff"]["rule"]["fen"] = 1.5
+    refused = client.post("/v1/quotes", json=own, headers=bearer(city.operators[0]))
+    assert refused.status_code == 400 and "tariff.rule" in refused.get_json()["errors"][0]["field"]
+
+
+def test_a_locked_database_is_a_clear_503_and_nothing_is_half_written(city: City) -> None:
+    database = city.app.extensions["database"]
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL has no lock on the whole file")
+    with sqlite3.connect(database.engine.url.database, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answer = city.app.test_client().post("/v1/scans", json=good_scan(), headers=bearer(city.tokens[1, "entry"]))
+        other.execute("ROLLBACK")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert city.scan(1, "entry", plate="沪A12345", sequence=1)["reason"] == "entered"
+
+
+def test_a_database_that_is_gone_is_a_clear_503(app, city: City) -> None:
+    from tests.conftest import make_app
+
+    gone = make_app("postgresql://nobody@/none?host=/nonexistent")
+
+    assert gone.test_client().get("/readyz").status_code == 503
+    assert gone.test_client().post("/v1/scans", json=good_scan(), headers=bearer("x")).status_code == 503
+
+
+def test_pages_are_served_with_a_strict_policy_and_escape_what_they_show(city: City) -> None:
+    from sqlalchemy import update
+
+    from parking.store.lots import Lot
+
+    with city.app.extensions["database"].writing() as db:
+        db.execute(update(Lot).where(Lot.lot_id == 1).values(name={"en": "<img src=x onerror=alert(1)>\u202e'\""}))
+    client = city.app.test_client()
+
+    page = client.get("/", headers={"Accept": "text/html", "Accept-Language": "en"})
+
+    assert "<img" not in page.get_data(as_text=True)
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert client.get("/sign-in?next=//evil.example").get_data(as_text=True).count("evil.example") == 0
+
+
+def test_the_document_is_true(city: City, tmp_path: Path) -> None:
+    """schemathesis against the app: no 5xx, no answer that the document does not state."""
+    with city.app.app_context():
+        document = openapi(city.app)
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    url = city.app.extensions["database"].engine.url.render_as_string(hide_password=False)
+    with serving(url) as address:
+        for token in (city.drivers["li"], city.tokens[1, "entry"], city.operators[0]):
+            done = subprocess.run(
+                [str(Path(sys.executable).parent / "schemathesis"), "run", str(tmp_path / "openapi.json"),
+                 "--url", address, "--max-examples", "6", "--no-color", "--phases", "coverage,fuzzing",
+                 "--header", f"Authorization: Bearer {token}", "--checks",
+                 "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
+                capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=300,
+            )
+            assert done.returncode == 0, done.stdout[-4000:]
