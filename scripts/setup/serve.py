@@ -1,0 +1,169 @@
+"""Set the service up and run it, with a demo city on the first start."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from machine import PYTHON, ROOT, VAR, VENV, compile_translations, install_browser_files, install_python, run, say, stop
+
+
+def main() -> None:
+    asked = _read_arguments()
+    os.umask(0o077)
+    VAR.mkdir(exist_ok=True)
+    install_python(ROOT / "requirements.txt")
+    install_browser_files(development=False)
+    compile_translations()
+    url = asked.database_url or f"sqlite:///{VAR / 'parking.sqlite3'}"
+    if asked.fresh:
+        _start_afresh(url)
+    tls = asked.host not in ("127.0.0.1", "localhost", "::1")
+    scheme = "https" if tls else "http"
+    host = f"[{asked.host}]" if ":" in asked.host else asked.host
+    base = f"{scheme}://{host}:{asked.port}"
+    environment = {**os.environ, **_secrets(), "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    _check_port(asked.host, asked.port)
+    say("bringing the database to the newest schema")
+    run(PYTHON, "-c", "import sys; from parking.store.migrations import migrate; migrate(sys.argv[1])", url,
+        cwd=ROOT, env=environment)
+    _seed(base, environment, asked.seed)
+    certificate = _certificate(asked.host) if tls else None
+    _run_processes(asked, base, environment, certificate)
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--host", default="127.0.0.1", help="another address is served with HTTPS")
+    parser.add_argument("--database-url", help="postgresql://… instead of the SQLite file in var/")
+    parser.add_argument("--fresh", action="store_true", help="forget the demo city and make a new one (SQLite)")
+    parser.add_argument("--seed", type=int, default=1, help="another city of the same kind")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+def _start_afresh(url: str) -> None:
+    if not url.startswith("sqlite:///"):
+        stop("--fresh forgets a SQLite file; empty a PostgreSQL database yourself: dropdb, then createdb")
+    path = url.removeprefix("sqlite:///")
+    for ending in ("", "-journal", "-wal", "-shm"):
+        Path(path + ending).unlink(missing_ok=True)
+    (VAR / "demo.json").unlink(missing_ok=True)
+
+
+def _secrets() -> dict[str, str]:
+    """The two keys of this installation, made once."""
+    file = VAR / "secrets.env"
+    if not file.exists():
+        say("making the keys of this installation in var/secrets.env")
+        names = ("PARKING_PEPPER", "PARKING_SEALING_KEY")
+        text = "".join(f"{name}={base64.b64encode(os.urandom(32)).decode()}\n" for name in names)
+        file.touch(mode=0o600)
+        file.write_text(text)
+    return dict(line.split("=", 1) for line in file.read_text().splitlines() if line)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as taken:
+            stop(f"port {port} cannot be used ({taken.strerror}); is it running already? Try --port {port + 1}")
+
+
+def _seed(base: str, environment: dict[str, str], seed: int) -> None:
+    sign_ins = VAR / "demo.json"
+    command = [PYTHON, "-m", "flask", "--app", "wsgi", "parking", "seed-demo", "--seed", str(seed),
+               "--sign-ins", str(sign_ins), "--base", base]
+    if sign_ins.exists():
+        made = json.loads(sign_ins.read_text())
+        made["base"] = base
+        sign_ins.write_text(json.dumps(made, ensure_ascii=False, indent=1))
+        return
+    say("making the demo city")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        stop("the demo city could not be made: " + done.stderr.strip().splitlines()[-1] +
+             " (a database that holds a city needs its var/demo.json; --fresh makes a new one)")
+
+
+def _certificate(host: str) -> tuple[Path, Path]:
+    """A certificate for this address under an authority of this machine's own."""
+    folder = VAR / "tls"
+    run(PYTHON, ROOT / "scripts/setup/certificate.py", folder, host)
+    say(f"other devices must trust {folder / 'ca.pem'} once: install it there as a certificate authority")
+    return folder / "server.pem", folder / "server.key"
+
+
+def _run_processes(
+    asked: argparse.Namespace, base: str, environment: dict[str, str], certificate: tuple[Path, Path] | None
+) -> None:
+    metrics = VAR / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir()
+    host = f"[{asked.host}]" if ":" in asked.host else asked.host
+    web = [VENV / "bin/gunicorn", "wsgi:app", "--worker-class", "gthread", "--workers", str(asked.workers),
+           "--threads", "8", "--bind", f"{host}:{asked.port}", "--keep-alive", "15", "--backlog", "512",
+           "--log-level", "warning", "--graceful-timeout", "5", "--worker-tmp-dir", "/dev/shm"]  # noqa: S108
+    if certificate:
+        web += ["--certfile", certificate[0], "--keyfile", certificate[1]]
+    web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    children = [
+        subprocess.Popen([str(part) for part in web], cwd=ROOT, env=web_environment),
+        subprocess.Popen([str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"], cwd=ROOT, env=environment),
+    ]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        _wait_until_served(asked.host, asked.port, children)
+        _print_sign_ins(base)
+        while all(child.poll() is None for child in children):
+            time.sleep(0.5)
+        stop("a process of the service ended; see above")
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and all(child.poll() is None for child in children):
+        try:
+            with socket.create_connection((host, port), 0.5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    stop("the service did not come up")
+
+
+def _print_sign_ins(base: str) -> None:
+    made = json.loads((VAR / "demo.json").read_text())
+    print(f"\n  {base}\n")
+    for kind in ("drivers", "operators"):
+        for each in made[kind]:
+            plates = " ".join(each.get("plates", []))
+            print(f"  {kind[:-1]:9} {each['login']:10} {each['password']}  {plates}")
+    first = made["terminals"][0]
+    print(f"\n  gate page {base}/gate, for lot {first['lot']} gate {first['gate']} with the token\n  {first['token']}")
+    print(f"  all sign-ins: {VAR / 'demo.json'}    stop with Ctrl-C\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
