@@ -1,38 +1,52 @@
-"""The app on a port of its own, in a process of its own, for clients that speak real HTTP."""
+"""The app under gunicorn, as in production, on a port of its own, for clients that speak real HTTP."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.city import KEYS
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
-def serving(database_url: str) -> Iterator[str]:
-    """The address at which an app on this database answers."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.serving", database_url], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+def serving(
+    database_url: str, *, workers: int = 1, settings: Mapping[str, str] = {}
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address at which an app on this database answers, and gunicorn's first process."""
+    environment = {**ENVIRONMENT, **KEYS, "DATABASE_URL": database_url, "LOG_LEVEL": "ERROR", **settings}
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(512)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", ROOT / "parking/web/server.py", "wsgi:app",
+             "--workers", str(workers), "--bind", f"fd://{listening.fileno()}"],
+            cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
     try:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        _wait_until_alive(address, server)
+        yield address, server
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(20)
 
 
-if __name__ == "__main__":
-    from werkzeug.serving import make_server
-
-    from tests.conftest import make_app
-
-    listening = make_server("127.0.0.1", 0, make_app(sys.argv[1]), threaded=True)
-    sys.stdout.write(f"{listening.server_port}\n")
-    sys.stdout.flush()
-    listening.serve_forever()
+def _wait_until_alive(address: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(f"{address}/livez", timeout=10):
+                return
+        except URLError:
+            time.sleep(0.05)
+    raise AssertionError("the service did not come up")

@@ -36,10 +36,14 @@ from parking.store.parking_sessions import StoredSession
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a refold came to: each vehicle's sessions since the place it started from."""
+    """What a refold came to: each vehicle's sessions since the place it started from.
+
+    occupied: how many vehicles are in the lot now, where that has changed.
+    """
 
     sessions: tuple[ParkingSession, ...]
     changed: tuple[UUID, ...]
+    occupied: int | None
 
 
 def refold(
@@ -75,11 +79,10 @@ def refold(
     for session in writes:
         if session.state != "voided":
             _tell_elsewhere(db, session, now)
-    occupied = sum(1 for session in folded.values() if session.state == "open")
-    before = sum(1 for old in stored.values() if old.session.state == "open")
-    if occupied != before:
-        lots.change_occupied(db, lot.lot_id, by=occupied - before, now=now)
-    return Folded(tuple(folded.values()), tuple(session.parking_session_id for session in writes))
+    come = sum(1 for session in folded.values() if session.state == "open")
+    gone_now = sum(1 for old in stored.values() if old.session.state == "open")
+    occupied = lots.change_occupied(db, lot.lot_id, by=come - gone_now, now=now) if come != gone_now else None
+    return Folded(tuple(folded.values()), tuple(session.parking_session_id for session in writes), occupied)
 
 
 def _fold_vehicle(

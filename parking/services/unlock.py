@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from parking.core.charge import ReceiptKey
 from parking.core.code import IssuingKey
 from parking.core.seal import Sealer
-from parking.store.keys import SigningKey, find_issuing_key
+from parking.store.keys import find_issuing_key
 
 KEY_PURPOSE = "signing_key"
 
@@ -29,24 +29,20 @@ class KeySafe:
 
     def code_key(self, db: Session, *, now: datetime) -> IssuingKey:
         """:raises NoKey: none may sign"""
-        row = self._issuing(db, "code", now)
-        return IssuingKey(int(row.kid), self._private(row))
+        kid, private = self._issuing(db, "code", now)
+        return IssuingKey(int(kid), private)
 
     def receipt_key(self, db: Session, *, now: datetime) -> ReceiptKey:
         """:raises NoKey: none may sign"""
-        row = self._issuing(db, "receipt", now)
-        return ReceiptKey(row.kid, self._private(row))
+        kid, private = self._issuing(db, "receipt", now)
+        return ReceiptKey(kid, private)
 
-    def _issuing(self, db: Session, purpose: str, now: datetime) -> SigningKey:
+    def _issuing(self, db: Session, purpose: str, now: datetime) -> tuple[str, Any]:
         row = find_issuing_key(db, purpose, now=now)
         if row is None:
             raise NoKey(purpose)
-        return row
-
-    def _private(self, row: SigningKey) -> Any:
         name = row.key_id.bytes
         if name not in self._opened:
-            assert row.private_sealed is not None
             der = self._sealer.open(row.private_sealed, purpose=KEY_PURPOSE, row=name)
             self._opened[name] = load_der_private_key(der, password=None)
-        return self._opened[name]
+        return row.kid, self._opened[name]

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Fen, Instant, Table, Uuid, spread
+from parking.store.statements import table_of
 
 
 class ChargeRow(Table):
@@ -67,8 +68,11 @@ class StoredCharge:
     seal: str
 
 
+_ADD = insert(table_of(ChargeRow))
+
+
 def add_charge(db: Session, **values: Any) -> None:
-    db.execute(insert(ChargeRow).values(**values))
+    db.execute(_ADD, values)
 
 
 def find_standing_charge(db: Session, lot_id: int, parking_session_id: UUID) -> StoredCharge | None:

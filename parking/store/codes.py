@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, Integer, delete, exists, insert, select
+from sqlalchemy import Index, Integer, bindparam, delete, exists, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
-from parking.store.statements import insert_new
+from parking.store.statements import insert_new, table_of
 
 
 class IssuedCode(Table):
@@ -67,22 +67,26 @@ class CurrentCode:
     expires_at: datetime
 
 
+_issued, _use = table_of(IssuedCode), table_of(CodeUse)
+_ADD_ISSUED = insert(_issued)
+_FIND_BINDING = select(_issued.c.driver_id, _issued.c.vehicle_key).where(
+    _issued.c.subject == bindparam("subject"), _issued.c.jti == bindparam("jti"))
+_IS_USED = select(exists().where(
+    _use.c.subject == bindparam("subject"), _use.c.use_hash == bindparam("use_hash")))
+
+
 def add_issued_code(
     db: Session, *, subject: bytes, jti: bytes, driver_id: UUID, vehicle_key: bytes | None, kid: int,
     issued_at: datetime, expires_at: datetime,
 ) -> None:
-    db.execute(insert(IssuedCode).values(
-        subject=subject, jti=jti, driver_id=driver_id, vehicle_key=vehicle_key, kid=kid,
-        issued_at=issued_at, expires_at=expires_at,
-    ))
+    db.execute(_ADD_ISSUED, {
+        "subject": subject, "jti": jti, "driver_id": driver_id, "vehicle_key": vehicle_key, "kid": kid,
+        "issued_at": issued_at, "expires_at": expires_at,
+    })
 
 
 def find_binding(db: Session, subject: bytes, jti: bytes) -> CodeBinding | None:
-    row = db.execute(
-        select(IssuedCode.driver_id, IssuedCode.vehicle_key).where(
-            IssuedCode.subject == subject, IssuedCode.jti == jti
-        )
-    ).one_or_none()
+    row = db.execute(_FIND_BINDING, {"subject": subject, "jti": jti}).one_or_none()
     return None if row is None else CodeBinding(*row)
 
 
@@ -108,9 +112,7 @@ def delete_issued_codes(db: Session, *, expired_before: datetime) -> int:
 
 
 def is_used(db: Session, subject: bytes, use_hash: bytes) -> bool:
-    return bool(db.execute(
-        select(exists().where(CodeUse.subject == subject, CodeUse.use_hash == use_hash))
-    ).scalar_one())
+    return bool(db.execute(_IS_USED, {"subject": subject, "use_hash": use_hash}).scalar_one())
 
 
 def use_code(

@@ -60,7 +60,10 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         elif role:
             event.listen(self.engine, "connect", _set_role(role))
-        self._reading = self.engine.execution_options(writes=False)
+        # READ COMMITTED gives each statement a snapshot of its own, in a transaction or not; without
+        # one, PostgreSQL is spared a BEGIN and a COMMIT.
+        reading = {"writes": False} if self.is_sqlite else {"writes": False, "isolation_level": "AUTOCOMMIT"}
+        self._reading = self.engine.execution_options(**reading)
         self._writing = self.engine.execution_options(writes=True)
 
     @contextmanager

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, insert, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, bindparam, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
+from parking.store.statements import table_of
 
 
 class DecisionRow(Table):
@@ -45,12 +46,17 @@ class StoredDecision:
     answer: dict[str, Any]
 
 
+_decision = table_of(DecisionRow)
+_ADD = insert(_decision)
+_FIND = select(_decision.c.body_hash, _decision.c.answer).where(
+    _decision.c.lot_id == bindparam("lot_id"), _decision.c.terminal_id == bindparam("terminal_id"),
+    _decision.c.scan_id == bindparam("scan_id"))
+
+
 def find_decision(db: Session, lot_id: int, terminal_id: UUID, scan_id: UUID) -> StoredDecision | None:
-    row = db.execute(select(DecisionRow.body_hash, DecisionRow.answer).where(
-        DecisionRow.lot_id == lot_id, DecisionRow.terminal_id == terminal_id, DecisionRow.scan_id == scan_id
-    )).one_or_none()
+    row = db.execute(_FIND, {"lot_id": lot_id, "terminal_id": terminal_id, "scan_id": scan_id}).one_or_none()
     return None if row is None else StoredDecision(*row)
 
 
 def add_decision(db: Session, **values: Any) -> None:
-    db.execute(insert(DecisionRow).values(**values))
+    db.execute(_ADD, values)

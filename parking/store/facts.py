@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
+    bindparam,
     exists,
     insert,
     or_,
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.core.fact import KINDS, Fact, FactRef, facts_of_vehicle
 from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
+from parking.store.statements import table_of
 
 _KIND_LIST = ", ".join(f"'{kind}'" for kind in KINDS)
 
@@ -75,20 +77,37 @@ class FactRow(Table):
     body: Mapped[Any] = mapped_column(Json)
 
 
+_fact_table = table_of(FactRow)
+_f = _fact_table.c
+_COLUMNS = (
+    _f.terminal_id, _f.sequence, _f.kind, _f.occurred_at, _f.direction, _f.opened, _f.vehicle_key, _f.driver_id,
+    _f.corrects_terminal_id, _f.corrects_sequence, _f.is_degraded,
+)
+_ADD = insert(_fact_table)
+_OF_VEHICLES = select(*_COLUMNS).where(
+    _f.lot_id == bindparam("lot_id"),
+    or_(_f.vehicle_key.in_(bindparam("keys", expanding=True)),
+        _f.from_vehicle_key.in_(bindparam("keys", expanding=True))),
+)
+_OF_VEHICLES_SINCE = _OF_VEHICLES.where(
+    or_(_f.occurred_at >= bindparam("since"), _f.corrects_sequence.is_not(None)))
+
+
 def add_fact(
     db: Session, fact: Fact, *, lot_id: int, operator_id: UUID, said_at: datetime, received_at: datetime,
     clock_offset_ms: int = 0, reason: str | None = None, from_vehicle_key: bytes | None = None,
     cause_id: UUID | None = None, body: Any = None,
 ) -> None:
-    db.execute(insert(FactRow).values(
-        lot_id=lot_id, terminal_id=fact.ref.terminal_id, sequence=fact.ref.sequence, operator_id=operator_id,
-        kind=fact.kind, direction=fact.direction, opened=fact.opened, vehicle_key=fact.vehicle_key,
-        driver_id=fact.driver_id, said_at=said_at, occurred_at=fact.occurred_at, received_at=received_at,
-        clock_offset_ms=clock_offset_ms, is_degraded=fact.is_degraded, reason=reason,
-        corrects_terminal_id=fact.corrects.terminal_id if fact.corrects else None,
-        corrects_sequence=fact.corrects.sequence if fact.corrects else None,
-        from_vehicle_key=from_vehicle_key, cause_id=cause_id, body=body or {},
-    ))
+    db.execute(_ADD, {
+        "lot_id": lot_id, "terminal_id": fact.ref.terminal_id, "sequence": fact.ref.sequence,
+        "operator_id": operator_id, "kind": fact.kind, "direction": fact.direction, "opened": fact.opened,
+        "vehicle_key": fact.vehicle_key, "driver_id": fact.driver_id, "said_at": said_at,
+        "occurred_at": fact.occurred_at, "received_at": received_at, "clock_offset_ms": clock_offset_ms,
+        "is_degraded": fact.is_degraded, "reason": reason,
+        "corrects_terminal_id": fact.corrects.terminal_id if fact.corrects else None,
+        "corrects_sequence": fact.corrects.sequence if fact.corrects else None,
+        "from_vehicle_key": from_vehicle_key, "cause_id": cause_id, "body": body or {},
+    })
 
 
 def has_fact(db: Session, lot_id: int, ref: FactRef) -> bool:
@@ -130,22 +149,11 @@ def list_facts_of_vehicle(
     return facts_of_vehicle(found, vehicle_key), is_whole
 
 
-_COLUMNS = (
-    FactRow.terminal_id, FactRow.sequence, FactRow.kind, FactRow.occurred_at, FactRow.direction, FactRow.opened,
-    FactRow.vehicle_key, FactRow.driver_id, FactRow.corrects_terminal_id, FactRow.corrects_sequence,
-    FactRow.is_degraded,
-)
-
-
 def _select_facts(db: Session, lot_id: int, keys: set[bytes], since: datetime | None) -> list[Fact]:
-    wanted = list(keys)
-    query = select(*_COLUMNS).where(
-        FactRow.lot_id == lot_id,
-        or_(FactRow.vehicle_key.in_(wanted), FactRow.from_vehicle_key.in_(wanted)),
-    )
-    if since is not None:
-        query = query.where(or_(FactRow.occurred_at >= since, FactRow.corrects_sequence.is_not(None)))
-    return [_fact(row) for row in db.execute(query)]
+    wanted: dict[str, Any] = {"lot_id": lot_id, "keys": list(keys)}
+    if since is None:
+        return [_fact(row) for row in db.execute(_OF_VEHICLES, wanted)]
+    return [_fact(row) for row in db.execute(_OF_VEHICLES_SINCE, {**wanted, "since": since})]
 
 
 def _select_refs(db: Session, lot_id: int, refs: set[FactRef]) -> list[Fact]:

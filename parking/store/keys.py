@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Text, UniqueConstraint, insert, select, update
+from sqlalchemy import CheckConstraint, Row, Text, UniqueConstraint, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Json, Table, Uuid, spread
+from parking.store.statements import table_of
 
 
 class SigningKey(Table):
@@ -38,6 +39,21 @@ class SigningKey(Table):
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+_key = table_of(SigningKey)
+_FIND_ISSUING = (
+    select(_key.c.key_id, _key.c.kid, _key.c.private_sealed)
+    .where(
+        _key.c.purpose == bindparam("purpose"), _key.c.used_from <= bindparam("now"),
+        _key.c.retired_at.is_(None) | (_key.c.retired_at > bindparam("now")),
+        _key.c.revoked_at.is_(None), _key.c.private_sealed.is_not(None),
+    )
+    .order_by(_key.c.used_from.desc(), _key.c.key_id.desc())
+    .limit(1)
+)
+_FIND_REVOKED_AT = select(_key.c.revoked_at).where(
+    _key.c.purpose == bindparam("purpose"), _key.c.kid == bindparam("kid"))
+
+
 def add_key(db: Session, **values: Any) -> None:
     db.execute(insert(SigningKey).values(**values))
 
@@ -56,27 +72,13 @@ def list_keys(db: Session, purpose: str | None = None) -> list[SigningKey]:
     return list(db.execute(query).scalars())
 
 
-def find_issuing_key(db: Session, purpose: str, *, now: datetime) -> SigningKey | None:
-    """The newest key that may sign at `now`."""
-    return db.execute(
-        select(SigningKey)
-        .where(
-            SigningKey.purpose == purpose, SigningKey.used_from <= now,
-            SigningKey.retired_at.is_(None) | (SigningKey.retired_at > now),
-            SigningKey.revoked_at.is_(None), SigningKey.private_sealed.is_not(None),
-        )
-        .order_by(SigningKey.used_from.desc(), SigningKey.key_id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
+def find_issuing_key(db: Session, purpose: str, *, now: datetime) -> Row[UUID, str, bytes] | None:
+    """key_id, kid and private_sealed of the newest key that may sign at `now`."""
+    return db.execute(_FIND_ISSUING, {"purpose": purpose, "now": now}).one_or_none()
 
 
 def is_revoked(db: Session, purpose: str, kid: str) -> bool:
-    return (
-        db.execute(
-            select(SigningKey.revoked_at).where(SigningKey.purpose == purpose, SigningKey.kid == kid)
-        ).scalar_one_or_none()
-        is not None
-    )
+    return db.execute(_FIND_REVOKED_AT, {"purpose": purpose, "kid": kid}).scalar_one_or_none() is not None
 
 
 def retire_key(db: Session, key_id: UUID, *, at: datetime) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.clock import find_zone
 from parking.core.decision import LotRules
 from parking.store.columns import Flag, Instant, Json, Table, Uuid, spread
+from parking.store.statements import table_of
 
 LOT_ID_RANGE = "lot_id BETWEEN 1 AND 65535"
 
@@ -95,6 +96,16 @@ class LotState(Table):
     changed_at: Mapped[datetime] = mapped_column(Instant)
 
 
+_state = table_of(LotState)
+_COUNT_OCCUPIED = select(_state.c.occupied_count).where(_state.c.lot_id == bindparam("lot_id"))
+_CHANGE_OCCUPIED = (
+    update(_state)
+    .where(_state.c.lot_id == bindparam("in_lot"))
+    .values(occupied_count=_state.c.occupied_count + bindparam("by"), changed_at=bindparam("now"))
+    .returning(_state.c.occupied_count)
+)
+
+
 def add_lot(db: Session, *, now: datetime, **values: Any) -> None:
     """A lot and its empty state; the caller adds gates and terminals."""
     db.execute(insert(Lot).values(created_at=now, **values))
@@ -130,14 +141,9 @@ def list_lots_with_occupancy(db: Session, *, operator_id: UUID | None = None) ->
 
 
 def count_occupied(db: Session, lot_id: int) -> int:
-    return db.execute(select(LotState.occupied_count).where(LotState.lot_id == lot_id)).scalar_one()
+    return int(db.execute(_COUNT_OCCUPIED, {"lot_id": lot_id}).scalar_one())
 
 
-def change_occupied(db: Session, lot_id: int, *, by: int, now: datetime) -> None:
-    """Move the count of vehicles inside; last in the transaction, for every gate waits on it."""
-    changed = db.execute(
-        update(LotState)
-        .where(LotState.lot_id == lot_id)
-        .values(occupied_count=LotState.occupied_count + by, changed_at=now)
-    )
-    assert changed.rowcount == 1  # type: ignore[attr-defined]
+def change_occupied(db: Session, lot_id: int, *, by: int, now: datetime) -> int:
+    """Move the count of vehicles inside, and return it; late in the transaction, for every gate waits on it."""
+    return int(db.execute(_CHANGE_OCCUPIED, {"in_lot": lot_id, "by": by, "now": now}).scalar_one())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    bindparam,
     exists,
     func,
     insert,
@@ -29,7 +30,7 @@ from parking.core.fact import FactRef
 from parking.core.parking_session import ParkingSession
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
-from parking.store.statements import insert_new
+from parking.store.statements import insert_new, table_of
 
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
 
@@ -96,6 +97,29 @@ class DriverParkingSession(Table):
     entered_at: Mapped[datetime] = mapped_column(Instant)
 
 
+_session = table_of(ParkingSessionRow)
+_s = _session.c
+_OF_VEHICLE = (_s.lot_id == bindparam("lot_id")) & (_s.vehicle_key == bindparam("vehicle_key"))
+_LIST_OF_VEHICLE = select(_session).where(_OF_VEHICLE).order_by(_s.entered_at)
+_LIST_OF_VEHICLE_SINCE = _LIST_OF_VEHICLE.where(_s.entered_at >= bindparam("since"))
+_FIND_LAST = (
+    select(_session)
+    .where(_OF_VEHICLE, _s.state != "voided", _s.entered_at < bindparam("before"))
+    .order_by(_s.entered_at.desc(), _s.parking_session_id.desc())
+    .limit(1)
+)
+_ADD = insert(_session)
+_WRITE = (
+    update(_session)
+    .where(_s.lot_id == bindparam("of_lot"), _s.parking_session_id == bindparam("of_session"))
+    .values({
+        column.name: bindparam(f"new_{column.name}") for column in _s
+        if column.name not in ("lot_id", "parking_session_id", "operator_id")
+    })
+)
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSession:
     """A folded session with what the books know of it."""
@@ -114,23 +138,18 @@ def list_sessions_of_vehicle(
     db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime | None = None
 ) -> list[StoredSession]:
     """A vehicle's sessions at a lot that began at or after an instant, voided ones too, oldest first."""
-    row = ParkingSessionRow
-    query = select(row).where(row.lot_id == lot_id, row.vehicle_key == vehicle_key).order_by(row.entered_at)
-    if since is not None:
-        query = query.where(row.entered_at >= since)
-    return [_stored(each) for each in db.execute(query).scalars()]
+    wanted: dict[str, Any] = {"lot_id": lot_id, "vehicle_key": vehicle_key}
+    if since is None:
+        return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE, wanted)]
+    return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE_SINCE, {**wanted, "since": since})]
 
 
 def find_last_session(
     db: Session, lot_id: int, vehicle_key: bytes, *, entered_before: datetime | None = None
 ) -> ParkingSession | None:
     """The vehicle's newest session at a lot that is not voided (and began before an instant)."""
-    row = ParkingSessionRow
-    query = select(row).where(row.lot_id == lot_id, row.vehicle_key == vehicle_key, row.state != "voided")
-    if entered_before is not None:
-        query = query.where(row.entered_at < entered_before)
-    query = query.order_by(row.entered_at.desc(), row.parking_session_id.desc()).limit(1)
-    found = db.execute(query).scalar_one_or_none()
+    found = db.execute(_FIND_LAST, {
+        "lot_id": lot_id, "vehicle_key": vehicle_key, "before": entered_before or _NEVER}).one_or_none()
     return None if found is None else _stored(found).session
 
 
@@ -217,7 +236,6 @@ def write_session(
     tariff: tuple[UUID, int] | None, charged_fen: int, charge_count: int, replaced_by: UUID | None = None,
 ) -> None:
     """Insert or update the row of a folded session, and show it to the driver whose code was in it."""
-    row = ParkingSessionRow
     values: dict[str, Any] = {
         "vehicle_key": session.vehicle_key, "driver_id": session.driver_id, "state": session.state,
         "money_state": money_state, "entered_at": session.entered_at, "left_at": session.left_at,
@@ -231,26 +249,25 @@ def write_session(
     }
     key = {"lot_id": session.lot_id, "parking_session_id": session.parking_session_id}
     if is_new:
-        db.execute(insert(row).values(**key, operator_id=operator_id, **values))
+        db.execute(_ADD, {**key, "operator_id": operator_id, **values})
     else:
-        changed = db.execute(
-            update(row)
-            .where(row.lot_id == session.lot_id, row.parking_session_id == session.parking_session_id)
-            .values(**values)
-        )
+        changed = db.execute(_WRITE, {
+            "of_lot": session.lot_id, "of_session": session.parking_session_id,
+            **{f"new_{name}": value for name, value in values.items()},
+        })
         assert changed.rowcount == 1  # type: ignore[attr-defined]
     if session.driver_id is not None:
         insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
 
 
-def _stored(row: ParkingSessionRow) -> StoredSession:
+def _stored(row: Any) -> StoredSession:
     closed_by = None
     if row.closed_by_terminal_id is not None and row.closed_by_sequence is not None:
         closed_by = FactRef(row.closed_by_terminal_id, row.closed_by_sequence)
     session = ParkingSession(
         parking_session_id=row.parking_session_id, lot_id=row.lot_id, vehicle_key=row.vehicle_key,
         driver_id=row.driver_id, entered_at=row.entered_at,
-        opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,  # type: ignore[arg-type]
+        opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,
         left_at=row.left_at, closed_by=closed_by, billed_until=row.billed_until,
         stop_of_day=row.stop_of_day, flags=tuple(row.flags),
     )

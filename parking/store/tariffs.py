@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, UniqueConstraint, func, insert, select
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, UniqueConstraint, bindparam, func, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.tariff import Tariff, read_tariff
 from parking.store.columns import Instant, Table, Uuid, spread
+from parking.store.statements import table_of
 
 
 class TariffRow(Table):
@@ -62,6 +63,22 @@ class TariffAssignment(Table):
     operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
 
 
+_version, _assignment = table_of(TariffVersion).c, table_of(TariffAssignment).c
+_FIND_OF_LOT = (
+    select(_version.tariff_id, _version.version, _version.body)
+    .join_from(table_of(TariffVersion), table_of(TariffAssignment), _assignment.tariff_id == _version.tariff_id)
+    .where(
+        _assignment.lot_id == bindparam("lot_id"), _assignment.assigned_from <= bindparam("at"),
+        _assignment.assigned_to.is_(None) | (_assignment.assigned_to > bindparam("at")),
+        _version.in_force_from <= bindparam("at"),
+    )
+    .order_by(_assignment.assigned_from.desc(), _version.in_force_from.desc())
+    .limit(1)
+)
+_GET_BODY = select(_version.body).where(
+    _version.tariff_id == bindparam("tariff_id"), _version.version == bindparam("version"))
+
+
 @dataclass(frozen=True, slots=True)
 class TariffInForce:
     tariff_id: UUID
@@ -71,23 +88,12 @@ class TariffInForce:
 
 def find_tariff_of_lot(db: Session, lot_id: int, *, at: datetime) -> TariffInForce | None:
     """The tariff a lot charges by, in the version in force at an instant."""
-    row = db.execute(
-        select(TariffVersion.tariff_id, TariffVersion.version, TariffVersion.body)
-        .join(TariffAssignment, TariffAssignment.tariff_id == TariffVersion.tariff_id)
-        .where(
-            TariffAssignment.lot_id == lot_id, TariffAssignment.assigned_from <= at,
-            TariffAssignment.assigned_to.is_(None) | (TariffAssignment.assigned_to > at),
-            TariffVersion.in_force_from <= at,
-        )
-        .order_by(TariffAssignment.assigned_from.desc(), TariffVersion.in_force_from.desc())
-        .limit(1)
-    ).one_or_none()
+    row = db.execute(_FIND_OF_LOT, {"lot_id": lot_id, "at": at}).one_or_none()
     return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
 
 
 def get_tariff_version(db: Session, tariff_id: UUID, version: int) -> TariffInForce:
-    body = db.execute(select(TariffVersion.body).where(
-        TariffVersion.tariff_id == tariff_id, TariffVersion.version == version)).scalar_one()
+    body = db.execute(_GET_BODY, {"tariff_id": tariff_id, "version": version}).scalar_one()
     return TariffInForce(tariff_id, version, _read(body))
 
 

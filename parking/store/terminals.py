@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
 from parking.store.lots import Gate, Lot
+from parking.store.statements import table_of
 
 
 class Terminal(Table):
@@ -69,6 +70,26 @@ class TerminalAtGate:
     direction: str
 
 
+_state = table_of(TerminalState)
+_FIND_BY_TOKEN = (
+    select(Terminal.terminal_id, Lot, Gate.gate_id, Gate.name, Gate.direction)
+    .join(Lot, Lot.lot_id == Terminal.lot_id)
+    .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
+    .where(Terminal.token_hash == bindparam("token_hash"), Terminal.revoked_at.is_(None))
+)
+_LOCK_LAST_SEQUENCE = (
+    select(_state.c.last_sequence)
+    .where(_state.c.lot_id == bindparam("lot_id"), _state.c.terminal_id == bindparam("terminal_id"))
+    .with_for_update()
+)
+_COUNT_FACT = (
+    update(_state)
+    .where(_state.c.lot_id == bindparam("in_lot"), _state.c.terminal_id == bindparam("of_terminal"))
+    .values(
+        last_sequence=bindparam("last"), fact_count=_state.c.fact_count + 1, last_seen_at=bindparam("seen_at"))
+)
+
+
 def add_terminal(
     db: Session, *, terminal_id: UUID, lot: Lot, now: datetime, gate_id: int | None = None,
     token_hash: bytes | None = None,
@@ -84,12 +105,7 @@ def add_terminal(
 
 def find_terminal_by_token(db: Session, token_hash: bytes) -> TerminalAtGate | None:
     """The terminal that holds this token, unless it was revoked."""
-    row = db.execute(
-        select(Terminal.terminal_id, Lot, Gate.gate_id, Gate.name, Gate.direction)
-        .join(Lot, Lot.lot_id == Terminal.lot_id)
-        .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
-        .where(Terminal.token_hash == token_hash, Terminal.revoked_at.is_(None))
-    ).one_or_none()
+    row = db.execute(_FIND_BY_TOKEN, {"token_hash": token_hash}).one_or_none()
     return None if row is None else TerminalAtGate(*row)
 
 
@@ -111,22 +127,15 @@ def revoke_terminal(db: Session, terminal_id: UUID, *, now: datetime) -> bool:
 
 def lock_last_sequence(db: Session, lot_id: int, terminal_id: UUID) -> int:
     """The highest number the terminal has used; it is held until commit, one scan at a time."""
-    return db.execute(
-        select(TerminalState.last_sequence)
-        .where(TerminalState.lot_id == lot_id, TerminalState.terminal_id == terminal_id)
-        .with_for_update()
-    ).scalar_one()
+    return int(db.execute(_LOCK_LAST_SEQUENCE, {"lot_id": lot_id, "terminal_id": terminal_id}).scalar_one())
 
 
 def count_fact(
     db: Session, lot_id: int, terminal_id: UUID, *, last_sequence: int, seen_at: datetime
 ) -> None:
     """One more fact of this terminal is stored; the row is held by lock_last_sequence."""
-    changed = db.execute(
-        update(TerminalState)
-        .where(TerminalState.lot_id == lot_id, TerminalState.terminal_id == terminal_id)
-        .values(last_sequence=last_sequence, fact_count=TerminalState.fact_count + 1, last_seen_at=seen_at)
-    )
+    changed = db.execute(_COUNT_FACT, {
+        "in_lot": lot_id, "of_terminal": terminal_id, "last": last_sequence, "seen_at": seen_at})
     assert changed.rowcount == 1  # type: ignore[attr-defined]
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, Select, Text, delete, or_, select, tuple_, update
+from sqlalchemy import CheckConstraint, Index, Integer, Text, bindparam, delete, or_, select, tuple_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.parking_session import ParkingSession
 from parking.core.price import Vehicle as PricedVehicle
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
-from parking.store.statements import insert_new
+from parking.store.statements import insert_new, table_of
 
 
 class Vehicle(Table):
@@ -69,6 +70,38 @@ class VehicleParkingSession(Table):
     until_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+_vehicle, _presence, _visit = table_of(Vehicle), table_of(VehiclePresence), table_of(VehicleParkingSession)
+_LOCK = (
+    select(_vehicle.c.vehicle_key, _vehicle.c.size, _vehicle.c.plate_sealed.is_not(None))
+    .where(_vehicle.c.vehicle_key.in_(bindparam("keys", expanding=True)))
+    .order_by(_vehicle.c.vehicle_key)
+    .with_for_update()
+)
+_LEARN_PLATE = (
+    update(_vehicle).where(_vehicle.c.vehicle_key == bindparam("of_vehicle")).values(plate_sealed=bindparam("sealed"))
+)
+_FIND_PRESENCE = select(_presence.c.lot_id, _presence.c.parking_session_id, _presence.c.entered_at).where(
+    _presence.c.vehicle_key == bindparam("vehicle_key"))
+_OF_PRESENCE = _presence.c.vehicle_key == bindparam("of_vehicle")
+_LEAVE = delete(_presence).where(_OF_PRESENCE)
+_MOVE = update(_presence).where(_OF_PRESENCE).values(
+    lot_id=bindparam("to_lot"), parking_session_id=bindparam("to_session"), entered_at=bindparam("at"))
+_MOVE_VISIT = (
+    update(_visit)
+    .where(_visit.c.vehicle_key == bindparam("of_vehicle"), _visit.c.parking_session_id == bindparam("of_session"))
+    .values(entered_at=bindparam("from_"), until_at=bindparam("until"))
+)
+_LIST_AROUND = (
+    select(_visit.c.lot_id, _visit.c.parking_session_id, _visit.c.entered_at, _visit.c.until_at)
+    .where(
+        _visit.c.vehicle_key == bindparam("vehicle_key"), _visit.c.lot_id != bindparam("lot_id"),
+        or_(_visit.c.until_at.is_(None), _visit.c.until_at > bindparam("since")),
+    )
+    .order_by(_visit.c.entered_at)
+)
+_LIST_AROUND_UNTIL = _LIST_AROUND.where(_visit.c.entered_at < bindparam("until"))
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One row of the city-wide index: where and when."""
@@ -86,12 +119,31 @@ def lock_vehicle(
 
     Every change of a vehicle's sessions, in any lot, happens under this lock.
     """
-    query = select(Vehicle.size).where(Vehicle.vehicle_key == vehicle_key).with_for_update()
-    found = db.execute(query).scalar_one_or_none()
-    if found is None:
-        insert_new(db, Vehicle, vehicle_key=vehicle_key, plate_sealed=plate_sealed, size=size, created_at=now)
-        found = db.execute(query).scalar_one()
-    return found
+    return lock_vehicles(db, [vehicle_key], vehicle_key, plate_sealed=plate_sealed, now=now, size=size)[vehicle_key]
+
+
+def lock_vehicles(
+    db: Session, vehicle_keys: list[bytes], vehicle_key: bytes, *, plate_sealed: bytes | None, now: datetime,
+    size: str = "small",
+) -> dict[bytes, str]:
+    """Hold these vehicles, in order, those that there are; one of them is made, or learns its plate.
+
+    :returns: the sizes of the vehicles held
+    """
+    held = _lock(db, vehicle_keys)
+    if vehicle_key not in held:
+        new = {"plate_sealed": plate_sealed, "size": size, "created_at": now}
+        if insert_new(db, Vehicle, vehicle_key=vehicle_key, **new):
+            return {**{key: found for key, (found, _) in held.items()}, vehicle_key: size}
+        held |= _lock(db, [vehicle_key])
+    if plate_sealed is not None and not held[vehicle_key][1]:
+        db.execute(_LEARN_PLATE, {"of_vehicle": vehicle_key, "sealed": plate_sealed})
+    return {key: found for key, (found, _) in held.items()}
+
+
+def _lock(db: Session, vehicle_keys: list[bytes]) -> dict[bytes, tuple[str, bool]]:
+    """Each vehicle's size, and whether its plate is known."""
+    return {key: (size, has_plate) for key, size, has_plate in db.execute(_LOCK, {"keys": vehicle_keys})}
 
 
 def get_size(db: Session, vehicle_key: bytes) -> PricedVehicle:
@@ -111,31 +163,28 @@ def list_sealed_plates(db: Session, vehicle_keys: Iterable[bytes]) -> dict[bytes
 
 
 def find_presence(db: Session, vehicle_key: bytes) -> Visit | None:
-    row = db.execute(
-        select(VehiclePresence.lot_id, VehiclePresence.parking_session_id, VehiclePresence.entered_at).where(
-            VehiclePresence.vehicle_key == vehicle_key
-        )
-    ).one_or_none()
+    row = db.execute(_FIND_PRESENCE, {"vehicle_key": vehicle_key}).one_or_none()
     return None if row is None else Visit(*row, None)
 
 
 def place_vehicle(db: Session, vehicle_key: bytes, lot_id: int, inside: ParkingSession | None) -> None:
     """Say where the vehicle is after a lot's facts were folded: the newest entry in the city wins."""
     now_there = find_presence(db, vehicle_key)
-    here = VehiclePresence.vehicle_key == vehicle_key
     if inside is None:
         if now_there is not None and now_there.lot_id == lot_id:
-            db.execute(delete(VehiclePresence).where(here))
+            db.execute(_LEAVE, {"of_vehicle": vehicle_key})
         return
-    values = {
-        "lot_id": lot_id, "parking_session_id": inside.parking_session_id, "entered_at": inside.entered_at,
-    }
+    here = Visit(lot_id, inside.parking_session_id, inside.entered_at, None)
     if now_there is None:
-        insert_new(db, VehiclePresence, vehicle_key=vehicle_key, **values)
-    elif (
-        now_there.lot_id == lot_id or now_there.entered_at <= inside.entered_at
-    ) and now_there != Visit(lot_id, inside.parking_session_id, inside.entered_at, None):
-        db.execute(update(VehiclePresence).where(here).values(**values))
+        insert_new(
+            db, VehiclePresence, vehicle_key=vehicle_key, lot_id=lot_id,
+            parking_session_id=here.parking_session_id, entered_at=here.entered_at,
+        )
+    elif here != now_there and (now_there.lot_id == lot_id or now_there.entered_at <= here.entered_at):
+        db.execute(_MOVE, {
+            "of_vehicle": vehicle_key, "to_lot": lot_id, "to_session": here.parking_session_id,
+            "at": here.entered_at,
+        })
 
 
 def index_session(db: Session, session: ParkingSession) -> None:
@@ -143,18 +192,15 @@ def index_session(db: Session, session: ParkingSession) -> None:
     if session.state == "voided":
         unindex_session(db, session)
         return
-    is_new = insert_new(
-        db, VehicleParkingSession, vehicle_key=session.vehicle_key, parking_session_id=session.parking_session_id,
-        lot_id=session.lot_id, entered_at=session.entered_at, until_at=session.until_at,
-    )
-    if not is_new:
-        db.execute(
-            update(VehicleParkingSession)
-            .where(
-                VehicleParkingSession.vehicle_key == session.vehicle_key,
-                VehicleParkingSession.parking_session_id == session.parking_session_id,
-            )
-            .values(entered_at=session.entered_at, until_at=session.until_at)
+    moved = db.execute(_MOVE_VISIT, {
+        "of_vehicle": session.vehicle_key, "of_session": session.parking_session_id,
+        "from_": session.entered_at, "until": session.until_at,
+    })
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        insert_new(
+            db, VehicleParkingSession, vehicle_key=session.vehicle_key,
+            parking_session_id=session.parking_session_id, lot_id=session.lot_id, entered_at=session.entered_at,
+            until_at=session.until_at,
         )
 
 
@@ -169,13 +215,11 @@ def unindex_session(db: Session, session: ParkingSession) -> None:
 
 def list_visits_around(db: Session, vehicle_key: bytes, session: ParkingSession) -> list[Visit]:
     """Visits to other lots that overlap a session, or began while it went on; oldest first."""
-    visit = VehicleParkingSession
-    query = _visits(vehicle_key).where(
-        visit.lot_id != session.lot_id, or_(visit.until_at.is_(None), visit.until_at > session.entered_at)
-    )
-    if session.until_at is not None:
-        query = query.where(visit.entered_at < session.until_at)
-    return [Visit(*row) for row in db.execute(query)]
+    wanted: dict[str, Any] = {
+        "vehicle_key": vehicle_key, "lot_id": session.lot_id, "since": session.entered_at}
+    if session.until_at is None:
+        return [Visit(*row) for row in db.execute(_LIST_AROUND, wanted)]
+    return [Visit(*row) for row in db.execute(_LIST_AROUND_UNTIL, {**wanted, "until": session.until_at})]
 
 
 def list_visits(
@@ -190,12 +234,3 @@ def list_visits(
         query = query.where(tuple_(visit.entered_at, visit.parking_session_id) < before)
     query = query.order_by(visit.entered_at.desc(), visit.parking_session_id.desc()).limit(limit)
     return [Visit(*row) for row in db.execute(query)]
-
-
-def _visits(vehicle_key: bytes) -> Select[int, UUID, datetime, datetime | None]:
-    visit = VehicleParkingSession
-    return (
-        select(visit.lot_id, visit.parking_session_id, visit.entered_at, visit.until_at)
-        .where(visit.vehicle_key == vehicle_key)
-        .order_by(visit.entered_at)
-    )

@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from parking.core.clock import BadInstant, parse_instant
 from parking.core.json_text import load_strict
@@ -253,7 +254,10 @@ def read_body(model: type[Model]) -> Model:
     """
     if request.mimetype != "application/json":
         raise Problem(415, "not_json", "Send application/json.")
-    data = load_strict(request.get_data(cache=False), depth_max=40 if model is QuoteRequest else 8)
+    sent = request.get_data(cache=False)
+    if request.content_length is None and len(sent) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge  # a chunked body is cut off at the limit without a word
+    data = load_strict(sent, depth_max=40 if model is QuoteRequest else 8)
     if not isinstance(data, dict):
         raise Problem(400, "bad_request", "The body is a JSON object.", errors=[("", "not an object")])
     return _validate(model, data)

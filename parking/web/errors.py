@@ -24,6 +24,7 @@ from parking.services.unlock import NoKey
 from parking.store.database import DatabaseUnavailable
 
 RETRY_SECONDS = 2
+REFUSED_BYTES_READ_MAX = 1024 * 1024
 log = structlog.get_logger("parking.web")
 
 
@@ -85,7 +86,16 @@ def _answer_http(error: HTTPException) -> Response:
     )
     if 300 <= status < 400:
         return make_response(error.get_response())
+    if status == 413:
+        _read_the_rest()
     return _answer(Problem(status, reason, error.description or reason, headers=headers))
+
+
+def _read_the_rest() -> None:
+    """Take a body that is somewhat too large off the line: closed unread, the line loses our answer too."""
+    left = REFUSED_BYTES_READ_MAX
+    while left > 0 and (part := request.environ["wsgi.input"].read(min(left, 65536))):
+        left -= len(part)
 
 
 def _answer_unexpected(error: Exception) -> Response:

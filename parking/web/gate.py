@@ -8,7 +8,8 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 
 from parking.core.clock import format_instant
 from parking.core.reason import in_all_languages
-from parking.services.scan import Scan, record_scan
+from parking.services.case import Scan
+from parking.services.scan import record_scan
 from parking.store import lots, terminals
 from parking.web import auth
 from parking.web.contract import ScanRequest, ScanResult, TerminalAnswer, read_body

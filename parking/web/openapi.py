@@ -48,6 +48,11 @@ _STATUS = {
     503: "The service cannot write now; Retry-After says when to try again",
 }
 
+_REFUSED_BY_THE_SERVER = {
+    414: "The URL is longer than 4,094 bytes; refused before the service sees it",
+    431: "More than 50 header fields, or one of over 8,190 bytes; refused before the service sees it",
+}
+
 
 def openapi(app: Flask) -> dict[str, Any]:
     """The OpenAPI 3.1 document of every view that states a contract."""
@@ -91,6 +96,8 @@ def _operation(view: Any, arguments: set[str]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "The answer", "content": {media: {"schema": schema}}}}
     for status in sorted({*contract.problems, *((400, 413, 415) if contract.body else ()), 503}):
         responses[str(status)] = {"description": _STATUS[status], "content": problem}
+    for status, what in _REFUSED_BY_THE_SERVER.items():
+        responses[str(status)] = {"description": what, "content": {"text/html": {"schema": {"type": "string"}}}}
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in sorted(arguments)
     ]

@@ -114,9 +114,8 @@ def _run_processes(
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     host = f"[{asked.host}]" if ":" in asked.host else asked.host
-    web = [VENV / "bin/gunicorn", "wsgi:app", "--worker-class", "gthread", "--workers", str(asked.workers),
-           "--threads", "8", "--bind", f"{host}:{asked.port}", "--keep-alive", "15", "--backlog", "512",
-           "--log-level", "warning", "--graceful-timeout", "5", "--worker-tmp-dir", "/dev/shm"]  # noqa: S108
+    web = [VENV / "bin/gunicorn", "-c", ROOT / "parking/web/server.py", "wsgi:app",
+           "--workers", str(asked.workers), "--bind", f"{host}:{asked.port}"]
     if certificate:
         web += ["--certfile", certificate[0], "--keyfile", certificate[1]]
     web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}

@@ -32,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str
     city = make_city(make_app(url))
     with city.app.extensions["database"].writing() as db:
         logins.add_account(db, login="li", password_hash=hash_password("open-sesame"), driver_id=city.driver_ids["li"])
-    with serving(url) as address:
+    with serving(url) as (address, _):
         yield city, address
 
 

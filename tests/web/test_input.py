@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +20,13 @@ from parking.core.json_text import BadJson, load_strict
 from parking.web.openapi import openapi
 from tests.city import City, bearer, now
 from tests.serving import ENVIRONMENT, serving
+
+
+@pytest.fixture
+def served(sqlite_template: Path, tmp_path: Path) -> Iterator[str]:
+    shutil.copy(sqlite_template, tmp_path / "served.sqlite3")
+    with serving(f"sqlite:///{tmp_path / 'served.sqlite3'}") as (address, _):
+        yield address
 
 
 def good_scan() -> dict[str, Any]:
@@ -63,6 +73,24 @@ def test_a_large_body_and_another_content_type_are_refused(city: City) -> None:
     assert client.post("/v1/scans", json=large, headers=headers).status_code == 413
     assert client.post("/v1/scans", data="x=1", headers=headers).status_code == 415
     assert client.post("/v1/scans", json={**good_scan(), "plate": None}, headers=headers).status_code == 400
+
+
+def test_over_real_http_what_is_too_long_gets_its_answer(served: str) -> None:
+    """What gunicorn refuses itself, and a body that we refuse while it is still being sent."""
+    def ask(method: str, path: str, **sent: Any) -> tuple[int, str | None]:
+        line = http.client.HTTPConnection(served.removeprefix("http://"), timeout=10)
+        line.request(method, path, **sent)
+        answer = line.getresponse()
+        return answer.status, answer.getheader("Content-Type")
+
+    json_type = {"Content-Type": "application/json"}
+    assert ask("GET", "/v1/lots?x=" + "x" * 5000) == (414, "text/html")
+    assert ask("GET", "/livez", headers={"X-Long": "x" * 9000}) == (431, "text/html")
+    assert ask("GET", "/livez", headers={f"X-{number}": "x" for number in range(60)})[0] == 431
+    quote = ask("POST", "/v1/quotes", body=b"x" * 900_000, headers=json_type)
+    assert quote == (413, "application/problem+json")
+    chunked = ask("POST", "/v1/quotes", body=iter([b"x" * 70_000]), headers=json_type, encode_chunked=True)
+    assert chunked == (413, "application/problem+json")
 
 
 CALLS = (
@@ -158,7 +186,7 @@ def test_the_document_is_true(city: City, tmp_path: Path) -> None:
         document = openapi(city.app)
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     url = city.app.extensions["database"].engine.url.render_as_string(hide_password=False)
-    with serving(url) as address:
+    with serving(url) as (address, _):
         for token in (city.drivers["li"], city.tokens[1, "entry"], city.operators[0]):
             done = subprocess.run(
                 [str(Path(sys.executable).parent / "schemathesis"), "run", str(tmp_path / "openapi.json"),

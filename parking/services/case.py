@@ -1,0 +1,248 @@
+"""One scan before the lot: what is known of it, what the lot's state makes of it, what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.code import Claims
+from parking.core.decision import Decision, Situation, decide
+from parking.core.fact import Direction, Fact, FactRef
+from parking.core.identifier import derived_uuid
+from parking.core.json_text import canonical
+from parking.core.next_step import next_step
+from parking.core.parking_session import ParkingSession
+from parking.core.plate import Plate
+from parking.core.price import Quote, StayTooLong, Vehicle, price
+from parking.core.scan_answer import fee_data
+from parking.core.secret import Secrets
+from parking.services.fold import refold
+from parking.services.identify import Identity, identify
+from parking.services.unlock import KeySafe
+from parking.services.verify import CodeCheck
+from parking.store import codes, facts, keys, lots, parking_sessions, tariffs, terminals, vehicles
+from parking.store.tariffs import TariffInForce
+from parking.store.terminals import TerminalAtGate
+
+LIVE_WINDOW = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a terminal sends. clock_offset_ms: terminal minus server; plate_confidence: 0..1."""
+
+    scan_id: UUID
+    sequence: int
+    scanned_at: datetime
+    code: str | None = None
+    plate: str | None = None
+    plate_confidence: float | None = None
+    clock_offset_ms: int = 0
+
+    @property
+    def body_hash(self) -> bytes:
+        return sha256(canonical([
+            str(self.scan_id), self.sequence, self.scanned_at.isoformat(), self.code, self.plate,
+            None if self.plate_confidence is None else repr(self.plate_confidence), self.clock_offset_ms,
+        ]).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A scan with all that is known of it before the lot's state is looked at."""
+
+    scan: Scan
+    terminal: TerminalAtGate
+    occurred_at: datetime
+    check: CodeCheck
+    plate: Plate | None
+    now: datetime
+
+
+class Case:
+    """One scan before the lot: gathers the situation under locks, then writes what was decided."""
+
+    def __init__(self, db: Session, question: Question, *, secrets: Secrets, safe: KeySafe) -> None:
+        self.db, self.question = db, question
+        self._secrets, self._safe = secrets, safe
+        self.lot = question.terminal.lot
+        self.session: ParkingSession | None = None
+        self.sizes: dict[bytes, str] = {}
+        self._occupied: int | None = None
+        self._claims: Claims | None = question.check.claims
+        self._refused = question.check.refused
+        fixed: Direction | None = None if question.terminal.direction == "both" else question.terminal.direction  # type: ignore[assignment]
+        self.identity: Identity = identify(
+            db, lot_id=self.lot.lot_id, direction=fixed, claims=self._claims, plate=question.plate,
+            secrets=secrets,
+        )
+        self.moved_from: ParkingSession | None = None
+        self._lock_vehicles(fixed)
+        self._check_code_again()
+        self._find_session(fixed)
+        self.direction: Direction = fixed or ("exit" if self.session is not None else "entry")
+        self.tariff = self._find_tariff()
+        self._due = self._price(self.session)
+
+    def decide(self) -> Decision:
+        question, key = self.question, self.identity.vehicle_key
+        elsewhere = False
+        if self.direction == "entry" and key is not None:
+            there = vehicles.find_presence(self.db, key)
+            elsewhere = there is not None and there.lot_id != self.lot.lot_id
+        is_full = self.direction == "entry" and self.free_spaces == 0
+        return decide(Situation(
+            direction=self.direction, rules=self.lot.rules, code_refused=self._refused,
+            has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
+            has_vehicle=key is not None, session=self.session, is_inside_elsewhere=elsewhere, is_full=is_full,
+            due_fen=self._due.total_fen if self._due else 0,
+            is_in_time=abs(question.occurred_at - question.now) <= LIVE_WINDOW,
+        ))
+
+    @property
+    def free_spaces(self) -> int:
+        """As of now: counted once, and again when this scan has changed it."""
+        if self._occupied is None:
+            self._occupied = lots.count_occupied(self.db, self.lot.lot_id)
+        return max(0, self.lot.spaces - self._occupied)
+
+    def claim_code(self) -> bool:
+        """Take the one use of the code that opens the barrier; True too if no code does."""
+        claims, question = self._claims, self.question
+        return claims is None or codes.use_code(
+            self.db, subject=claims.subject, use_hash=claims.use_hash, used_at=question.now,
+            lot_id=self.lot.lot_id, terminal_id=question.terminal.terminal_id, sequence=question.scan.sequence,
+        )
+
+    def refuse_code(self, reason: str) -> None:
+        self._claims, self._refused = None, reason
+
+    def record_fact(self, ref: FactRef, decision: Decision) -> None:
+        question, scan = self.question, self.question.scan
+        fact = Fact(
+            ref, "scan", question.occurred_at, self.direction, decision.opens,
+            self.identity.vehicle_key, self.identity.driver_id,
+        )
+        facts.add_fact(
+            self.db, fact, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, said_at=scan.scanned_at,
+            received_at=question.now, clock_offset_ms=scan.clock_offset_ms, reason=decision.reason,
+            body={
+                "scan_id": str(scan.scan_id), "has_code": scan.code is not None,
+                "has_plate": question.plate is not None,
+                "plate_confidence": None if scan.plate_confidence is None else repr(scan.plate_confidence),
+            },
+        )
+
+    def fold(self, ref: FactRef) -> ParkingSession | None:
+        """Bring the sessions up to date; returns the one that this fact opened or closed."""
+        key = self.identity.vehicle_key
+        assert key is not None
+        keys_joined, since = [key], self.question.occurred_at
+        if self.moved_from is not None:
+            since = min(since, self._correct_plate(self.moved_from, key))
+            keys_joined = sorted({key, self.moved_from.vehicle_key})
+        folded = refold(
+            self.db, lot=self.lot, vehicle_keys=keys_joined, since=since, sizes=self.sizes,
+            safe=self._safe, now=self.question.now,
+        )
+        self._occupied = self._occupied if folded.occupied is None else folded.occupied
+        for session in folded.sessions:
+            if ref in (session.opened_by, session.closed_by):
+                return session
+        return self.session
+
+    def fee(self, session: ParkingSession | None) -> dict[str, Any] | None:
+        """The fee of a visit that has ended, or that may not end before it is paid."""
+        if self.direction == "entry" or session is None or self.tariff is None:
+            return None
+        quote = self._price(session)
+        if quote is None:
+            return None
+        if session.state == "closed":
+            state = "nothing_due" if not quote.total_fen else "arrears" if self.lot.collects else "pay_later"
+            return fee_data(quote, state=state, zone=self.lot.zone)
+        upcoming = next_step(
+            self.tariff.tariff, entered_at=session.entered_at, now=self.question.occurred_at,
+            vehicle=self._vehicle(session), context={"stop_of_day": session.stop_of_day},
+        )
+        state = "due" if quote.total_fen else "nothing_due"
+        return fee_data(quote, state=state, zone=self.lot.zone, upcoming=upcoming)
+
+    def _check_code_again(self) -> None:
+        """What can have changed since the signature held, asked under the vehicle's lock, for a second
+        barrier may have opened on this code in the meantime: the key revoked, the code used."""
+        claims = self._claims
+        if claims is None:
+            return
+        if keys.is_revoked(self.db, "code", str(claims.kid)):
+            self.refuse_code("code_revoked")
+        elif codes.is_used(self.db, claims.subject, claims.use_hash):
+            self.refuse_code("code_used")
+
+    def _lock_vehicles(self, direction: Direction | None) -> None:
+        """Hold the vehicle; where it may leave, also the driver's own key, that it may have entered under."""
+        identity, plate = self.identity, self.question.plate
+        key, own = identity.vehicle_key, identity.driver_vehicle_key
+        if key is None:
+            return
+        sealed = self._secrets.seal_plate(plate) if plate else None
+        wanted = [key] if own is None or own == key or direction == "entry" else [key, own]
+        self.sizes = vehicles.lock_vehicles(self.db, wanted, key, plate_sealed=sealed, now=self.question.now)
+
+    def _find_session(self, direction: Direction | None) -> None:
+        """The visit that an exit would end: the vehicle's, or the driver's from before its plate was known."""
+        key, own = self.identity.vehicle_key, self.identity.driver_vehicle_key
+        if key is None:
+            return
+        self.session = self._inside(key)
+        if self.session is None and own is not None and own != key and direction != "entry":
+            self.moved_from = self._inside(own)
+            self.session = self.moved_from
+
+    def _inside(self, key: bytes) -> ParkingSession | None:
+        last = parking_sessions.find_last_session(self.db, self.lot.lot_id, key)
+        return last if last is not None and last.state in ("open", "suspended") else None
+
+    def _correct_plate(self, moved: ParkingSession, key: bytes) -> datetime:
+        """Say through the service terminal that the entry was this vehicle's; returns when it entered."""
+        service_id = terminals.get_service_terminal_id(self.db, self.lot.lot_id)
+        sequence = terminals.lock_last_sequence(self.db, self.lot.lot_id, service_id) + 1
+        fact = Fact(
+            FactRef(service_id, sequence), "plate_correction", self.question.occurred_at, vehicle_key=key,
+            driver_id=self.identity.driver_id, corrects=moved.opened_by,
+        )
+        facts.add_fact(
+            self.db, fact, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id,
+            said_at=self.question.occurred_at, received_at=self.question.now, from_vehicle_key=moved.vehicle_key,
+            cause_id=derived_uuid(self.question.occurred_at, "plate_correction", moved.parking_session_id, key.hex()),
+        )
+        terminals.count_fact(
+            self.db, self.lot.lot_id, service_id, last_sequence=sequence, seen_at=self.question.now
+        )
+        return moved.entered_at
+
+    def _find_tariff(self) -> TariffInForce | None:
+        if self.direction == "entry" or self.session is None:
+            return None
+        return tariffs.find_tariff_of_lot(self.db, self.lot.lot_id, at=self.session.entered_at)
+
+    def _price(self, session: ParkingSession | None) -> Quote | None:
+        """The fee if it left now; None where nothing can be priced (no tariff, longer than a year)."""
+        if self.tariff is None or session is None:
+            return None
+        try:
+            return price(
+                self.tariff.tariff, entered_at=session.entered_at,
+                left_at=session.bill_end(self.question.occurred_at), vehicle=self._vehicle(session),
+                context={"stop_of_day": session.stop_of_day},
+            )
+        except StayTooLong:
+            return None
+
+    def _vehicle(self, session: ParkingSession) -> Vehicle:
+        return Vehicle("large" if self.sizes.get(session.vehicle_key) == "large" else "small")
