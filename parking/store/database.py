@@ -163,8 +163,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", True)
-    _patiently(connection.connection.dbapi_connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
+    file = connection.connection.dbapi_connection
+    if connection.get_execution_options().get("writes", True):
+        _patiently(file, "BEGIN IMMEDIATE")
+        return
+    # A deferred BEGIN takes no lock: the first look at the file does, and may meet a commit.
+    _patiently(file, "BEGIN")
+    _patiently(file, "SELECT 1 FROM sqlite_schema LIMIT 1")
 
 
 def _patiently(connection: Any, statement: str) -> None:
@@ -172,7 +177,7 @@ def _patiently(connection: Any, statement: str) -> None:
     deadline = time.monotonic() + WRITE_WAIT_SECONDS_MAX
     while True:
         try:
-            connection.execute(statement)
+            connection.execute(statement).fetchall()
             return
         except sqlite3.OperationalError as busy:
             name = getattr(busy, "sqlite_errorname", "")
