@@ -47,6 +47,7 @@ class _DemoLot:
     lot_id: int
     zh: str
     en: str
+    fr: str
     district: str
     tariff: str
     spaces: int
@@ -56,23 +57,33 @@ class _DemoLot:
 
 
 _LOTS = (
-    _DemoLot(1, "襄阳北路道路停车", "Xiangyang Rd N., roadside", "xuhui", "SH-STREET-INNER-KEY", 30),
-    _DemoLot(2, "丽园路道路停车", "Liyuan Rd, roadside", "huangpu", "SH-STREET-INNER-OTHER", 24),
-    _DemoLot(3, "虹桥机场 T1 停车库", "Hongqiao airport T1", "changning", "SHA-HONGQIAO-T1T2", 580, 1, True),
-    _DemoLot(4, "虹桥机场 T2 停车库", "Hongqiao airport T2", "minhang", "SHA-HONGQIAO-T1T2", 3000, 1, True,
+    _DemoLot(1, "襄阳北路道路停车", "Xiangyang Rd N., roadside",
+             "Xiangyang Nord, voirie", "xuhui", "SH-STREET-INNER-KEY", 30),
+    _DemoLot(2, "丽园路道路停车", "Liyuan Rd, roadside", "Rue Liyuan, voirie",
+             "huangpu", "SH-STREET-INNER-OTHER", 24),
+    _DemoLot(3, "虹桥机场 T1 停车库", "Hongqiao airport T1", "Aéroport de Hongqiao, T1", "changning",
+             "SHA-HONGQIAO-T1T2", 580, 1, True),
+    _DemoLot(4, "虹桥机场 T2 停车库", "Hongqiao airport T2", "Aéroport de Hongqiao, T2", "minhang",
+             "SHA-HONGQIAO-T1T2", 3000, 1, True,
              ("entry", "entry", "exit", "exit")),
-    _DemoLot(5, "浦东机场 P1 停车库", "Pudong airport P1", "pudong", "PVG-P1P2", 2737, 1),
-    _DemoLot(6, "浦东机场 P2 停车库", "Pudong airport P2", "pudong", "PVG-P1P2", 2638, 1),
-    _DemoLot(7, "浦东机场 P4 长时停车场", "Pudong airport P4, long-term", "pudong", "PVG-P4", 2732, 1),
-    _DemoLot(8, "闵行居住区访客停车", "Minhang residential, visitors", "minhang", "RES-MINHANG", 60, gates=("both",)),
-    _DemoLot(9, "静安医院停车库", "Jing'an hospital", "jingan", "HOSPITAL-30-15-100", 320),
-    _DemoLot(10, "静安嘉里道路停车", "Tongren Rd, roadside", "jingan", "SH-STREET-INNER-KEY", 18),
-    _DemoLot(11, "徐汇滨江道路停车", "Longteng Ave, roadside", "xuhui", "SH-STREET-INNER-OTHER", 40),
-    _DemoLot(12, "浦东医院停车库", "Pudong hospital", "pudong", "HOSPITAL-30-15-100", 260, 0, True),
-    _DemoLot(13, "闵行居住区二号", "Minhang residential No. 2", "minhang", "RES-MINHANG", 45, gates=("both",)),
-    _DemoLot(14, "思南路小停车场", "Sinan Rd, two spaces", "huangpu", "SH-STREET-INNER-OTHER", 2),
+    _DemoLot(5, "浦东机场 P1 停车库", "Pudong airport P1", "Aéroport de Pudong, P1", "pudong", "PVG-P1P2", 2737, 1),
+    _DemoLot(6, "浦东机场 P2 停车库", "Pudong airport P2", "Aéroport de Pudong, P2", "pudong", "PVG-P1P2", 2638, 1),
+    _DemoLot(7, "浦东机场 P4 长时停车场", "Pudong airport P4, long-term", "Aéroport de Pudong, P4 longue durée",
+             "pudong", "PVG-P4", 2732, 1),
+    _DemoLot(8, "闵行居住区访客停车", "Minhang residential, visitors", "Résidence de Minhang, visiteurs", "minhang",
+             "RES-MINHANG", 60, gates=("both",)),
+    _DemoLot(9, "静安医院停车库", "Jing'an hospital", "Hôpital de Jing'an", "jingan", "HOSPITAL-30-15-100", 320),
+    _DemoLot(10, "静安嘉里道路停车", "Tongren Rd, roadside", "Rue Tongren, voirie",
+             "jingan", "SH-STREET-INNER-KEY", 18),
+    _DemoLot(11, "徐汇滨江道路停车", "Longteng Ave, roadside",
+             "Avenue Longteng, voirie", "xuhui", "SH-STREET-INNER-OTHER", 40),
+    _DemoLot(12, "浦东医院停车库", "Pudong hospital", "Hôpital de Pudong", "pudong",
+             "HOSPITAL-30-15-100", 260, 0, True),
+    _DemoLot(13, "闵行居住区二号", "Minhang residential No. 2", "Résidence de Minhang no 2", "minhang",
+             "RES-MINHANG", 45, gates=("both",)),
+    _DemoLot(14, "思南路小停车场", "Sinan Rd, two spaces", "Rue Sinan, deux places",
+             "huangpu", "SH-STREET-INNER-OTHER", 2),
 )
-_FRENCH = {"roadside": "voirie", "airport": "aéroport", "hospital": "hôpital", "residential": "résidence"}
 _DRIVERS = ("li", "wang", "zhang", "chen", "zhao", "sun")
 _OPERATORS = ("Shanghai City Parking (demo)", "Airport Parking (demo)")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -136,12 +147,9 @@ def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
 
 
 def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, now: datetime) -> Lot:
-    french = demo.en
-    for english, word in _FRENCH.items():
-        french = french.replace(english, word)
     lot = open_lot(
         db, now=now, lot_id=demo.lot_id, operator_id=operator_id, district_id=demo.district,
-        name={"zh": demo.zh, "en": demo.en, "fr": french}, time_zone=ZONE, spaces=demo.spaces,
+        name={"zh": demo.zh, "en": demo.en, "fr": demo.fr}, time_zone=ZONE, spaces=demo.spaces,
         collects=demo.collects, is_closed=False, turned_reasons=[],
     )
     tariffs.assign_tariff(
