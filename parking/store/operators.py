@@ -33,5 +33,10 @@ class Staff(Table):
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 
+def has_operator(db: Session) -> bool:
+    """Whether there is a city in this database."""
+    return db.execute(select(Operator.operator_id).limit(1)).first() is not None
+
+
 def get_operator(db: Session, operator_id: UUID) -> Operator:
     return db.execute(select(Operator).where(Operator.operator_id == operator_id)).scalar_one()

@@ -51,7 +51,8 @@ def install_packages(*packages: str) -> bool:
 def make_venv() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036
         stop(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
-    if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+    asked = [PYTHON, "-m", "pip", "--version"]
+    if os.access(PYTHON, os.X_OK) and subprocess.run(asked, capture_output=True).returncode == 0:
         return
     say("making .venv")
     shutil.rmtree(VENV, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from machine import PYTHON, ROOT, VAR, VENV, compile_translations, install_browser_files, install_python, run, say, stop
+
+MIGRATE = """import sys
+from parking.store.database import Database
+from parking.store.migrations import migrate
+from parking.store.operators import has_operator
+migrate(sys.argv[1])
+with Database(sys.argv[1]).reading() as db:
+    print(has_operator(db))"""
 
 
 def main() -> None:
@@ -30,22 +39,25 @@ def main() -> None:
         _start_afresh(url)
     tls = asked.host not in ("127.0.0.1", "localhost", "::1")
     scheme = "https" if tls else "http"
-    host = f"[{asked.host}]" if ":" in asked.host else asked.host
-    base = f"{scheme}://{host}:{asked.port}"
+    name = _reachable_name(asked.host)
+    base = f"{scheme}://{f'[{name}]' if ':' in name else name}:{asked.port}"
     environment = {**os.environ, **_secrets(), "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
     _check_port(asked.host, asked.port)
     say("bringing the database to the newest schema")
-    run(PYTHON, "-c", "import sys; from parking.store.migrations import migrate; migrate(sys.argv[1])", url,
-        cwd=ROOT, env=environment)
-    _seed(base, environment, asked.seed)
-    certificate = _certificate(asked.host) if tls else None
+    made = subprocess.run(
+        [str(PYTHON), "-c", MIGRATE, url], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if made.returncode:
+        said = [line for line in made.stderr.splitlines() if line.split(":")[0].endswith(("Error", "Exception"))]
+        stop("the database could not be reached, or brought to the newest schema: " + (said or ["?"])[-1])
+    _seed(base, environment, asked.seed, _sign_ins_of(url), has_city=made.stdout.strip() == "True")
+    certificate = _certificate(name) if tls else None
     _run_processes(asked, base, environment, certificate)
 
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/serve", description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--host", default="127.0.0.1", help="another address is served with HTTPS")
+    parser.add_argument("--host", default="127.0.0.1", help="another address, or 0.0.0.0 for all, is served with HTTPS")
     parser.add_argument("--database-url", help="postgresql://… instead of the SQLite file in var/")
     parser.add_argument("--fresh", action="store_true", help="forget the demo city and make a new one (SQLite)")
     parser.add_argument("--seed", type=int, default=1, help="another city of the same kind")
@@ -59,7 +71,7 @@ def _start_afresh(url: str) -> None:
     path = url.removeprefix("sqlite:///")
     for ending in ("", "-journal", "-wal", "-shm"):
         Path(path + ending).unlink(missing_ok=True)
-    (VAR / "demo.json").unlink(missing_ok=True)
+    _sign_ins_of(url).unlink(missing_ok=True)
 
 
 def _secrets() -> dict[str, str]:
@@ -74,6 +86,20 @@ def _secrets() -> dict[str, str]:
     return dict(line.split("=", 1) for line in file.read_text().splitlines() if line)
 
 
+def _reachable_name(host: str) -> str:
+    """The address to type on another device: for "all of them", the one this machine goes out by."""
+    if host not in ("0.0.0.0", "::"):  # noqa: S104
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: these addresses are for documentation (RFC 5737, RFC 3849).
+            probe.connect(("2001:db8::1" if host == "::" else "192.0.2.1", 9))
+        except OSError:
+            return "localhost"
+        return str(probe.getsockname()[0])
+
+
 def _check_port(host: str, port: int) -> None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,20 +109,23 @@ def _check_port(host: str, port: int) -> None:
             stop(f"port {port} cannot be used ({taken.strerror}); is it running already? Try --port {port + 1}")
 
 
-def _seed(base: str, environment: dict[str, str], seed: int) -> None:
-    sign_ins = VAR / "demo.json"
-    command = [PYTHON, "-m", "flask", "--app", "wsgi", "parking", "seed-demo", "--seed", str(seed),
-               "--sign-ins", str(sign_ins), "--base", base]
-    if sign_ins.exists():
-        made = json.loads(sign_ins.read_text())
-        made["base"] = base
-        sign_ins.write_text(json.dumps(made, ensure_ascii=False, indent=1))
+def _sign_ins_of(url: str) -> Path:
+    """Each database has its own city; var/demo.json is a copy of the one that is being served."""
+    return VAR / f"demo-{hashlib.sha256(url.encode()).hexdigest()[:12]}.json"
+
+
+def _seed(base: str, environment: dict[str, str], seed: int, sign_ins: Path, *, has_city: bool) -> None:
+    if has_city and not sign_ins.exists():
+        say("this database holds a city that was not made from here: there are no demo sign-ins for it")
+        (VAR / "demo.json").unlink(missing_ok=True)
         return
-    say("making the demo city")
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        stop("the demo city could not be made: " + done.stderr.strip().splitlines()[-1] +
-             " (a database that holds a city needs its var/demo.json; --fresh makes a new one)")
+    if not has_city:
+        say("making the demo city")
+        run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "seed-demo", "--seed", str(seed),
+            "--sign-ins", sign_ins, "--base", base, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    made = json.loads(sign_ins.read_text())
+    made["base"] = base
+    (VAR / "demo.json").write_text(json.dumps(made, ensure_ascii=False, indent=1))
 
 
 def _certificate(host: str) -> tuple[Path, Path]:
@@ -153,8 +182,10 @@ def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[byt
 
 
 def _print_sign_ins(base: str) -> None:
+    print(f"\n  {base}\n", flush=True)
+    if not (VAR / "demo.json").exists():
+        return
     made = json.loads((VAR / "demo.json").read_text())
-    print(f"\n  {base}\n")
     for kind in ("drivers", "operators"):
         for each in made[kind]:
             plates = " ".join(each.get("plates", []))
