@@ -13,7 +13,7 @@ from parking.core.fact import FactRef, corrected_time
 from parking.core.plate import BadPlate, Plate, parse_plate
 from parking.core.scan_answer import scan_answer, show_plate
 from parking.core.secret import Secrets
-from parking.services.case import Case, Question, Scan
+from parking.services.judge import Case, Question, Scan
 from parking.services.unlock import KeySafe
 from parking.services.verify import CodeCheck, CodeKeys
 from parking.store import decisions, facts, terminals, vehicles

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 
 from parking.core.clock import format_instant
 from parking.core.reason import in_all_languages
-from parking.services.case import Scan
+from parking.services.judge import Scan
 from parking.services.scan import record_scan
 from parking.store import lots, terminals
 from parking.web import auth
