@@ -316,12 +316,13 @@ def _create_tables() -> None:
         sa.Column("said_at", Instant(), nullable=False),
         sa.Column("occurred_at", Instant(), nullable=False),
         sa.Column("received_at", Instant(), nullable=False),
+        sa.Column("ordered_at", Instant(), nullable=False),
+        sa.Column("is_live", Flag(), nullable=False),
         sa.Column("clock_offset_ms", Wide(), nullable=False),
         sa.Column("is_degraded", Flag(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("corrects_terminal_id", Uuid(), nullable=True),
         sa.Column("corrects_sequence", Wide(), nullable=True),
-        sa.Column("from_vehicle_key", Bytes(), nullable=True),
         sa.Column("cause_id", Uuid(), nullable=True),
         sa.Column("body", Json(), nullable=False),
         sa.CheckConstraint("direction IN ('entry', 'exit')", name=op.f("ck_fact_direction")),
@@ -334,6 +335,7 @@ def _create_tables() -> None:
             "(corrects_terminal_id IS NULL) = (corrects_sequence IS NULL)", name=op.f("ck_fact_corrects")
         ),
         sa.CheckConstraint("is_degraded IN (0, 1)", name=op.f("ck_fact_is_degraded")),
+        sa.CheckConstraint("is_live IN (0, 1)", name=op.f("ck_fact_is_live")),
         sa.CheckConstraint("lot_id BETWEEN 1 AND 65535", name=op.f("ck_fact_lot_id")),
         sa.CheckConstraint("opened IN (0, 1)", name=op.f("ck_fact_opened")),
         sa.CheckConstraint("sequence >= 1", name=op.f("ck_fact_sequence")),
@@ -344,14 +346,22 @@ def _create_tables() -> None:
         sqlite_strict=True,
     )
     op.create_index(
-        "ix_fact_from_vehicle",
+        "ix_fact_corrects",
         "fact",
-        ["lot_id", "from_vehicle_key"],
+        ["lot_id", "corrects_terminal_id", "corrects_sequence"],
         unique=False,
-        sqlite_where=sa.text("from_vehicle_key IS NOT NULL"),
-        postgresql_where=sa.text("from_vehicle_key IS NOT NULL"),
+        sqlite_where=sa.text("corrects_sequence IS NOT NULL"),
+        postgresql_where=sa.text("corrects_sequence IS NOT NULL"),
     )
-    op.create_index("ix_fact_vehicle", "fact", ["lot_id", "vehicle_key", "occurred_at"], unique=False)
+    op.create_index(
+        "ix_fact_corrected_to",
+        "fact",
+        ["lot_id", "vehicle_key"],
+        unique=False,
+        sqlite_where=sa.text("corrects_sequence IS NOT NULL"),
+        postgresql_where=sa.text("corrects_sequence IS NOT NULL"),
+    )
+    op.create_index("ix_fact_vehicle", "fact", ["lot_id", "vehicle_key", "ordered_at"], unique=False)
     op.create_index(
         "uq_fact_cause",
         "fact",
@@ -647,12 +657,8 @@ def downgrade() -> None:
         postgresql_where=sa.text("cause_id IS NOT NULL"),
     )
     op.drop_index("ix_fact_vehicle", table_name="fact")
-    op.drop_index(
-        "ix_fact_from_vehicle",
-        table_name="fact",
-        sqlite_where=sa.text("from_vehicle_key IS NOT NULL"),
-        postgresql_where=sa.text("from_vehicle_key IS NOT NULL"),
-    )
+    op.drop_index("ix_fact_corrected_to", table_name="fact")
+    op.drop_index("ix_fact_corrects", table_name="fact")
     op.drop_table("fact")
     op.drop_index("ix_decision_parking_session", table_name="decision")
     op.drop_table("decision")

@@ -69,7 +69,9 @@ def from_ms(milliseconds: int) -> datetime:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """:raises UnknownZone: no such IANA zone"""
+    """:raises UnknownZone: no such IANA zone, or one that means another on another machine"""
+    if name != "UTC" and not re.fullmatch(r"[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]*)+", name):
+        raise UnknownZone(f"no such time zone: {name!r}")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

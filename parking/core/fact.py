@@ -12,7 +12,6 @@ KINDS = (
     "scan", "barrier", "acknowledged", "passage", "manual_lift", "undo", "heartbeat",
     "plate_correction", "remote_lift", "seen_elsewhere", "overdue",
 )
-SERVICE_KINDS = ("plate_correction", "remote_lift", "seen_elsewhere", "overdue")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,6 +22,9 @@ class FactRef:
     sequence: int
 
 
+Position = tuple[datetime, UUID, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One fact of a lot.
@@ -31,6 +33,8 @@ class Fact:
     opened: for a scan, whether the barrier opened on it.
     corrects: the fact that a plate_correction or an undo speaks of.
     is_degraded: the terminal's clock was not in sync, so the fact may be off by minutes.
+    answered_at: for a live scan, when the service answered it: our own clock, so the order in which
+        live scans were answered is the order in which they happened. None for what was told later.
     """
 
     ref: FactRef
@@ -42,11 +46,17 @@ class Fact:
     driver_id: UUID | None = None
     corrects: FactRef | None = None
     is_degraded: bool = False
+    answered_at: datetime | None = None
 
     @property
-    def position(self) -> tuple[datetime, UUID, int]:
+    def ordered_at(self) -> datetime:
+        """The instant by which the fact is put in order; within a minute of occurred_at."""
+        return self.answered_at or self.occurred_at
+
+    @property
+    def position(self) -> Position:
         """Where the fact stands in the one order in which facts are folded."""
-        return (self.occurred_at, self.ref.terminal_id, self.ref.sequence)
+        return (self.ordered_at, self.ref.terminal_id, self.ref.sequence)
 
 
 def corrected_time(said_at: datetime, clock_offset_ms: int) -> datetime:
@@ -57,7 +67,7 @@ def corrected_time(said_at: datetime, clock_offset_ms: int) -> datetime:
 def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
     """The facts that belong to a vehicle once corrections and undoings have spoken, in order.
 
-    The last correction of a fact wins. Expects every fact of the keys that corrections join.
+    The last correction of a fact wins. Expects each fact that may be the vehicle's, with all its corrections.
     """
     owner: dict[FactRef, bytes | None] = {}
     undone: set[FactRef] = set()

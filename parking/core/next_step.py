@@ -51,7 +51,8 @@ def next_step(
         return price(tariff, entered_at=start, left_at=left_at, vehicle=vehicle, context=context).total_fen
 
     before = total(seen)
-    for edge in sorted({each for each in _edges(tariff.rule, (start, horizon), seen, start, tariff) if each >= seen}):
+    edges = _edges(tariff.rule, (start, horizon), seen, start, tariff)
+    for edge in sorted({each for each in edges if seen <= each < horizon}):
         after = total(edge + grain)
         if after != before:
             return NextStep(edge + grain, after)

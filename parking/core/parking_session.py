@@ -1,7 +1,8 @@
 """The parking sessions of a vehicle at a lot: a pure function of its facts there.
 
 Because it is pure, and the facts are sorted before they are folded, uploads may come in any
-order, doubled and late, and still end in the same sessions.
+order, doubled and late, and still end in the same sessions. Live scans are in the order in which
+they were answered, whatever their terminals' clocks say (docs/decisions/0006).
 """
 
 from __future__ import annotations
@@ -72,11 +73,11 @@ class Checkpoint:
 BEGINNING = Checkpoint()
 
 
-def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoint, tuple[datetime, FactRef]]:
+def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoint, FactRef]:
     """Where folding may start again after a closed session: the state, and the last fact folded."""
-    assert session.state == "closed" and session.left_at is not None and session.closed_by is not None
+    assert session.state == "closed" and session.closed_by is not None
     last = session.opened_by if "exit_before_entry" in session.flags else session.closed_by
-    return Checkpoint(city_date(session.entered_at, zone), session.stop_of_day), (session.left_at, last)
+    return Checkpoint(city_date(session.entered_at, zone), session.stop_of_day), last
 
 
 def fold(
@@ -84,7 +85,8 @@ def fold(
 ) -> list[ParkingSession]:
     """Fold the facts of one vehicle at one lot, in their order, into its sessions.
 
-    An exit that clock error puts before its entry pairs with that entry and costs nothing.
+    An exit that clock error puts before its entry pairs with that entry and costs nothing; two live
+    scans are in their true order already, and do not.
     A second entry, or a sighting elsewhere, suspends the older session: its exit was missed.
     """
     sessions: list[ParkingSession] = []
@@ -115,15 +117,6 @@ def fold(
     return sessions
 
 
-def session_inside(sessions: Iterable[ParkingSession]) -> ParkingSession | None:
-    """The session that an exit would close: the newest that is open, or suspended and not left."""
-    newest: ParkingSession | None = None
-    for session in sessions:
-        if session.state != "voided":
-            newest = session
-    return newest if newest is not None and newest.state in ("open", "suspended") else None
-
-
 def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
     assert fact.vehicle_key is not None
     return ParkingSession(
@@ -150,6 +143,8 @@ def _suspend(session: ParkingSession, fact: Fact, flag: str) -> ParkingSession:
 
 
 def _is_clock_error(early: Fact, entry: Fact) -> bool:
+    if early.answered_at is not None and entry.answered_at is not None:
+        return False
     degraded = early.is_degraded or entry.is_degraded
     allowance = CLOCK_ALLOWANCE_DEGRADED if degraded else CLOCK_ALLOWANCE
     return entry.occurred_at - early.occurred_at <= allowance

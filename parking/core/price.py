@@ -67,9 +67,11 @@ class _Stay:
     vehicle: Vehicle
     context: Mapping[str, Any]
     tariff: Tariff
+    lines_made: list[int]
 
 
 Stretch = tuple[datetime, datetime]
+LINES_MAX = 60_000  # of all rules, one within another; the real tariffs stay under 5,000 for a year
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 SMALL = Vehicle()
 
@@ -83,7 +85,7 @@ def price(
     Start-inclusive, end-exclusive; a started period is charged whole; an exact multiple starts
     no further one. Seconds are dropped or counted as the tariff says.
 
-    :raises StayTooLong: longer than 366 days, or left before it was entered
+    :raises StayTooLong: longer than 366 days, or left before it was entered, or too many lines
     :raises UnknownContext: a key that is not in CONTEXT_KEYS, or a value of the wrong type
     """
     check_context(context)
@@ -94,7 +96,7 @@ def price(
     entered_at, left_at = entered_at.astimezone(UTC), left_at.astimezone(UTC)
     if left_at == entered_at:
         return Quote(())
-    stay = _Stay(_minutes(left_at - entered_at), vehicle, context, tariff)
+    stay = _Stay(_minutes(left_at - entered_at), vehicle, context, tariff, [0])
     return Quote(tuple(_price(tariff.rule, (entered_at, left_at), stay)))
 
 
@@ -116,7 +118,11 @@ def check_context(context: Mapping[str, Any]) -> None:
 
 
 def _price(rule: Any, stretch: Stretch, stay: _Stay) -> list[Line]:
-    return _PRICE[type(rule)](rule, stretch, stay)
+    lines = _PRICE[type(rule)](rule, stretch, stay)
+    stay.lines_made[0] += len(lines)
+    if stay.lines_made[0] > LINES_MAX:
+        raise StayTooLong("this tariff makes too many lines of this stay")
+    return lines
 
 
 def _price_steps(rule: language.Steps, stretch: Stretch, stay: _Stay) -> list[Line]:
@@ -231,8 +237,19 @@ def cut_windows(
 
 
 def _wall(day: datetime, minute: int) -> datetime:
-    """The instant at which the walls of the city show this minute of the day."""
-    return (day + timedelta(minutes=minute)).astimezone(UTC)
+    """The instant at which the walls of the city show this minute of the day.
+
+    A minute that a leap forward leaves out is the leap itself; of one that comes twice, the first.
+    """
+    wall = day + timedelta(minutes=minute)
+    instant = wall.astimezone(UTC)
+    if instant.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return instant
+    late = wall.replace(fold=1)  # in a gap: as if the leap had been made already, so before it
+    instant, offset = late.astimezone(UTC), late.utcoffset()
+    while instant.astimezone(wall.tzinfo).utcoffset() != offset:
+        instant += MINUTE
+    return instant
 
 
 def _minutes(length: timedelta) -> int:

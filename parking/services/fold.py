@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from parking.core.charge import seal_charge, sign_body
 from parking.core.clock import format_instant, to_ms
+from parking.core.fact import Fact
 from parking.core.identifier import derived_uuid
 from parking.core.json_text import canonical
 from parking.core.parking_session import (
@@ -32,6 +33,9 @@ from parking.services.unlock import KeySafe
 from parking.store import charges, facts, lots, outbox_messages, parking_sessions, tariffs, vehicles
 from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
+
+# Twice what a degraded clock may be off by: nothing new is ordered before what was over for this long.
+SETTLED_AFTER = 2 * CLOCK_ALLOWANCE_DEGRADED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ def refold(
     # A vehicle has one open row at a lot: those that stop being open are written first.
     writes = sorted([*gone, *changed], key=lambda session: session.state == "open")
     for session in writes:
+        old = stored.get(session.parking_session_id)
+        if old is not None and old.session.state == "open" and old.session.vehicle_key != session.vehicle_key:
+            parking_sessions.step_aside(db, lot.lot_id, session.parking_session_id)
+    for session in writes:
         _write(db, lot, session, stored.get(session.parking_session_id), folded, sizes, safe, now)
     for key in vehicle_keys:
         _place(db, lot, key, folded)
@@ -85,25 +93,40 @@ def refold(
     return Folded(tuple(folded.values()), tuple(session.parking_session_id for session in writes), occupied)
 
 
+def preview_correction(db: Session, lot: Lot, key: bytes, moved: ParkingSession) -> ParkingSession:
+    """The visit as it will be once the fact that opened it is this vehicle's."""
+    opening = facts.find_fact(db, lot.lot_id, moved.opened_by)
+    assert opening is not None
+    sessions, _ = _fold_vehicle(db, lot, key, moved.entered_at, joined=replace(opening, vehicle_key=key))
+    return next(each for each in sessions if each.opened_by == moved.opened_by)
+
+
 def _fold_vehicle(
-    db: Session, lot: Lot, key: bytes, since: datetime
+    db: Session, lot: Lot, key: bytes, since: datetime, joined: Fact | None = None
 ) -> tuple[list[ParkingSession], list[StoredSession]]:
     """Fold from the last session that was over well before the new facts, or from the beginning."""
-    settled = since - CLOCK_ALLOWANCE_DEGRADED
-    last = parking_sessions.find_last_session(db, lot.lot_id, key, entered_before=settled)
-    if last is None or last.state != "closed" or last.left_at is None or last.left_at >= settled:
-        last = None
-    found, is_whole = facts.list_facts_of_vehicle(db, lot.lot_id, key, since=last.left_at if last else None)
-    if is_whole or last is None or last.left_at is None:
-        known = parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, key)
-        return fold(found, lot_id=lot.lot_id, zone=lot.zone, start=BEGINNING), known
-    start, (left_at, ref) = checkpoint_after(last, lot.zone)
-    ahead = [fact for fact in found if fact.position > (left_at, ref.terminal_id, ref.sequence)]
-    known = [
-        each for each in parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, key, since=left_at)
-        if each.session.parking_session_id != last.parking_session_id
-    ]
-    return fold(ahead, lot_id=lot.lot_id, zone=lot.zone, start=start), known
+    def ordered(found: list[Fact]) -> list[Fact]:
+        return sorted([*found, joined], key=lambda fact: fact.position) if joined else found
+
+    last = parking_sessions.find_last_session(db, lot.lot_id, key, entered_before=since - SETTLED_AFTER)
+    if last is not None and last.left_at is not None and last.state == "closed" and (
+        last.left_at < since - SETTLED_AFTER
+    ):
+        start, ref = checkpoint_after(last, lot.zone)
+        near = last.left_at - SETTLED_AFTER
+        found = ordered(facts.list_facts_of_vehicle(db, lot.lot_id, key, since=near - SETTLED_AFTER))
+        at = next((fact.position for fact in found if fact.ref == ref), None)
+        if at is not None:
+            before = {fact.ref for fact in found if fact.position <= at}
+            known = [
+                each for each in parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, key, since=near)
+                if each.session.opened_by not in before
+            ]
+            ahead = [fact for fact in found if fact.position > at]
+            return fold(ahead, lot_id=lot.lot_id, zone=lot.zone, start=start), known
+    found = ordered(facts.list_facts_of_vehicle(db, lot.lot_id, key))
+    known = parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, key)
+    return fold(found, lot_id=lot.lot_id, zone=lot.zone, start=BEGINNING), known
 
 
 def _write(

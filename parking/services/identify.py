@@ -61,8 +61,11 @@ def _driver_alone(
     """The vehicle of a code that names none: at an exit, what the driver has inside, if it is one."""
     if direction == "entry":
         return own_key
-    inside = {session.vehicle_key for session in parking_sessions.list_inside_of_driver(db, lot_id, binding.driver_id)}
-    if own_key not in inside and not inside:
+    visits = parking_sessions.list_inside_of_driver(db, lot_id, binding.driver_id)
+    # A visit whose exit was missed is not what leaves now, while there is another.
+    visits = [each for each in visits if each.state == "open"] or visits
+    inside = {each.vehicle_key for each in visits}
+    if not inside:
         claimed = [vehicle.vehicle_key for vehicle in drivers.list_vehicles(db, binding.driver_id)]
         inside = {key for key in claimed if _is_inside(db, lot_id, key)}
     return inside.pop() if len(inside) == 1 else own_key

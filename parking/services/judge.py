@@ -21,7 +21,7 @@ from parking.core.plate import Plate
 from parking.core.price import Quote, StayTooLong, Vehicle, price
 from parking.core.scan_answer import fee_data
 from parking.core.secret import Secrets
-from parking.services.fold import refold
+from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, identify
 from parking.services.unlock import KeySafe
 from parking.services.verify import CodeCheck
@@ -30,6 +30,7 @@ from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
 
 LIVE_WINDOW = timedelta(seconds=60)
+NEARLY_FULL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +72,26 @@ class Case:
         self.db, self.question = db, question
         self._secrets, self._safe = secrets, safe
         self.lot = question.terminal.lot
-        self.session: ParkingSession | None = None
-        self.sizes: dict[bytes, str] = {}
         self._occupied: int | None = None
         self._claims: Claims | None = question.check.claims
         self._refused = question.check.refused
-        fixed: Direction | None = None if question.terminal.direction == "both" else question.terminal.direction  # type: ignore[assignment]
+        self._gather()
+
+    def _gather(self) -> None:
+        """Who stands there, which visit it is, and what is due; under locks, so that it stays true."""
+        said = self.question.terminal.direction
+        fixed: Direction | None = None if said == "both" else said  # type: ignore[assignment]
         self.identity: Identity = identify(
-            db, lot_id=self.lot.lot_id, direction=fixed, claims=self._claims, plate=question.plate,
-            secrets=secrets,
+            self.db, lot_id=self.lot.lot_id, direction=fixed, claims=self._claims, plate=self.question.plate,
+            secrets=self._secrets,
         )
+        self.session: ParkingSession | None = None
         self.moved_from: ParkingSession | None = None
+        self.sizes: dict[bytes, str] = {}
         self._lock_vehicles(fixed)
-        self._check_code_again()
+        if reason := self._refuse_now():
+            self.refuse_code(reason)
+            return
         self._find_session(fixed)
         self.direction: Direction = fixed or ("exit" if self.session is not None else "entry")
         self.tariff = self._find_tariff()
@@ -95,7 +103,7 @@ class Case:
         if self.direction == "entry" and key is not None:
             there = vehicles.find_presence(self.db, key)
             elsewhere = there is not None and there.lot_id != self.lot.lot_id
-        is_full = self.direction == "entry" and self.free_spaces == 0
+        is_full = self.direction == "entry" and self._has_no_space()
         return decide(Situation(
             direction=self.direction, rules=self.lot.rules, code_refused=self._refused,
             has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
@@ -111,6 +119,12 @@ class Case:
             self._occupied = lots.count_occupied(self.db, self.lot.lot_id)
         return max(0, self.lot.spaces - self._occupied)
 
+    def _has_no_space(self) -> bool:
+        """Near the end of its spaces a lot's entries wait for one another: the last one is given once."""
+        if 0 < self.free_spaces <= NEARLY_FULL:
+            self._occupied = lots.lock_occupied(self.db, self.lot.lot_id)
+        return self.free_spaces == 0
+
     def claim_code(self) -> bool:
         """Take the one use of the code that opens the barrier; True too if no code does."""
         claims, question = self._claims, self.question
@@ -120,13 +134,15 @@ class Case:
         )
 
     def refuse_code(self, reason: str) -> None:
+        """Look again without the code: refused, it says nothing about anyone."""
         self._claims, self._refused = None, reason
+        self._gather()
 
     def record_fact(self, ref: FactRef, decision: Decision) -> None:
         question, scan = self.question, self.question.scan
         fact = Fact(
             ref, "scan", question.occurred_at, self.direction, decision.opens,
-            self.identity.vehicle_key, self.identity.driver_id,
+            self.identity.vehicle_key, self.identity.driver_id, answered_at=question.now,
         )
         facts.add_fact(
             self.db, fact, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, said_at=scan.scanned_at,
@@ -142,7 +158,7 @@ class Case:
         """Bring the sessions up to date; returns the one that this fact opened or closed."""
         key = self.identity.vehicle_key
         assert key is not None
-        keys_joined, since = [key], self.question.occurred_at
+        keys_joined, since = [key], min(self.question.occurred_at, self.question.now)
         if self.moved_from is not None:
             since = min(since, self._correct_plate(self.moved_from, key))
             keys_joined = sorted({key, self.moved_from.vehicle_key})
@@ -173,16 +189,15 @@ class Case:
         state = "due" if quote.total_fen else "nothing_due"
         return fee_data(quote, state=state, zone=self.lot.zone, upcoming=upcoming)
 
-    def _check_code_again(self) -> None:
+    def _refuse_now(self) -> str | None:
         """What can have changed since the signature held, asked under the vehicle's lock, for a second
         barrier may have opened on this code in the meantime: the key revoked, the code used."""
         claims = self._claims
         if claims is None:
-            return
+            return None
         if keys.is_revoked(self.db, "code", str(claims.kid)):
-            self.refuse_code("code_revoked")
-        elif codes.is_used(self.db, claims.subject, claims.use_hash):
-            self.refuse_code("code_used")
+            return "code_revoked"
+        return "code_used" if codes.is_used(self.db, claims.subject, claims.use_hash) else None
 
     def _lock_vehicles(self, direction: Direction | None) -> None:
         """Hold the vehicle; where it may leave, also the driver's own key, that it may have entered under."""
@@ -202,7 +217,8 @@ class Case:
         self.session = self._inside(key)
         if self.session is None and own is not None and own != key and direction != "entry":
             self.moved_from = self._inside(own)
-            self.session = self.moved_from
+            if self.moved_from is not None:
+                self.session = preview_correction(self.db, self.lot, key, self.moved_from)
 
     def _inside(self, key: bytes) -> ParkingSession | None:
         last = parking_sessions.find_last_session(self.db, self.lot.lot_id, key)
@@ -218,7 +234,7 @@ class Case:
         )
         facts.add_fact(
             self.db, fact, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id,
-            said_at=self.question.occurred_at, received_at=self.question.now, from_vehicle_key=moved.vehicle_key,
+            said_at=self.question.occurred_at, received_at=self.question.now,
             cause_id=derived_uuid(self.question.occurred_at, "plate_correction", moved.parking_session_id, key.hex()),
         )
         terminals.count_fact(

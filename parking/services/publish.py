@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from parking.core.clock import EPOCH
 from parking.core.identifier import derived_uuid
-from parking.core.tariff import Tariff
+from parking.core.price import STAY_MAX, StayTooLong, price
+from parking.core.tariff import BadTariff, Tariff
 from parking.store import tariffs
 
 
@@ -32,7 +33,14 @@ def publish_tariff(
 def import_tariff(
     db: Session, tariff: Tariff, *, operator_id: UUID, in_force_from: datetime, now: datetime
 ) -> int:
-    """The named path for a history that is brought in, or a demo: the version may lie in the past."""
+    """The named path for a history that is brought in, or a demo: the version may lie in the past.
+
+    :raises BadTariff: it makes so many lines of a long stay that no gate could be answered
+    """
+    try:
+        price(tariff, entered_at=in_force_from, left_at=in_force_from + STAY_MAX)
+    except StayTooLong as too_many:
+        raise BadTariff([("rule", str(too_many))]) from None
     return tariffs.add_version(
         db, tariff, tariff_id=tariff_id(tariff.code), operator_id=operator_id, in_force_from=in_force_from, now=now
     )

@@ -22,11 +22,10 @@ class FactDiffers(Exception):
 
 def record_fact(
     db: Session, lot: Lot, fact: Fact, *, said_at: datetime, safe: KeySafe, now: datetime,
-    from_vehicle_key: bytes | None = None, clock_offset_ms: int = 0,
+    clock_offset_ms: int = 0,
 ) -> bool:
-    """Store one fact of a lot and bring its vehicle's sessions up to date; False if it was known.
+    """Store one fact of a lot and bring its vehicles' sessions up to date; False if it was known.
 
-    :param from_vehicle_key: for a correction, the key of the fact that it corrects
     :raises FactDiffers: the number was used for something else
     """
     last = terminals.lock_last_sequence(db, lot.lot_id, fact.ref.terminal_id)
@@ -37,15 +36,27 @@ def record_fact(
         if known != (fact.kind, body):
             raise FactDiffers
         return False
-    keys = sorted({key for key in (fact.vehicle_key, from_vehicle_key) if key is not None})
+    keys, since = _concerned(db, lot.lot_id, fact)
     sizes = {key: vehicles.lock_vehicle(db, key, plate_sealed=None, now=now) for key in keys}
     facts.add_fact(
         db, fact, lot_id=lot.lot_id, operator_id=lot.operator_id, said_at=said_at, received_at=now,
-        clock_offset_ms=clock_offset_ms, from_vehicle_key=from_vehicle_key, body=body,
+        clock_offset_ms=clock_offset_ms, body=body,
     )
     terminals.count_fact(
         db, lot.lot_id, fact.ref.terminal_id, last_sequence=max(last, fact.ref.sequence), seen_at=now
     )
     if keys:
-        refold(db, lot=lot, vehicle_keys=keys, since=fact.occurred_at, sizes=sizes, safe=safe, now=now)
+        refold(db, lot=lot, vehicle_keys=keys, since=since, sizes=sizes, safe=safe, now=now)
     return True
+
+
+def _concerned(db: Session, lot_id: int, fact: Fact) -> tuple[list[bytes], datetime]:
+    """Every vehicle that has, had or will have this fact or the one it corrects, and since when it matters.
+
+    Corrections and what they correct may land in either order, and more than one may speak of a fact.
+    """
+    about = fact if fact.corrects is None else facts.find_fact(db, lot_id, fact.corrects)
+    said = facts.list_corrections(db, lot_id, [fact.corrects or fact.ref])
+    known = [each for each in (fact, about, *said) if each is not None]
+    keys = sorted({each.vehicle_key for each in known if each.vehicle_key is not None})
+    return keys, min(each.ordered_at for each in known)

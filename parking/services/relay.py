@@ -12,13 +12,15 @@ from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.services.fold import refold
 from parking.services.unlock import KeySafe
-from parking.store import codes, facts, lots, outbox_messages, terminals, vehicles
+from parking.store import codes, facts, logins, lots, outbox_messages, terminals, vehicles
 from parking.store.database import Database, DatabaseUnavailable
 from parking.store.outbox_messages import Message
 
 LEASE = timedelta(seconds=30)
 BACK_OFF_MAX = timedelta(minutes=5)
 CODES_KEPT = timedelta(days=8)
+MESSAGES_KEPT = timedelta(days=400)
+LOGINS_KEPT = timedelta(days=30)
 BATCH = 50
 
 
@@ -46,8 +48,12 @@ def relay_due(database: Database, *, safe: KeySafe, now: datetime) -> int:
 
 
 def sweep(database: Database, *, now: datetime) -> int:
-    """Forget issued codes that no late upload can ask for any more."""
-    return database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
+    """Forget what nobody can ask for any more: issued codes, delivered messages, ended logins."""
+    return (
+        database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
+        + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
+        + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
+    )
 
 
 def _lease(db: Session, message: Message, now: datetime) -> bool:

@@ -57,7 +57,8 @@ def rotate_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, at_o
 
 
 def revoke_key(db: Session, purpose: str, kid: str, *, sealer: Sealer, now: datetime) -> bool:
-    """Refuse what a key signed, everywhere, from now on; a successor signs at once if none could.
+    """Refuse what a key signed, everywhere, from now on; a successor signs at once if none could,
+    or takes over when the key that signs now retires.
 
     False if there is no such key, or it was revoked before.
     """
@@ -65,6 +66,10 @@ def revoke_key(db: Session, purpose: str, kid: str, *, sealer: Sealer, now: date
         return False
     if keys.find_issuing_key(db, purpose, now=now) is None:
         rotate_key(db, purpose, sealer=sealer, now=now, at_once=True)
+        return True
+    left = [key.retired_at for key in keys.list_keys(db, purpose) if key.revoked_at is None]
+    if None not in left:  # the one revoked was to take over: another must, when those left retire
+        create_key(db, purpose, sealer=sealer, now=now, used_from=max(end for end in left if end is not None))
     return True
 
 

@@ -33,6 +33,17 @@ class SequenceUsed(Exception):
         self.next_sequence = next_sequence
 
 
+class SequenceTooFar(Exception):
+    """The number is so far ahead that it would use up the terminal's numbers."""
+
+    def __init__(self, next_sequence: int) -> None:
+        super().__init__(str(next_sequence))
+        self.next_sequence = next_sequence
+
+
+SEQUENCES_AHEAD_MAX = 1_000_000
+
+
 @dataclass(frozen=True)
 class ScanDesk:
     """What answering needs besides the request: the store, the code keys, the secrets, the key safe."""
@@ -48,6 +59,7 @@ def record_scan(desk: ScanDesk, scan: Scan, terminal: TerminalAtGate, *, now: da
 
     :raises IdReused: the scan_id was used with another body
     :raises SequenceUsed: the sequence number was used by another scan
+    :raises SequenceTooFar: it is more than a million ahead
     :raises DatabaseUnavailable: nothing was recorded
     """
     check = desk.code_keys.check(scan.code, now=now) if scan.code is not None else CodeCheck()
@@ -68,6 +80,8 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
     ref = FactRef(terminal.terminal_id, scan.sequence)
     if scan.sequence <= last_sequence and facts.has_fact(db, lot.lot_id, ref):
         raise SequenceUsed(last_sequence + 1)
+    if scan.sequence > last_sequence + SEQUENCES_AHEAD_MAX:
+        raise SequenceTooFar(last_sequence + 1)
     case = Case(db, question, secrets=desk.secrets, safe=desk.safe)
     decision = case.decide()
     if decision.opens and not case.claim_code():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ from parking.store.parking_sessions import StoredSession
 
 Cursor = tuple[datetime, UUID]
 PAGE_MAX = 100
+SHOWN_STATES = ("open", "suspended", "closed")
 
 
 class BadCursor(ValueError):
@@ -56,7 +58,7 @@ def list_sessions(
         )
     else:
         assert viewer.driver_id is not None
-        page = _sessions_of_driver(db, viewer.driver_id, before, limit + 1, state)
+        page = _sessions_of_driver(db, viewer.driver_id, before, limit + 1, (state,) if state else SHOWN_STATES)
     more = len(page) > limit
     page = page[:limit]
     plates = _plates(db, secrets, page)
@@ -85,8 +87,7 @@ def list_inside(
     db: Session, driver_id: UUID, *, secrets: Secrets, now: datetime
 ) -> list[dict[str, Any]]:
     """What a driver has inside now, with the running fee."""
-    page = _sessions_of_driver(db, driver_id, None, 20, None)
-    inside = [each for each in page if each.session.state in ("open", "suspended")]
+    inside = _sessions_of_driver(db, driver_id, None, 20, ("open", "suspended"))
     plates = _plates(db, secrets, inside)
     made = []
     for each in inside:
@@ -96,22 +97,26 @@ def list_inside(
 
 
 def _sessions_of_driver(
-    db: Session, driver_id: UUID, before: Cursor | None, limit: int, state: str | None
+    db: Session, driver_id: UUID, before: Cursor | None, limit: int, states: Collection[str]
 ) -> list[StoredSession]:
     """Those in which the driver's code was shown, and all of the vehicles proved to be the driver's.
 
-    A plate that is only claimed shows nothing: else anyone could look up anyone's car.
+    A plate that is only claimed shows nothing: else anyone could look up anyone's car. Goes on
+    through the visits until enough are in one of the states.
     """
     proved = [each.vehicle_key for each in drivers.list_vehicles(db, driver_id) if each.is_proved]
-    # Voided sessions are left out below, so look a little further than the page.
-    reach = limit * 2 + 10
-    ids = set(parking_sessions.list_visits_of_driver(db, driver_id, before=before, limit=reach))
-    ids |= {
-        (visit.lot_id, visit.parking_session_id)
-        for visit in vehicles.list_visits(db, proved, before=before, limit=reach)
-    }
-    found = [each for each in parking_sessions.list_sessions(db, ids) if each.session.state != "voided"]
-    return [each for each in found if state is None or each.session.state == state][:limit]
+    found: list[StoredSession] = []
+    while True:
+        ids = set(parking_sessions.list_visits_of_driver(db, driver_id, before=before, limit=PAGE_MAX))
+        ids |= {
+            (visit.lot_id, visit.parking_session_id)
+            for visit in vehicles.list_visits(db, proved, before=before, limit=PAGE_MAX)
+        }
+        looked = parking_sessions.list_sessions(db, ids)[:PAGE_MAX]
+        found += [each for each in looked if each.session.state in states]
+        if len(found) >= limit or len(looked) < PAGE_MAX:
+            return found[:limit]
+        before = (looked[-1].session.entered_at, looked[-1].session.parking_session_id)
 
 
 def _may_see(db: Session, viewer: Viewer, stored: StoredSession) -> bool:

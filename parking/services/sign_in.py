@@ -17,39 +17,27 @@ from parking.store.database import Database
 from parking.store.logins import Account, Person
 
 COOKIE_LIFE = timedelta(hours=12)
-FAILURES_BEFORE_LOCK = 5
+ATTEMPTS_BEFORE_LOCK = 5
 LOCK_MAX = timedelta(minutes=15)
 _NO_ACCOUNT = generate_password_hash(secrets.token_urlsafe(16))
 
 
 class WrongPassword(Exception):
-    """Login and password do not belong together; which of them is wrong is not told."""
-
-
-class TooManyAttempts(Exception):
-    """The account is locked for a while."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(until.isoformat())
-        self.until = until
+    """Login and password do not belong together, or too many were tried; which of these is not told."""
 
 
 def sign_in(database: Database, login: str, password: str, *, now: datetime) -> tuple[str, Person]:
     """Check a password and open a login; returns the cookie's token, which is stored as a hash.
 
-    The password is checked between two short transactions: it takes long on purpose.
+    An attempt is counted before the password is looked at, so that many at once are counted too;
+    after five the account is closed for a second, and twice as long each time, to 15 minutes. A
+    closed account, an unknown one and a wrong password are answered alike, in the same time.
 
-    :raises WrongPassword: no such account, or another password
-    :raises TooManyAttempts: locked after five failures, longer with each further one
+    :raises WrongPassword: no such account, another password, or too many attempts
     """
-    with database.reading() as db:
-        account = logins.find_account(db, login)
-    if account is not None and account.locked_until is not None and account.locked_until > now:
-        raise TooManyAttempts(account.locked_until)
+    account = database.write(lambda db: _count_attempt(db, login, now))
     is_right = check_password_hash(account.password_hash if account else _NO_ACCOUNT, password)
     if account is None or not is_right:
-        if account is not None:
-            database.write(lambda db: _note_failure(db, login, now))
         raise WrongPassword
     person = Person(account.driver_id, account.staff_id, account.operator_id)
     token = secrets.token_urlsafe(32)
@@ -82,11 +70,14 @@ def _open(db: Session, account: Account, token: str, person: Person, now: dateti
     )
 
 
-def _note_failure(db: Session, login: str, now: datetime) -> None:
+def _count_attempt(db: Session, login: str, now: datetime) -> Account | None:
+    """The account, if it may be tried now."""
     account = logins.lock_account(db, login)
-    if account is None:
-        return
-    failed = account.failed_count + 1
-    over = failed - FAILURES_BEFORE_LOCK
+    if account is None or (account.locked_until is not None and account.locked_until > now):
+        return None
+    is_long_ago = account.locked_until is not None and now - account.locked_until > LOCK_MAX
+    tried = 1 if is_long_ago else account.failed_count + 1
+    over = tried - ATTEMPTS_BEFORE_LOCK
     until = now + min(timedelta(seconds=2 ** min(over, 10)), LOCK_MAX) if over >= 0 else None
-    logins.note_attempt(db, login, failed_count=failed, locked_until=until)
+    logins.note_attempt(db, login, failed_count=tried, locked_until=until)
+    return account

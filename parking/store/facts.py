@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,25 +16,29 @@ from sqlalchemy import (
     bindparam,
     exists,
     insert,
-    or_,
     select,
     text,
+    true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.core.clock import EPOCH
 from parking.core.fact import KINDS, Fact, FactRef, facts_of_vehicle
 from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
 from parking.store.statements import table_of
 
+_CORRECTS = text("corrects_sequence IS NOT NULL")
 _KIND_LIST = ", ".join(f"'{kind}'" for kind in KINDS)
 
 
 class FactRow(Table):
     """A fact of a lot. Protects: a terminal's number names one fact, whatever is sent again.
 
-    Three instants: as the terminal said, corrected by its clock offset, received by us.
+    Three instants: as the terminal said, corrected by its clock offset, received by us. ordered_at is
+    the one it is folded by: received_at of a live scan, else the corrected one.
     """
 
     __tablename__ = "fact"
@@ -44,11 +49,13 @@ class FactRow(Table):
         CheckConstraint("direction IN ('entry', 'exit')", name="direction"),
         CheckConstraint("opened IN (0, 1)", name="opened"),
         CheckConstraint("is_degraded IN (0, 1)", name="is_degraded"),
+        CheckConstraint("is_live IN (0, 1)", name="is_live"),
         CheckConstraint("kind <> 'scan' OR direction IS NOT NULL", name="scan_direction"),
         CheckConstraint("(corrects_terminal_id IS NULL) = (corrects_sequence IS NULL)", name="corrects"),
-        Index("ix_fact_vehicle", "lot_id", "vehicle_key", "occurred_at"),
-        Index("ix_fact_from_vehicle", "lot_id", "from_vehicle_key",
-              sqlite_where=text("from_vehicle_key IS NOT NULL"), postgresql_where=text("from_vehicle_key IS NOT NULL")),
+        Index("ix_fact_vehicle", "lot_id", "vehicle_key", "ordered_at"),
+        Index("ix_fact_corrects", "lot_id", "corrects_terminal_id", "corrects_sequence",
+              sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
+        Index("ix_fact_corrected_to", "lot_id", "vehicle_key", sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
         # One cause makes one fact of the service's own, however often the worker is told of it.
         Index("uq_fact_cause", "lot_id", "cause_id", unique=True,
               sqlite_where=text("cause_id IS NOT NULL"), postgresql_where=text("cause_id IS NOT NULL")),
@@ -67,46 +74,61 @@ class FactRow(Table):
     said_at: Mapped[datetime] = mapped_column(Instant)
     occurred_at: Mapped[datetime] = mapped_column(Instant)
     received_at: Mapped[datetime] = mapped_column(Instant)
+    ordered_at: Mapped[datetime] = mapped_column(Instant)
+    is_live: Mapped[bool] = mapped_column(Flag)
     clock_offset_ms: Mapped[int] = mapped_column(Wide)
     is_degraded: Mapped[bool] = mapped_column(Flag)
     reason: Mapped[str | None] = mapped_column(Text)
     corrects_terminal_id: Mapped[UUID | None] = mapped_column(Uuid)
     corrects_sequence: Mapped[int | None] = mapped_column(Wide)
-    from_vehicle_key: Mapped[bytes | None] = mapped_column(Bytes)
     cause_id: Mapped[UUID | None] = mapped_column(Uuid)
     body: Mapped[Any] = mapped_column(Json)
 
 
 _fact_table = table_of(FactRow)
-_f = _fact_table.c
+_f, _correction = _fact_table.c, _fact_table.alias("correction").c
 _COLUMNS = (
     _f.terminal_id, _f.sequence, _f.kind, _f.occurred_at, _f.direction, _f.opened, _f.vehicle_key, _f.driver_id,
-    _f.corrects_terminal_id, _f.corrects_sequence, _f.is_degraded,
+    _f.corrects_terminal_id, _f.corrects_sequence, _f.is_degraded, _f.is_live, _f.received_at,
 )
 _ADD = insert(_fact_table)
-_OF_VEHICLES = select(*_COLUMNS).where(
-    _f.lot_id == bindparam("lot_id"),
-    or_(_f.vehicle_key.in_(bindparam("keys", expanding=True)),
-        _f.from_vehicle_key.in_(bindparam("keys", expanding=True))),
+_SINCE = (_f.lot_id == bindparam("lot_id")) & (_f.ordered_at >= bindparam("since"))
+_IS_CORRECTED = exists().where(
+    _correction.lot_id == _f.lot_id, _correction.corrects_terminal_id == _f.terminal_id,
+    _correction.corrects_sequence == _f.sequence,
+).correlate(_fact_table)
+_CANDIDATES = union_all(
+    select(*_COLUMNS, _IS_CORRECTED).where(
+        _SINCE, _f.vehicle_key == bindparam("vehicle_key"), _f.corrects_sequence.is_(None)),
+    select(*_COLUMNS, true()).where(
+        _SINCE, _f.corrects_sequence.is_(None),
+        _correction.lot_id == bindparam("lot_id"), _correction.vehicle_key == bindparam("vehicle_key"),
+        _correction.corrects_sequence.is_not(None), _correction.corrects_terminal_id == _f.terminal_id,
+        _correction.corrects_sequence == _f.sequence),
 )
-_OF_VEHICLES_SINCE = _OF_VEHICLES.where(
-    or_(_f.occurred_at >= bindparam("since"), _f.corrects_sequence.is_not(None)))
+_CORRECTIONS = select(*_COLUMNS).where(
+    _f.lot_id == bindparam("lot_id"),
+    tuple_(_f.corrects_terminal_id, _f.corrects_sequence).in_(bindparam("refs", expanding=True)),
+)
+_FIND = select(*_COLUMNS).where(
+    _f.lot_id == bindparam("lot_id"), _f.terminal_id == bindparam("terminal_id"),
+    _f.sequence == bindparam("sequence"))
 
 
 def add_fact(
     db: Session, fact: Fact, *, lot_id: int, operator_id: UUID, said_at: datetime, received_at: datetime,
-    clock_offset_ms: int = 0, reason: str | None = None, from_vehicle_key: bytes | None = None,
-    cause_id: UUID | None = None, body: Any = None,
+    clock_offset_ms: int = 0, reason: str | None = None, cause_id: UUID | None = None, body: Any = None,
 ) -> None:
     db.execute(_ADD, {
         "lot_id": lot_id, "terminal_id": fact.ref.terminal_id, "sequence": fact.ref.sequence,
         "operator_id": operator_id, "kind": fact.kind, "direction": fact.direction, "opened": fact.opened,
         "vehicle_key": fact.vehicle_key, "driver_id": fact.driver_id, "said_at": said_at,
-        "occurred_at": fact.occurred_at, "received_at": received_at, "clock_offset_ms": clock_offset_ms,
+        "occurred_at": fact.occurred_at, "received_at": received_at, "ordered_at": fact.ordered_at,
+        "is_live": fact.answered_at is not None, "clock_offset_ms": clock_offset_ms,
         "is_degraded": fact.is_degraded, "reason": reason,
         "corrects_terminal_id": fact.corrects.terminal_id if fact.corrects else None,
         "corrects_sequence": fact.corrects.sequence if fact.corrects else None,
-        "from_vehicle_key": from_vehicle_key, "cause_id": cause_id, "body": body or {},
+        "cause_id": cause_id, "body": body or {},
     })
 
 
@@ -130,43 +152,37 @@ def has_cause(db: Session, lot_id: int, cause_id: UUID) -> bool:
     ).scalar_one())
 
 
+def find_fact(db: Session, lot_id: int, ref: FactRef) -> Fact | None:
+    row = db.execute(
+        _FIND, {"lot_id": lot_id, "terminal_id": ref.terminal_id, "sequence": ref.sequence}).one_or_none()
+    return None if row is None else _fact(row)
+
+
 def list_facts_of_vehicle(
-    db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime | None = None
-) -> tuple[list[Fact], bool]:
+    db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime = EPOCH
+) -> list[Fact]:
     """A vehicle's facts at a lot, after corrections, in the order of the fold.
 
-    :param since: leave out facts before it; only right where nothing before it is pending
-    :returns: the facts, and whether they are all there are: one correction calls for the whole past
+    :param since: leave out what is ordered before it; right where all of that was folded already
     """
-    found = _select_facts(db, lot_id, {vehicle_key}, since)
-    keys, is_whole = {vehicle_key}, since is None
-    while targets := {fact.corrects for fact in found if fact.corrects is not None}:
-        more = {fact.vehicle_key for fact in _select_refs(db, lot_id, targets) if fact.vehicle_key is not None}
-        if more <= keys and is_whole:
-            break
-        keys, is_whole = keys | more, True
-        found = _select_facts(db, lot_id, keys, None)
-    return facts_of_vehicle(found, vehicle_key), is_whole
+    rows = db.execute(_CANDIDATES, {"lot_id": lot_id, "vehicle_key": vehicle_key, "since": since}).all()
+    found = {each.ref: each for each in map(_fact, rows)}
+    corrected = [FactRef(row.terminal_id, row.sequence) for row in rows if row[-1]]
+    return facts_of_vehicle([*found.values(), *list_corrections(db, lot_id, corrected)], vehicle_key)
 
 
-def _select_facts(db: Session, lot_id: int, keys: set[bytes], since: datetime | None) -> list[Fact]:
-    wanted: dict[str, Any] = {"lot_id": lot_id, "keys": list(keys)}
-    if since is None:
-        return [_fact(row) for row in db.execute(_OF_VEHICLES, wanted)]
-    return [_fact(row) for row in db.execute(_OF_VEHICLES_SINCE, {**wanted, "since": since})]
-
-
-def _select_refs(db: Session, lot_id: int, refs: set[FactRef]) -> list[Fact]:
+def list_corrections(db: Session, lot_id: int, refs: Collection[FactRef]) -> list[Fact]:
+    """Everything that was said later about these facts."""
+    if not refs:
+        return []
     pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
-    query = select(*_COLUMNS).where(
-        FactRow.lot_id == lot_id, tuple_(FactRow.terminal_id, FactRow.sequence).in_(pairs)
-    )
-    return [_fact(row) for row in db.execute(query)]
+    return [_fact(row) for row in db.execute(_CORRECTIONS, {"lot_id": lot_id, "refs": pairs})]
 
 
 def _fact(row: Any) -> Fact:
-    terminal_id, sequence, kind, occurred_at, direction, opened, vehicle_key, driver_id, target, number, degraded = row
+    target = row.corrects_terminal_id
     return Fact(
-        FactRef(terminal_id, sequence), kind, occurred_at, direction, opened, vehicle_key, driver_id,
-        FactRef(target, number) if target is not None else None, degraded,
+        FactRef(row.terminal_id, row.sequence), row.kind, row.occurred_at, row.direction, row.opened,
+        row.vehicle_key, row.driver_id, None if target is None else FactRef(target, row.corrects_sequence),
+        row.is_degraded, row.received_at if row.is_live else None,
     )

@@ -58,12 +58,6 @@ def add_key(db: Session, **values: Any) -> None:
     db.execute(insert(SigningKey).values(**values))
 
 
-def find_key(db: Session, purpose: str, kid: str) -> SigningKey | None:
-    return db.execute(
-        select(SigningKey).where(SigningKey.purpose == purpose, SigningKey.kid == kid)
-    ).scalar_one_or_none()
-
-
 def list_keys(db: Session, purpose: str | None = None) -> list[SigningKey]:
     """Every key, oldest first."""
     query = select(SigningKey).order_by(SigningKey.created_at, SigningKey.kid)

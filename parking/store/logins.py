@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Integer, Text, insert, select, update
+from sqlalchemy import CheckConstraint, Integer, Text, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
@@ -75,10 +75,6 @@ def lock_account(db: Session, login: str) -> Account | None:
     return db.execute(select(Account).where(Account.login == login).with_for_update()).scalar_one_or_none()
 
 
-def find_account(db: Session, login: str) -> Account | None:
-    return db.execute(select(Account).where(Account.login == login)).scalar_one_or_none()
-
-
 def note_attempt(db: Session, login: str, *, failed_count: int, locked_until: datetime | None) -> None:
     db.execute(
         update(Account).where(Account.login == login).values(failed_count=failed_count, locked_until=locked_until)
@@ -108,3 +104,8 @@ def revoke_login(db: Session, token_hash: bytes, *, now: datetime) -> None:
     db.execute(
         update(Login).where(Login.token_hash == token_hash, Login.revoked_at.is_(None)).values(revoked_at=now)
     )
+
+
+def delete_logins(db: Session, *, expired_before: datetime) -> int:
+    done = db.execute(delete(Login).where(Login.expires_at < expired_before))
+    return int(done.rowcount)  # type: ignore[attr-defined]

@@ -144,6 +144,11 @@ def count_occupied(db: Session, lot_id: int) -> int:
     return int(db.execute(_COUNT_OCCUPIED, {"lot_id": lot_id}).scalar_one())
 
 
+def lock_occupied(db: Session, lot_id: int) -> int:
+    """The count, held until commit."""
+    return int(db.execute(_COUNT_OCCUPIED.with_for_update(), {"lot_id": lot_id}).scalar_one())
+
+
 def change_occupied(db: Session, lot_id: int, *, by: int, now: datetime) -> int:
     """Move the count of vehicles inside, and return it; late in the transaction, for every gate waits on it."""
     return int(db.execute(_CHANGE_OCCUPIED, {"in_lot": lot_id, "by": by, "now": now}).scalar_one())

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
-    func,
     insert,
     select,
     text,
@@ -202,17 +201,6 @@ def list_sessions_of_operator(
     return [_stored(each) for each in db.execute(query).scalars()]
 
 
-def count_sessions_by_state(db: Session, operator_id: UUID) -> dict[tuple[int, str], int]:
-    """Sessions not closed, by lot and state."""
-    row = ParkingSessionRow
-    rows = db.execute(
-        select(row.lot_id, row.state, func.count())
-        .where(row.operator_id == operator_id, row.state.in_(("open", "suspended")))
-        .group_by(row.lot_id, row.state)
-    )
-    return {(lot_id, state): count for lot_id, state, count in rows}
-
-
 def list_visits_of_driver(
     db: Session, driver_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[tuple[int, UUID]]:
@@ -258,6 +246,13 @@ def write_session(
         assert changed.rowcount == 1  # type: ignore[attr-defined]
     if session.driver_id is not None:
         insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
+
+
+def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:
+    """Take a session out of its vehicle's one open place, until it is written anew under another."""
+    db.execute(
+        update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
+        .values(state="voided"))
 
 
 def _stored(row: Any) -> StoredSession:

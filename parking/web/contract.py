@@ -157,14 +157,22 @@ class CodeAnswer(Answer):
     refresh_after: str
 
 
+def _read_digits(text: object) -> object:
+    """A query string has only text; a number in it is written in plain digits, nothing else."""
+    return int(text) if isinstance(text, str) and re.fullmatch("[0-9]{1,9}", text) else text
+
+
+Digits = Annotated[int, BeforeValidator(_read_digits)]
+
+
 class PictureQuery(Strict):
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    scale: Annotated[int, Field(ge=1, le=20, strict=False)] = 8
+    scale: Annotated[Digits, Field(ge=1, le=20)] = 8
 
 
 class SessionsQuery(Strict):
     cursor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    limit: Annotated[int, Field(ge=1, le=100, strict=False)] = 20
+    limit: Annotated[Digits, Field(ge=1, le=100)] = 20
     state: Literal["open", "suspended", "closed"] | None = None
 
 

@@ -17,9 +17,8 @@ from parking.core.price import StayTooLong, UnknownContext
 from parking.core.tariff import BadTariff
 from parking.services.issue import NotYourVehicle
 from parking.services.quote import NotInForce
-from parking.services.scan import IdReused, SequenceUsed
+from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
-from parking.services.sign_in import TooManyAttempts
 from parking.services.unlock import NoKey
 from parking.store.database import DatabaseUnavailable
 
@@ -148,7 +147,8 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "sequence_used", "This number names another fact of this terminal.",
         errors=[("sequence", f"used before; the next free number is {error.next_sequence}")],
         extra=(("next_sequence", error.next_sequence),)),
-    TooManyAttempts: lambda error: Problem(
-        429, "too_many_attempts", "Too many wrong passwords; try again later.",
-        headers=(("Retry-After", "60"),)),
+    SequenceTooFar: lambda error: Problem(
+        400, "bad_request", "This number is more than a million ahead of the terminal's last one.",
+        errors=[("sequence", f"too far ahead; the next free number is {error.next_sequence}")],
+        extra=(("next_sequence", error.next_sequence),)),
 }

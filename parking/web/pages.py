@@ -42,8 +42,9 @@ def register(app: Flask) -> None:
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         if request.is_secure:
             answer.headers["Strict-Transport-Security"] = "max-age=31536000"
-        if answer.mimetype == "text/html":
+        if answer.mimetype == "text/html" or request.path.startswith("/v1/"):
             answer.headers.setdefault("Cache-Control", "no-store")
+        if answer.mimetype == "text/html":
             answer.vary.update(["Cookie", "Accept-Language"])
         return answer
 

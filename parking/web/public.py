@@ -23,7 +23,7 @@ from parking.core.reason import LANGUAGES
 from parking.core.scan_answer import line_answer
 from parking.services.quote import quote_tariff
 from parking.services.rotate import published_jwks
-from parking.services.sign_in import COOKIE_LIFE, TooManyAttempts, WrongPassword, sign_in, sign_out
+from parking.services.sign_in import COOKIE_LIFE, WrongPassword, sign_in, sign_out
 from parking.store import lots
 from parking.web import auth
 from parking.web.contract import HealthAnswer, KeysAnswer, QuoteAnswer, QuoteRequest, read_body
@@ -65,10 +65,8 @@ def sign_in_form() -> Any:
         abort(400)
     try:
         token, person = sign_in(current_app.extensions["database"], login, password, now=auth.now())
-    except (WrongPassword, TooManyAttempts) as refused:
-        kind = "locked" if isinstance(refused, TooManyAttempts) else "wrong"
-        status = 429 if kind == "locked" else 401
-        return render_template("sign_in.html", failed=kind, next=target, login=login), status
+    except WrongPassword:
+        return render_template("sign_in.html", failed=True, next=target, login=login), 401
     answer = redirect(target or ("/driver" if person.driver_id else "/console"), code=303)
     answer.set_cookie(
         auth.LOGIN_COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure,
