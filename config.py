@@ -29,6 +29,7 @@ class Config:
         self.city_name = environ.get("CITY_NAME", "shanghai")
         self.body_bytes_max = _integer(environ, "BODY_BYTES_MAX", 64 * 1024)
         self.proxy_count = _integer(environ, "PROXY_COUNT", 0)
+        self.public_url = environ.get("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
         self.log_level = environ.get("LOG_LEVEL", "INFO")
 
 

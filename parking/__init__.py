@@ -19,15 +19,18 @@ def create_app(config: Config) -> Flask:
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
+    from parking.adapters.payment_wechat import make_wechat_pay
     from parking.cli import group
     from parking.core.code import City
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
+    from parking.services.connect import Channels
+    from parking.services.follow import Desk
     from parking.services.scan import ScanDesk
     from parking.services.unlock import KeySafe
     from parking.services.verify import CodeKeys
     from parking.store.database import Database
-    from parking.web import console, driver, errors, gate, logs, metrics, pages, public
+    from parking.web import books, callbacks, console, driver, errors, gate, logs, metrics, pages, pay, public
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = config.body_bytes_max
@@ -39,13 +42,15 @@ def create_app(config: Config) -> Flask:
     database = Database(config.database_url, role=config.database_role, pool_size=config.database_pool_size)
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer)
+    channels = Channels(database, secrets.sealer, {"wechat_pay": make_wechat_pay}, config.public_url)
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
+        "channels": channels, "desk": Desk(database, safe, channels),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe),
     }
     for part in (logs, metrics, errors, pages):
         part.register(app)
-    for view in (public, gate, driver, console):
+    for view in (public, gate, driver, console, pay, callbacks, books):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,22 +13,28 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
+from parking.core.money import format_yuan
+from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services import relay, rotate
+from parking.services.connect import connect_account
 from parking.services.enrol import enrol_terminal
 from parking.services.publish import StartsInThePast, publish_tariff
+from parking.services.reconcile import NoAccount, StatementDiffers, import_statement
 from parking.services.seed import AlreadySeeded, seed_demo_city
-from parking.store import keys, lots, terminals
+from parking.store import channel_accounts, channel_events, keys, lots, operators, refunds, terminals
 from parking.store.database import DatabaseUnavailable
 
 group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
 keys_group = AppGroup("keys", help="The keys that sign codes and receipts.")
 terminals_group = AppGroup("terminals", help="The devices at gates.")
 tariffs_group = AppGroup("tariffs", help="Tariffs as data.")
-for part in (keys_group, terminals_group, tariffs_group):
+channels_group = AppGroup("channels", help="Operators' accounts at payment channels.")
+for part in (keys_group, terminals_group, tariffs_group, channels_group):
     group.add_command(part)
 PURPOSE = click.Choice(["code", "receipt"])
 IDLE_SECONDS = 0.1
@@ -135,6 +141,83 @@ def publish(file: Path, operator_id: UUID, from_text: str) -> None:
     click.echo(f"{tariff.code} version {version}, hash {tariff.hash}")
 
 
+@channels_group.command("list")
+def list_channels() -> None:
+    """Each operator's accounts, and where the channel must send its callbacks."""
+    table = Table("operator", "channel", "merchant", "connected", "callback")
+    base = current_app.extensions["config"].public_url
+    with _database().reading() as db:
+        for each in channel_accounts.list_accounts(db):
+            table.add_row(
+                operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
+                "no" if each.disconnected_at else "yes", f"{base}/callbacks/{each.channel}/{each.account_id}")
+    Console(width=200).print(table)
+
+
+@channels_group.command("trouble")
+def list_trouble() -> None:
+    """What a person must look at: payments that do not fit, refunds that failed or do not get through."""
+    table = Table("what", "number", "yuan", "why")
+    with _database().reading() as db:
+        for _, why, body in channel_events.list_set_aside(db):
+            table.add_row("payment set aside", body["order_no"], format_yuan(body["amount_fen"]), why)
+        for refund in refunds.list_unfinished(db, asked_before=_now() - timedelta(days=1)):
+            table.add_row("refund", refund.refund_no, format_yuan(refund.amount_fen), refund.state)
+    Console(width=160).print(table)
+
+
+@channels_group.command("connect-wechat-pay")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--mchid", required=True, help="The merchant's number.")
+@click.option("--appid", required=True)
+@click.option("--serial", required=True, help="Serial number of the merchant's API certificate.")
+@click.option("--private-key", type=click.File(), required=True, help="apiclient_key.pem")
+@click.option("--api-v3-key", type=click.File(), required=True, help="A file with the 32 characters.")
+@click.option("--platform-key-id", default="", help="PUB_KEY_ID_…, where the account has a platform public key.")
+@click.option("--platform-key", type=click.File(), help="Its PEM file.")
+@click.option("--base-url", default="https://api.mch.weixin.qq.com", show_default=True)
+def connect_wechat_pay(
+    operator_id: UUID, mchid: str, appid: str, serial: str, private_key: Any, api_v3_key: Any, platform_key_id: str,
+    platform_key: Any, base_url: str,
+) -> None:
+    """Take an operator's money by this account; the keys are sealed in the database."""
+    settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
+                "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else ""}
+    secret, now = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}, _now()
+    try:
+        current_app.extensions["channels"].try_settings("wechat_pay", {**settings, **secret})
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    account_id = _database().write(lambda db: connect_account(
+        db, operator_id=operator_id, channel="wechat_pay", merchant_no=mchid, settings=settings, secret=secret,
+        sealer=_sealer(), now=now))
+    base = current_app.extensions["config"].public_url
+    click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")
+
+
+@group.command("import-statement")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--channel", default="wechat_pay", show_default=True)
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), required=True)
+def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> None:
+    """Read a channel's statement of a day, whole or not at all, and say what differs."""
+    with Progress() as bar, file.open("rb") as lines:
+        task = bar.add_task(file.name, total=None)
+        try:
+            shown = import_statement(
+                _database(), lines, operator_id=operator_id, channel=channel, day=day.date(), now=_now(),
+                progress=lambda rows: bar.update(task, completed=rows))
+        except (BadStatement, StatementDiffers, NoAccount) as wrong:
+            raise click.ClickException(f"{type(wrong).__name__}: {wrong}; nothing was kept") from None
+    table = Table("bucket", "rows", "ours", "theirs")
+    for bucket, sums in shown.sums().items():
+        table.add_row(
+            bucket, str(sums["count"]), format_yuan(sums["ours_fen"]), format_yuan(sums["theirs_fen"]))
+    Console().print(table)
+    click.echo("balanced" if shown.is_balanced else "not balanced")
+
+
 @group.command("seed-demo")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--sign-ins", type=click.Path(dir_okay=False, path_type=Path), required=True,
@@ -159,11 +242,11 @@ def seed_demo(seed: int, sign_ins: Path, base: str) -> None:
 @group.command("worker")
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 def worker(once: bool) -> None:
-    """Carry messages between lots, and forget what need not be kept."""
+    """Carry messages to lots and channels, and forget what need not be kept."""
     swept_at = float("-inf")
     while True:
         try:
-            delivered = relay.relay_due(_database(), safe=current_app.extensions["key_safe"], now=_now())
+            delivered = relay.relay_due(current_app.extensions["desk"], now=_now())
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(_database(), now=_now())
                 swept_at = time.monotonic()

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from hypothesis import settings
 
 from config import Config
 from parking import create_app
 from parking.store.migrations import migrate
 from tests.city import KEYS, City, make_city
 from tests.postgres import Postgres
+
+# A slow machine is no failing test: timings are scripts/bench's affair.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

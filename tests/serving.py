@@ -21,14 +21,19 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 @contextmanager
 def serving(
-    database_url: str, *, workers: int = 1, settings: Mapping[str, str] = {}
+    database_url: str, *, workers: int = 1, settings: Mapping[str, str] = {}, public: bool = False
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address at which an app on this database answers, and gunicorn's first process."""
+    """The address at which an app on this database answers, and gunicorn's first process.
+
+    public: the app is told its address, so that channels call back and codes lead to it.
+    """
     environment = {**ENVIRONMENT, **KEYS, "DATABASE_URL": database_url, "LOG_LEVEL": "ERROR", **settings}
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(512)
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        if public:
+            environment["PUBLIC_URL"] = address
         server = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", ROOT / "parking/web/server.py", "wsgi:app",
              "--workers", str(workers), "--bind", f"fd://{listening.fileno()}"],

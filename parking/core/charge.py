@@ -17,7 +17,8 @@ from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
-from parking.core.price import Line, Vehicle, price
+from parking.core.payment import NOTHING_PAID, Paid, price_stay
+from parking.core.price import Line, Vehicle
 from parking.core.tariff import Tariff
 
 SEAL_TYPE = "parking-charge+jws"
@@ -43,7 +44,7 @@ class Charge:
 
 def seal_charge(
     session: ParkingSession, *, tariff: Tariff, version: int, revision: int, vehicle: Vehicle,
-    context: Mapping[str, Any], key: ReceiptKey,
+    context: Mapping[str, Any], key: ReceiptKey, paid: Paid = NOTHING_PAID,
 ) -> Charge:
     """Price a closed session by the version in force at its entry, and seal what came of it.
 
@@ -51,7 +52,9 @@ def seal_charge(
     """
     assert session.left_at is not None and session.closed_by is not None
     end = session.bill_end(session.left_at)
-    quote = price(tariff, entered_at=session.entered_at, left_at=end, vehicle=vehicle, context=context)
+    quote = price_stay(
+        tariff, entered_at=session.entered_at, left_at=end, paid=paid, vehicle=vehicle, context=context)
+    allowance = paid.allowance_at(end)
     charge_id = derived_uuid(
         session.left_at, "charge", session.lot_id, session.parking_session_id,
         session.closed_by.terminal_id, session.closed_by.sequence, revision,
@@ -66,6 +69,9 @@ def seal_charge(
         "vehicle": {"size": vehicle.size},
         "context": dict(context),
         "tariff": {"code": tariff.code, "version": version, "hash": tariff.hash},
+        "exit_allowance": None if allowance is None else {
+            "paid_until": format_instant(allowance[0]), "leave_by": format_instant(allowance[1]),
+        },
         "lines": [line_data(line) for line in quote.lines],
         "total_fen": quote.total_fen,
     })

@@ -44,8 +44,20 @@ def code_png(digits: str, *, scale: int = SCALE_DEFAULT) -> bytes:
 
 
 def code_svg(digits: str) -> str:
-    """An SVG of one path: each run of dark modules is one stroke."""
-    modules = code_modules(digits)
+    """An SVG of a code."""
+    return _svg(code_modules(digits))
+
+
+def link_svg(text: str) -> str:
+    """An SVG of any text, such as an address to go to, in the smallest version that holds it."""
+    picture = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, mask_pattern=MASK)
+    picture.add_data(text)
+    picture.make(fit=True)
+    return _svg([[bool(module) for module in row] for row in picture.modules])
+
+
+def _svg(modules: list[list[bool]]) -> str:
+    """One path: each run of dark modules is one stroke."""
     side = len(modules) + 2 * QUIET_ZONE
     strokes = []
     for y, row in enumerate(modules):
@@ -59,5 +71,5 @@ def code_svg(digits: str) -> str:
             x = max(run, x) + 1
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
-        f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><path d="{"".join(strokes)}"/></svg>'
+        f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><path fill="#000" d="{"".join(strokes)}"/></svg>'
     )

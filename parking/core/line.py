@@ -24,6 +24,9 @@ _RULES: dict[str, Words] = {
         "zh": "{duration}以内一口价 {yuan} 元", "en": "up to {duration}: {yuan}", "fr": "jusqu'à {duration} : {yuan}"},
     "flat": {"zh": "按次 {yuan} 元", "en": "flat price {yuan}", "fr": "forfait {yuan}"},
     "cap": {"zh": "封顶 {yuan} 元", "en": "never more than {yuan}", "fr": "plafond de {yuan}"},
+    "exit_allowance": {
+        "zh": "付款后{minutes}分钟内离场，超出部分免收", "en": "left within {minutes} min of paying: not charged",
+        "fr": "sortie dans les {minutes} min après le paiement : non facturé"},
     "free_within": {
         "zh": "{minutes}分钟以内免费", "en": "free up to {minutes} min", "fr": "gratuit jusqu'à {minutes} min"},
     "free_first": {

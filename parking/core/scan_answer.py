@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -11,11 +12,13 @@ from parking.core.decision import Decision
 from parking.core.identifier import format_lot_id
 from parking.core.line import why
 from parking.core.money import format_yuan
-from parking.core.next_step import NextStep
+from parking.core.next_step import NextStep, next_step
 from parking.core.parking_session import ParkingSession
+from parking.core.payment import Paid
 from parking.core.plate import mask_plate
-from parking.core.price import Line, Quote
+from parking.core.price import Line, Quote, StayTooLong, Vehicle, price
 from parking.core.reason import message
+from parking.core.tariff import Tariff
 
 
 def scan_answer(
@@ -60,6 +63,35 @@ def fee_data(
         "next": {"at": format_instant(upcoming.at, zone), "total_fen": upcoming.total_fen} if upcoming else None,
         "lines": [line_answer(line, zone) for line in quote.lines],
     }
+
+
+def running_fee(
+    tariff: Tariff, session: ParkingSession, paid: Paid, quote: Quote, *, now: datetime, vehicle: Vehicle,
+    zone: ZoneInfo,
+) -> dict[str, Any]:
+    """The fee of a visit that goes on, priced at `now`, with when it grows next."""
+    due = quote.total_fen > paid.fen
+    state = "due" if due else "paid" if paid.fen else "nothing_due"
+    upcoming = _next(tariff, session, paid, quote, now, vehicle) if session.state == "open" else None
+    return fee_data(quote, state=state, paid_fen=paid.fen, zone=zone, upcoming=upcoming)
+
+
+def _next(
+    tariff: Tariff, session: ParkingSession, paid: Paid, quote: Quote, now: datetime, vehicle: Vehicle
+) -> NextStep | None:
+    """Within the exit allowance nothing grows; after it, the whole stay counts again."""
+    context = {"stop_of_day": session.stop_of_day}
+    seen = session.bill_end(now)
+    try:
+        if paid.leave_by_at is not None and paid.lets_leave(now):
+            seen = paid.leave_by_at
+            after = price(
+                tariff, entered_at=session.entered_at, left_at=seen, vehicle=vehicle, context=context).total_fen
+            if after > quote.total_fen:
+                return NextStep(seen, after)
+        return next_step(tariff, entered_at=session.entered_at, now=seen, vehicle=vehicle, context=context)
+    except StayTooLong:
+        return None
 
 
 def line_answer(line: Line, zone: ZoneInfo) -> dict[str, Any]:

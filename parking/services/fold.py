@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.charge import seal_charge, sign_body
 from parking.core.clock import format_instant, to_ms
 from parking.core.fact import Fact
 from parking.core.identifier import derived_uuid
-from parking.core.json_text import canonical
 from parking.core.parking_session import (
     BEGINNING,
     CLOCK_ALLOWANCE_DEGRADED,
@@ -28,9 +25,9 @@ from parking.core.parking_session import (
     checkpoint_after,
     fold,
 )
-from parking.core.price import STAY_MAX, Vehicle
+from parking.services.bill import Books
 from parking.services.unlock import KeySafe
-from parking.store import charges, facts, lots, outbox_messages, parking_sessions, tariffs, vehicles
+from parking.store import facts, lots, outbox_messages, parking_sessions, vehicles
 from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
 
@@ -80,8 +77,13 @@ def refold(
         old = stored.get(session.parking_session_id)
         if old is not None and old.session.state == "open" and old.session.vehicle_key != session.vehicle_key:
             parking_sessions.step_aside(db, lot.lot_id, session.parking_session_id)
+    books = Books(db, lot, sizes, safe, now)
     for session in writes:
-        _write(db, lot, session, stored.get(session.parking_session_id), folded, sizes, safe, now)
+        successor = _successor(session, folded) if session.state == "voided" else None
+        books.write(session, stored.get(session.parking_session_id), replaced_by=successor)
+    for old in stored.values():
+        if old.session.parking_session_id not in folded and old.paid.fen:
+            books.move_money(old, to=_successor(old.session, folded))
     for key in vehicle_keys:
         _place(db, lot, key, folded)
     for session in writes:
@@ -108,7 +110,8 @@ def _fold_vehicle(
     def ordered(found: list[Fact]) -> list[Fact]:
         return sorted([*found, joined], key=lambda fact: fact.position) if joined else found
 
-    last = parking_sessions.find_last_session(db, lot.lot_id, key, entered_before=since - SETTLED_AFTER)
+    found_last = parking_sessions.find_last_session(db, lot.lot_id, key, entered_before=since - SETTLED_AFTER)
+    last = found_last.session if found_last else None
     if last is not None and last.left_at is not None and last.state == "closed" and (
         last.left_at < since - SETTLED_AFTER
     ):
@@ -127,87 +130,6 @@ def _fold_vehicle(
     found = ordered(facts.list_facts_of_vehicle(db, lot.lot_id, key))
     known = parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, key)
     return fold(found, lot_id=lot.lot_id, zone=lot.zone, start=BEGINNING), known
-
-
-def _write(
-    db: Session, lot: Lot, session: ParkingSession, old: StoredSession | None,
-    folded: dict[UUID, ParkingSession], sizes: dict[bytes, str], safe: KeySafe, now: datetime,
-) -> None:
-    tariff = (
-        tariffs.find_tariff_of_lot(db, lot.lot_id, at=session.entered_at)
-        if old is None or old.tariff_id is None or old.tariff_version is None
-        else tariffs.get_tariff_version(db, old.tariff_id, old.tariff_version)
-    )
-    count = old.charge_count if old else 0
-    charged = old.charged_fen if old else 0
-    money_state = old.money_state if old else "nothing_due"
-    charge = None
-    if _bill(session) != (_bill(old.session) if old else None):
-        money_state = "nothing_due"
-        if old is not None and count and _bill(old.session) is not None:
-            charged -= _credit(db, lot, session, count + 1, safe, now)
-            count += 1
-        if _bill(session) is not None and tariff is not None and _can_be_priced(session):
-            count += 1
-            charge = seal_charge(
-                session, tariff=tariff.tariff, version=tariff.version, revision=count,
-                vehicle=Vehicle("large" if sizes.get(session.vehicle_key) == "large" else "small"),
-                context={"stop_of_day": session.stop_of_day}, key=safe.receipt_key(db, now=now),
-            )
-            charged += charge.total_fen
-            if charge.total_fen:
-                money_state = "arrears" if lot.collects else "pay_later"
-    parking_sessions.write_session(
-        db, session, is_new=old is None, operator_id=lot.operator_id, money_state=money_state,
-        tariff=(tariff.tariff_id, tariff.version) if tariff else None, charged_fen=charged, charge_count=count,
-        replaced_by=_successor(session, folded) if session.state == "voided" else None,
-    )
-    if charge is not None:
-        charges.add_charge(
-            db, lot_id=lot.lot_id, charge_id=charge.charge_id, operator_id=lot.operator_id,
-            parking_session_id=session.parking_session_id, kind="charge", revision=count,
-            total_fen=charge.total_fen, body=charge.body, body_hash=sha256(charge.body.encode()).digest(),
-            seal=charge.seal, sealed_at=now,
-        )
-    if old is not None and old.session.vehicle_key != session.vehicle_key:
-        vehicles.unindex_session(db, old.session)
-    vehicles.index_session(db, session)
-
-
-def _bill(session: ParkingSession) -> tuple[object, ...] | None:
-    """What a session's charge depends on; None while there is nothing to charge."""
-    if session.state != "closed":
-        return None
-    return (
-        session.vehicle_key, session.entered_at, session.left_at, session.closed_by, session.billed_until,
-        session.stop_of_day,
-    )
-
-
-def _can_be_priced(session: ParkingSession) -> bool:
-    """A visit of more than a year is left to a person; its fee would be the fee of a mistake."""
-    return session.until_at is not None and session.until_at - session.entered_at <= STAY_MAX
-
-
-def _credit(
-    db: Session, lot: Lot, session: ParkingSession, revision: int, safe: KeySafe, now: datetime
-) -> int:
-    """Take the standing charge back in full; returns its fen."""
-    standing = charges.find_standing_charge(db, lot.lot_id, session.parking_session_id)
-    if standing is None:
-        return 0
-    charge_id = derived_uuid(now, "credit", standing.charge_id)
-    body = canonical({
-        "charge_id": str(charge_id), "credits": str(standing.charge_id), "revision": revision,
-        "total_fen": standing.total_fen, "credited_at": format_instant(now),
-    })
-    charges.add_charge(
-        db, lot_id=lot.lot_id, charge_id=charge_id, operator_id=lot.operator_id,
-        parking_session_id=session.parking_session_id, kind="credit", revision=revision,
-        credits_charge_id=standing.charge_id, total_fen=standing.total_fen, body=body,
-        body_hash=sha256(body.encode()).digest(), seal=sign_body(body, safe.receipt_key(db, now=now)), sealed_at=now,
-    )
-    return standing.total_fen
 
 
 def _successor(voided: ParkingSession, folded: dict[UUID, ParkingSession]) -> UUID | None:

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from parking.core.code import Claims
 from parking.core.fact import Direction
-from parking.core.parking_session import ParkingSession
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.store import codes, drivers, parking_sessions
@@ -39,13 +38,14 @@ def identify(
 
     A code for one vehicle is that vehicle. A code for the driver alone is the plate that was
     read; without a reading, at an exit, it is the one visit that the driver can be leaving.
+    A plate alone at an exit may be that of a driver who entered by code, and proved the plate.
     """
     read_key = secrets.vehicle_key(plate) if plate else None
     if claims is None:
-        return Identity(vehicle_key=read_key)
+        return _plate_alone(db, lot_id, direction, read_key, secrets)
     binding = codes.find_binding(db, claims.subject, claims.jti)
     if binding is None:
-        return Identity(vehicle_key=read_key)
+        return _plate_alone(db, lot_id, direction, read_key, secrets)
     own_key = secrets.driver_key(binding.driver_id)
     if binding.vehicle_key and read_key and binding.vehicle_key != read_key:
         return Identity(read_key, binding.driver_id, own_key, is_mismatched=True)
@@ -53,6 +53,16 @@ def identify(
     if key is None:
         key = _driver_alone(db, lot_id, direction, binding, own_key)
     return Identity(key, binding.driver_id, own_key)
+
+
+def _plate_alone(
+    db: Session, lot_id: int, direction: Direction | None, read_key: bytes | None, secrets: Secrets
+) -> Identity:
+    if read_key is None or direction != "exit" or _is_inside(db, lot_id, read_key):
+        return Identity(vehicle_key=read_key)
+    owners = [secrets.driver_key(driver_id) for driver_id in drivers.list_provers(db, read_key)]
+    inside = [key for key in owners if _is_inside(db, lot_id, key)]
+    return Identity(read_key, driver_vehicle_key=inside[0] if len(inside) == 1 else None)
 
 
 def _driver_alone(
@@ -72,5 +82,5 @@ def _driver_alone(
 
 
 def _is_inside(db: Session, lot_id: int, vehicle_key: bytes) -> bool:
-    last: ParkingSession | None = parking_sessions.find_last_session(db, lot_id, vehicle_key)
-    return last is not None and last.state == "open"
+    last = parking_sessions.find_last_session(db, lot_id, vehicle_key)
+    return last is not None and last.session.state == "open"

@@ -15,17 +15,19 @@ from parking.core.decision import Decision, Situation, decide
 from parking.core.fact import Direction, Fact, FactRef
 from parking.core.identifier import derived_uuid
 from parking.core.json_text import canonical
-from parking.core.next_step import next_step
 from parking.core.parking_session import ParkingSession
+from parking.core.payment import NOTHING_PAID, money_state, price_stay
 from parking.core.plate import Plate
-from parking.core.price import Quote, StayTooLong, Vehicle, price
-from parking.core.scan_answer import fee_data
+from parking.core.price import Quote, StayTooLong, Vehicle
+from parking.core.scan_answer import fee_data, running_fee
 from parking.core.secret import Secrets
 from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, identify
+from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.services.verify import CodeCheck
-from parking.store import codes, facts, keys, lots, parking_sessions, tariffs, terminals, vehicles
+from parking.store import codes, facts, keys, lots, parking_sessions, terminals, vehicles
+from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
 
@@ -87,6 +89,8 @@ class Case:
         )
         self.session: ParkingSession | None = None
         self.moved_from: ParkingSession | None = None
+        self._stored: StoredSession | None = None
+        self.paid = NOTHING_PAID
         self.sizes: dict[bytes, str] = {}
         self._lock_vehicles(fixed)
         if reason := self._refuse_now():
@@ -108,7 +112,7 @@ class Case:
             direction=self.direction, rules=self.lot.rules, code_refused=self._refused,
             has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
             has_vehicle=key is not None, session=self.session, is_inside_elsewhere=elsewhere, is_full=is_full,
-            due_fen=self._due.total_fen if self._due else 0,
+            due_fen=max(0, self._due.total_fen - self.paid.fen) if self._due else 0,
             is_in_time=abs(question.occurred_at - question.now) <= LIVE_WINDOW,
         ))
 
@@ -180,14 +184,14 @@ class Case:
         if quote is None:
             return None
         if session.state == "closed":
-            state = "nothing_due" if not quote.total_fen else "arrears" if self.lot.collects else "pay_later"
-            return fee_data(quote, state=state, zone=self.lot.zone)
-        upcoming = next_step(
-            self.tariff.tariff, entered_at=session.entered_at, now=self.question.occurred_at,
-            vehicle=self._vehicle(session), context={"stop_of_day": session.stop_of_day},
+            state = money_state(
+                is_closed=True, charged_fen=quote.total_fen, paid_fen=self.paid.fen, collects=self.lot.collects
+            )
+            return fee_data(quote, state=state, paid_fen=self.paid.fen, zone=self.lot.zone)
+        return running_fee(
+            self.tariff.tariff, session, self.paid, quote, now=self.question.occurred_at,
+            vehicle=self._vehicle(session), zone=self.lot.zone,
         )
-        state = "due" if quote.total_fen else "nothing_due"
-        return fee_data(quote, state=state, zone=self.lot.zone, upcoming=upcoming)
 
     def _refuse_now(self) -> str | None:
         """What can have changed since the signature held, asked under the vehicle's lock, for a second
@@ -222,7 +226,10 @@ class Case:
 
     def _inside(self, key: bytes) -> ParkingSession | None:
         last = parking_sessions.find_last_session(self.db, self.lot.lot_id, key)
-        return last if last is not None and last.state in ("open", "suspended") else None
+        if last is None or last.session.state not in ("open", "suspended"):
+            return None
+        self._stored, self.paid = last, last.paid
+        return last.session
 
     def _correct_plate(self, moved: ParkingSession, key: bytes) -> datetime:
         """Say through the service terminal that the entry was this vehicle's; returns when it entered."""
@@ -243,18 +250,18 @@ class Case:
         return moved.entered_at
 
     def _find_tariff(self) -> TariffInForce | None:
-        if self.direction == "entry" or self.session is None:
+        if self.direction == "entry" or self._stored is None:
             return None
-        return tariffs.find_tariff_of_lot(self.db, self.lot.lot_id, at=self.session.entered_at)
+        return find_tariff(self.db, self._stored)
 
     def _price(self, session: ParkingSession | None) -> Quote | None:
         """The fee if it left now; None where nothing can be priced (no tariff, longer than a year)."""
         if self.tariff is None or session is None:
             return None
         try:
-            return price(
+            return price_stay(
                 self.tariff.tariff, entered_at=session.entered_at,
-                left_at=session.bill_end(self.question.occurred_at), vehicle=self._vehicle(session),
+                left_at=session.bill_end(self.question.occurred_at), paid=self.paid, vehicle=self._vehicle(session),
                 context={"stop_of_day": session.stop_of_day},
             )
         except StayTooLong:

@@ -135,7 +135,8 @@ def _add_operator(db: Session, position: int, name: str, made: DemoSignIns, now:
         db, login=login, password_hash=hash_password(password), staff_id=staff_id, operator_id=operator_id
     )
     open_bearer(db, token, Person(None, staff_id, operator_id), now=now)
-    made.operators.append({"login": login, "password": password, "token": token, "name": name})
+    made.operators.append({
+        "login": login, "password": password, "token": token, "name": name, "operator_id": str(operator_id)})
     return operator_id
 
 

@@ -13,14 +13,24 @@ from sqlalchemy.orm import Session
 
 from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
 from parking.core.line import explain
-from parking.core.next_step import next_step
 from parking.core.parking_session import ParkingSession
+from parking.core.payment import price_stay
 from parking.core.plate import mask_plate
-from parking.core.price import StayTooLong, price
+from parking.core.price import StayTooLong
 from parking.core.reason import in_all_languages
-from parking.core.scan_answer import fee_data, session_data
+from parking.core.scan_answer import running_fee, session_data
 from parking.core.secret import Secrets
-from parking.store import charges, drivers, lots, parking_sessions, tariffs, vehicles
+from parking.services.owe import find_tariff
+from parking.store import (
+    charges,
+    decisions,
+    drivers,
+    lots,
+    parking_sessions,
+    payments,
+    refunds,
+    vehicles,
+)
 from parking.store.charges import StoredCharge
 from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
@@ -96,6 +106,36 @@ def list_inside(
     return made
 
 
+def find_grows_at(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> str | None:
+    """When the fee of a car that is inside grows next; None once it has left, or where it does not."""
+    stored = parking_sessions.find_session(db, lot_id, parking_session_id)
+    if stored is None or stored.session.state != "open":
+        return None
+    fee = _running_fee(db, stored, lots.get_lot(db, lot_id), now)
+    return fee["next"]["at"] if fee and fee["next"] else None
+
+
+def list_story(db: Session, lot_id: int, parking_session_id: UUID) -> list[dict[str, Any]]:
+    """What happened around a visit, oldest first: answers at gates, refusals too, charges, payments, refunds.
+
+    `what` is answered, charge, credit, asked, closed, paid or refund; `says` what the gate was told.
+    """
+    zone = lots.get_lot(db, lot_id).zone
+    story: list[tuple[datetime, dict[str, Any]]] = []
+    for at, opens, answer in decisions.list_decisions_of_session(db, lot_id, parking_session_id):
+        story.append((at, {"what": "answered", "opens": opens, "says": answer["message"], "fen": None}))
+    for at, kind, fen in charges.list_charges_of_session(db, lot_id, parking_session_id):
+        story.append((at, {"what": kind, "fen": fen}))
+    for payment in payments.list_payments_of_session(db, lot_id, parking_session_id):
+        story.append((payment.paid_at or payment.quoted_at, {"what": payment.state, "fen": payment.amount_fen}))
+        for refund in refunds.list_refunds_of_payment(db, lot_id, payment.payment_id):
+            story.append((refund.asked_at, {"what": "refund", "fen": refund.amount_fen}))
+    return [
+        {"at": format_instant(at, zone), "opens": None, "says": None, **each}
+        for at, each in sorted(story, key=lambda told: told[0])
+    ]
+
+
 def _sessions_of_driver(
     db: Session, driver_id: UUID, before: Cursor | None, limit: int, states: Collection[str]
 ) -> list[StoredSession]:
@@ -148,22 +188,19 @@ def _row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str,
 def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) -> dict[str, Any] | None:
     """The fee so far of a visit that goes on; None where nothing is priced."""
     session = stored.session
-    if session.state == "voided" or stored.tariff_id is None or stored.tariff_version is None:
+    in_force = None if session.state == "voided" else find_tariff(db, stored)
+    if in_force is None:
         return None
-    tariff = tariffs.get_tariff_version(db, stored.tariff_id, stored.tariff_version).tariff
+    tariff = in_force.tariff
     size = vehicles.get_size(db, session.vehicle_key)
-    context = {"stop_of_day": session.stop_of_day}
     try:
-        quote = price(
-            tariff, entered_at=session.entered_at, left_at=session.bill_end(now), vehicle=size, context=context
+        quote = price_stay(
+            tariff, entered_at=session.entered_at, left_at=session.bill_end(now), paid=stored.paid, vehicle=size,
+            context={"stop_of_day": session.stop_of_day},
         )
+        return running_fee(tariff, session, stored.paid, quote, now=now, vehicle=size, zone=lot.zone)
     except StayTooLong:
         return None
-    upcoming = None
-    if session.state == "open":
-        upcoming = next_step(tariff, entered_at=session.entered_at, now=now, vehicle=size, context=context)
-    state = "due" if quote.total_fen else "nothing_due"
-    return fee_data(quote, state=state, zone=lot.zone, upcoming=upcoming)
 
 
 def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) -> dict[str, Any] | None:
@@ -171,9 +208,9 @@ def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) ->
     if charge is None:
         return None
     body = json.loads(charge.body)
-    due = 0 if stored.money_state in ("nothing_due", "paid", "waived", "refunded") else charge.total_fen
+    due = 0 if stored.money_state in ("waived", "refunded") else max(0, charge.total_fen - stored.paid.fen)
     return {
-        "total_fen": charge.total_fen, "paid_fen": charge.total_fen - due, "due_fen": due,
+        "total_fen": charge.total_fen, "paid_fen": stored.paid.fen, "due_fen": due,
         "state": stored.money_state, "next": None,
         "lines": [
             {

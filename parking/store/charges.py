@@ -88,3 +88,14 @@ def find_standing_charge(db: Session, lot_id: int, parking_session_id: UUID) -> 
         if each.kind == "charge" and each.charge_id not in credited:
             return StoredCharge(each.charge_id, each.revision, each.total_fen, each.body, each.seal)
     return None
+
+
+def list_charges_of_session(
+    db: Session, lot_id: int, parking_session_id: UUID
+) -> list[tuple[datetime, str, int]]:
+    """When a visit was charged or credited, and how many fen; oldest first."""
+    row = ChargeRow
+    found = db.execute(
+        select(row.sealed_at, row.kind, row.total_fen)
+        .where(row.lot_id == lot_id, row.parking_session_id == parking_session_id).order_by(row.revision))
+    return [(each.sealed_at, each.kind, each.total_fen) for each in found]

@@ -60,3 +60,15 @@ def find_decision(db: Session, lot_id: int, terminal_id: UUID, scan_id: UUID) ->
 
 def add_decision(db: Session, **values: Any) -> None:
     db.execute(_ADD, values)
+
+
+def list_decisions_of_session(
+    db: Session, lot_id: int, parking_session_id: UUID
+) -> list[tuple[datetime, bool, dict[str, Any]]]:
+    """When a gate was answered about a visit, whether it opened, and the answer; oldest first."""
+    row = DecisionRow
+    found = db.execute(
+        select(row.decided_at, row.opens, row.answer)
+        .where(row.lot_id == lot_id, row.parking_session_id == parking_session_id)
+        .order_by(row.decided_at, row.scan_id))
+    return [(each.decided_at, each.opens, each.answer) for each in found]

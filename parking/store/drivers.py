@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Text, insert, select
+from sqlalchemy import CheckConstraint, Index, Text, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
+from parking.store.statements import insert_new
+
+_PROVED = text("status = 'proved' AND released_at IS NULL")
 
 
 class Driver(Table):
@@ -29,6 +32,7 @@ class DriverVehicle(Table):
     __tablename__ = "driver_vehicle"
     __table_args__ = (
         CheckConstraint("status IN ('claimed', 'proved')", name="status"),
+        Index("ix_driver_vehicle_proved", "vehicle_key", sqlite_where=_PROVED, postgresql_where=_PROVED),
         spread("driver_id", "driver"),
     )
 
@@ -58,6 +62,23 @@ def claim_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, is_proved
         driver_id=driver_id, vehicle_key=vehicle_key, status="proved" if is_proved else "claimed", claimed_at=now))
 
 
+def claim_again(db: Session, *, driver_id: UUID, vehicle_key: bytes, now: datetime) -> None:
+    """A claim, also where there was one that was released; proof does not outlive a release."""
+    row = DriverVehicle
+    if not insert_new(db, row, driver_id=driver_id, vehicle_key=vehicle_key, status="claimed", claimed_at=now):
+        db.execute(
+            update(row)
+            .where(row.driver_id == driver_id, row.vehicle_key == vehicle_key, row.released_at.is_not(None))
+            .values(status="claimed", claimed_at=now, released_at=None))
+
+
+def release_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, now: datetime) -> None:
+    row = DriverVehicle
+    db.execute(
+        update(row).where(row.driver_id == driver_id, row.vehicle_key == vehicle_key, row.released_at.is_(None))
+        .values(released_at=now))
+
+
 def list_vehicles(db: Session, driver_id: UUID) -> list[ClaimedVehicle]:
     """The vehicles a driver claims now, oldest claim first."""
     rows = db.execute(
@@ -66,3 +87,10 @@ def list_vehicles(db: Session, driver_id: UUID) -> list[ClaimedVehicle]:
         .order_by(DriverVehicle.claimed_at, DriverVehicle.vehicle_key)
     )
     return [ClaimedVehicle(key, status == "proved") for key, status in rows]
+
+
+def list_provers(db: Session, vehicle_key: bytes) -> list[UUID]:
+    """The drivers who proved that this vehicle is theirs; asks the whole city."""
+    row = DriverVehicle
+    return list(db.execute(select(row.driver_id).where(
+        row.vehicle_key == vehicle_key, row.status == "proved", row.released_at.is_(None))).scalars())

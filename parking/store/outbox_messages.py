@@ -50,11 +50,13 @@ class Message:
     attempts: int
 
 
-def add_message(db: Session, *, lot_id: int, message_id: UUID, kind: str, body: Any, now: datetime) -> None:
-    """Leave a message; the same id again is the same message."""
+def add_message(
+    db: Session, *, lot_id: int, message_id: UUID, kind: str, body: Any, now: datetime, due_at: datetime | None = None
+) -> None:
+    """Leave a message, for now or for later; the same id again is the same message."""
     insert_new(
         db, OutboxMessage, lot_id=lot_id, message_id=message_id, kind=kind, body=body, created_at=now,
-        due_at=now, attempts=0,
+        due_at=due_at or now, attempts=0,
     )
 
 
@@ -87,8 +89,8 @@ def finish_message(db: Session, message: Message, *, now: datetime) -> None:
                .values(done_at=now, leased_until=None, last_error=None))
 
 
-def postpone_message(db: Session, message: Message, *, due_at: datetime, error: str) -> None:
-    """Try again later; `error` is the name of what went wrong, without its text."""
+def postpone_message(db: Session, message: Message, *, due_at: datetime, error: str | None) -> None:
+    """Try again later; `error` is the name of what went wrong, without its text, None if nothing did."""
     row = OutboxMessage
     db.execute(update(row).where(row.lot_id == message.lot_id, row.message_id == message.message_id)
                .values(due_at=due_at, leased_until=None, last_error=error))

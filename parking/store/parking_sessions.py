@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.fact import FactRef
 from parking.core.parking_session import ParkingSession
+from parking.core.payment import Paid
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
 from parking.store.statements import insert_new, table_of
@@ -47,6 +48,7 @@ class ParkingSessionRow(Table):
         CheckConstraint(f"money_state IN ({', '.join(repr(word) for word in MONEY_STATES)})", name="money_state"),
         CheckConstraint("(state = 'closed') = (left_at IS NOT NULL) OR state = 'voided'", name="left_at"),
         CheckConstraint("left_at >= entered_at", name="order"),
+        CheckConstraint("paid_fen >= 0", name="paid_fen"),
         CheckConstraint("charged_fen >= 0", name="charged_fen"),
         Index("uq_parking_session_open", "lot_id", "vehicle_key", unique=True,
               sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
@@ -79,6 +81,9 @@ class ParkingSessionRow(Table):
     charged_fen: Mapped[int] = mapped_column(Fen)
     charge_count: Mapped[int] = mapped_column(Integer)
     replaced_by: Mapped[UUID | None] = mapped_column(Uuid)
+    paid_fen: Mapped[int] = mapped_column(Fen, server_default="0")
+    paid_until_at: Mapped[datetime | None] = mapped_column(Instant)
+    leave_by_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class DriverParkingSession(Table):
@@ -108,12 +113,13 @@ _FIND_LAST = (
     .limit(1)
 )
 _ADD = insert(_session)
+_OF_PAYMENTS = ("paid_fen", "paid_until_at", "leave_by_at")  # written by write_paid alone
 _WRITE = (
     update(_session)
     .where(_s.lot_id == bindparam("of_lot"), _s.parking_session_id == bindparam("of_session"))
     .values({
         column.name: bindparam(f"new_{column.name}") for column in _s
-        if column.name not in ("lot_id", "parking_session_id", "operator_id")
+        if column.name not in ("lot_id", "parking_session_id", "operator_id", *_OF_PAYMENTS)
     })
 )
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -131,6 +137,7 @@ class StoredSession:
     charged_fen: int
     charge_count: int
     replaced_by: UUID | None
+    paid: Paid
 
 
 def list_sessions_of_vehicle(
@@ -145,11 +152,11 @@ def list_sessions_of_vehicle(
 
 def find_last_session(
     db: Session, lot_id: int, vehicle_key: bytes, *, entered_before: datetime | None = None
-) -> ParkingSession | None:
+) -> StoredSession | None:
     """The vehicle's newest session at a lot that is not voided (and began before an instant)."""
     found = db.execute(_FIND_LAST, {
         "lot_id": lot_id, "vehicle_key": vehicle_key, "before": entered_before or _NEVER}).one_or_none()
-    return None if found is None else _stored(found).session
+    return None if found is None else _stored(found)
 
 
 def list_inside_of_driver(db: Session, lot_id: int, driver_id: UUID) -> list[ParkingSession]:
@@ -248,6 +255,13 @@ def write_session(
         insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
 
 
+def write_paid(db: Session, lot_id: int, parking_session_id: UUID, paid: Paid) -> None:
+    """What was paid for a visit, as it now stands."""
+    db.execute(
+        update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
+        .values(paid_fen=paid.fen, paid_until_at=paid.paid_until_at, leave_by_at=paid.leave_by_at))
+
+
 def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:
     """Take a session out of its vehicle's one open place, until it is written anew under another."""
     db.execute(
@@ -268,5 +282,5 @@ def _stored(row: Any) -> StoredSession:
     )
     return StoredSession(
         session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,
-        row.charge_count, row.replaced_by,
+        row.charge_count, row.replaced_by, Paid(row.paid_fen, row.paid_until_at, row.leave_by_at),
     )

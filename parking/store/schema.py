@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from parking.store import (
+    channel_accounts,
+    channel_events,
     charges,
     codes,
     decisions,
@@ -14,15 +16,20 @@ from parking.store import (
     operators,
     outbox_messages,
     parking_sessions,
+    payments,
+    refunds,
+    statement_imports,
     tariffs,
     terminals,
+    transfers,
     vehicles,
 )
 from parking.store.columns import Table
 
 MODULES = (
-    charges, codes, decisions, drivers, facts, keys, logins, lots, operators, outbox_messages, parking_sessions,
-    tariffs, terminals, vehicles,
+    channel_accounts, channel_events, charges, codes, decisions, drivers, facts, keys, logins, lots,
+    operators, outbox_messages, parking_sessions, payments, refunds, statement_imports, tariffs, terminals, transfers,
+    vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
+from uuid import UUID
 
 from flask import current_app, g, redirect, request
 
@@ -40,6 +41,11 @@ def anyone(view: View) -> View:
     return _audience(view, "anyone", _nobody)
 
 
+def channel(view: View) -> View:
+    """A payment channel: its signature over the body is checked by its adapter, in the view."""
+    return _audience(view, "channel", lambda: None)
+
+
 def driver(view: View) -> View:
     return _audience(view, "driver", _require_driver)
 
@@ -66,6 +72,13 @@ def person() -> Person | None:
 def viewer() -> Viewer:
     found = person()
     return Viewer(found.driver_id, found.operator_id) if found else Viewer()
+
+
+def operator_id() -> UUID:
+    """Whose staff calls, in a view for operators."""
+    found = person()
+    assert found is not None and found.operator_id is not None
+    return found.operator_id
 
 
 def calling_terminal() -> TerminalAtGate:

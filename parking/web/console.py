@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, current_app, render_template
 
+from parking.core.identifier import parse_lot_id
 from parking.services import show
 from parking.store import lots, operators, terminals
 from parking.web import auth
-from parking.web.contract import SessionsQuery, read_query
+from parking.web.contract import SessionsQuery
+from parking.web.reading import read_query
+from parking.web.visits import get_visit
 
 blueprint = Blueprint("console", __name__)
 
@@ -18,7 +20,7 @@ blueprint = Blueprint("console", __name__)
 @blueprint.get("/console")
 @auth.operator
 def page() -> Any:
-    operator_id = _operator_id()
+    operator_id = auth.operator_id()
     with current_app.extensions["database"].reading() as db:
         name = operators.get_operator(db, operator_id).name
         found = lots.list_lots_with_occupancy(db, operator_id=operator_id)
@@ -26,6 +28,16 @@ def page() -> Any:
     names = {lot.lot_id: lot.name for lot, _ in found}
     shown = [each for each in devices if each.revoked_at is None]
     return render_template("console.html", name=name, lots=found, terminals=shown, names=names)
+
+
+@blueprint.get("/console/parking-sessions/<session_id>")
+@auth.operator
+def session(session_id: str) -> Any:
+    """One visit of the operator's, with its fee, its payments and what happened."""
+    found = get_visit(session_id)
+    with current_app.extensions["database"].reading() as db:
+        story = show.list_story(db, *parse_lot_id(session_id))
+    return render_template("console_session.html", session=found, story=story)
 
 
 @blueprint.get("/console/parking-sessions")
@@ -38,9 +50,3 @@ def sessions() -> Any:
             limit=asked.limit, state=asked.state,
         )
     return render_template("console_sessions.html", items=items, cursor=cursor, state=asked.state)
-
-
-def _operator_id() -> UUID:
-    person = auth.person()
-    assert person is not None and person.operator_id is not None
-    return person.operator_id

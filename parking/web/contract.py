@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from flask import request
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from parking.core.clock import BadInstant, parse_instant
-from parking.core.json_text import load_strict
-from parking.web.errors import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 SEQUENCE_MAX = 2**53 - 1
@@ -218,6 +213,97 @@ class QuoteRequest(Strict):
     context: dict[str, Any] = {}
 
 
+class PaymentRequest(Strict):
+    """For a visit of one's own by its id, or for any car by its plate and the code on the lot's wall."""
+
+    id: UuidText
+    channel: Literal["wechat_pay"]
+    way: Literal["qr", "redirect"] = "qr"
+    parking_session_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    lot_code: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+    @model_validator(mode="after")
+    def _names_one_visit(self) -> PaymentRequest:
+        by_plate = self.plate is not None and self.lot_code is not None
+        if (self.parking_session_id is not None) == by_plate or (self.plate is None) != (self.lot_code is None):
+            raise ValueError("parking_session_id, or plate with lot_code")
+        return self
+
+
+class PaymentAnswer(Answer):
+    id: str
+    amount_fen: FenCount
+    state: Literal["asked", "paid", "closed", "disputed"]
+    qr_text: str | None
+    redirect: str | None
+    expires_at: str
+    leave_by: str | None
+
+
+def parse_date(text: str) -> date | None:
+    """A day written as 2026-03-10, between 2000 and 2199; None for anything else."""
+    try:
+        found = date.fromisoformat(text) if re.fullmatch(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}", text, re.ASCII) else None
+    except ValueError:
+        return None
+    return found
+
+
+def _date(value: Any) -> Any:
+    found = parse_date(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a day such as 2026-03-10")
+    return found
+
+
+DateText = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+class StatementQuery(Strict):
+    channel: Literal["wechat_pay"]
+    date: DateText
+
+
+class DifferencesQuery(Strict):
+    bucket: Literal[
+        "matched", "only_ours", "only_theirs", "amount_differs", "status_differs", "duplicate", "pending_cutoff",
+    ] | None = None
+    cursor: Annotated[Digits, Field(ge=0, le=999_999_999)] = 0
+    limit: Annotated[Digits, Field(ge=1, le=100)] = 50
+
+
+class BucketAnswer(Answer):
+    count: int
+    ours_fen: FenCount
+    theirs_fen: FenCount
+
+
+class DifferenceAnswer(Answer):
+    bucket: str
+    kind: Literal["payment", "refund"]
+    number: str
+    ours_fen: FenCount | None
+    theirs_fen: FenCount | None
+    difference_fen: FenCount
+    status: str | None
+    row: int | None
+    parking_session_id: str | None
+
+
+class ReconciliationAnswer(Answer):
+    """fee_raw: the channel's fees of the day in thousandths of a fen. Refunds count against payments."""
+
+    channel: str
+    date: str
+    imported_at: str | None
+    is_balanced: bool
+    fee_raw: int
+    buckets: dict[str, BucketAnswer]
+    items: list[DifferenceAnswer]
+    next_cursor: str | None
+
+
 class TariffAnswer(Answer):
     code: str
     version: int
@@ -252,41 +338,3 @@ class ProblemAnswer(BaseModel):
     reason: str
     detail: str
     errors: list[FieldError] = []
-
-
-def read_body(model: type[Model]) -> Model:
-    """The request's JSON as a model.
-
-    :raises Problem: 415 for another content type, 400 naming the fields
-    :raises BadJson: not strict JSON
-    """
-    if request.mimetype != "application/json":
-        raise Problem(415, "not_json", "Send application/json.")
-    sent = request.get_data(cache=False)
-    if request.content_length is None and len(sent) >= (request.max_content_length or 0):
-        raise RequestEntityTooLarge  # a chunked body is cut off at the limit without a word
-    data = load_strict(sent, depth_max=40 if model is QuoteRequest else 8)
-    if not isinstance(data, dict):
-        raise Problem(400, "bad_request", "The body is a JSON object.", errors=[("", "not an object")])
-    return _validate(model, data)
-
-
-def read_query(model: type[Model]) -> Model:
-    """The query string as a model; a parameter twice is refused."""
-    data: dict[str, str] = {}
-    for name, values in request.args.lists():
-        if len(values) != 1 or "\x00" in values[0]:
-            raise Problem(400, "bad_request", "A parameter stands twice or holds a NUL.", errors=[(name[:64], "once")])
-        data[name] = values[0]
-    return _validate(model, data)
-
-
-def _validate(model: type[Model], data: dict[str, Any]) -> Model:
-    try:
-        return model.model_validate(data)
-    except ValidationError as wrong:
-        errors = [
-            (".".join(str(part) for part in error["loc"])[:200], error["msg"].removeprefix("Value error, "))
-            for error in wrong.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise Problem(400, "bad_request", "Some fields cannot be read.", errors=errors[:20]) from None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from sqlalchemy.orm import Session
 
-from parking.core.clock import format_instant
+from parking.core.clock import format_instant, from_ms, to_ms
 from parking.core.code_picture import code_png, code_svg
-from parking.core.identifier import BadIdentifier, parse_lot_id
+from parking.core.identifier import uuid7_shaped
+from parking.core.payment import ORDER_LIFE
 from parking.core.plate import BadPlate, Plate, parse_plate
 from parking.services import show
+from parking.services.claim import TooManyVehicles, claim_plate, release_plate
 from parking.services.issue import CodeNow, issue_new_code, show_current_code
 from parking.store import drivers, vehicles
 from parking.web import auth
@@ -23,13 +27,13 @@ from parking.web.contract import (
     SessionDetail,
     SessionsAnswer,
     SessionsQuery,
-    read_body,
-    read_query,
 )
-from parking.web.errors import Problem
 from parking.web.openapi import api
+from parking.web.reading import read_body, read_query
+from parking.web.visits import get_visit, read_plate
 
 blueprint = Blueprint("driver", __name__)
+_ORDER_LIFE_MS = ORDER_LIFE // timedelta(milliseconds=1)
 
 
 @blueprint.post("/v1/codes")
@@ -80,7 +84,7 @@ def sessions() -> Any:
 @auth.driver_or_operator
 @api("One parking session with its fee", answer=SessionDetail, problems=(404,))
 def session(session_id: str) -> Any:
-    return _session(session_id)
+    return get_visit(session_id)
 
 
 @blueprint.get("/driver")
@@ -93,7 +97,40 @@ def page() -> Any:
         inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now())
     asked = request.args.get("plate")
     chosen = asked if asked in plates else (plates[0] if plates and asked is None else None)
-    return render_template("driver.html", plates=plates, chosen=chosen, inside=inside)
+    return render_template("driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id)
+
+
+@blueprint.get("/driver/vehicles")
+@auth.driver
+def vehicles_page() -> Any:
+    """The driver's plates, and what each claim allows."""
+    return _vehicles()
+
+
+@blueprint.post("/driver/vehicles")
+@auth.driver
+def vehicles_form() -> Any:
+    """Claim a plate, or take a claim back."""
+    text, secrets, now = request.form.get("plate", "")[:64], _secrets(), auth.now()
+    try:
+        plate = parse_plate(text)
+    except BadPlate:
+        return _vehicles(refused="bad_plate", typed=text), 400
+    deed = release_plate if "release" in request.form else claim_plate
+    try:
+        current_app.extensions["database"].write(lambda db: deed(
+            db, _driver_id(), plate, secrets=secrets, now=now))
+    except TooManyVehicles:
+        return _vehicles(refused="too_many", typed=text), 409
+    return redirect("/driver/vehicles", code=303)
+
+
+def _vehicles(*, refused: str | None = None, typed: str = "") -> str:
+    with _reading() as db:
+        claimed = {each.vehicle_key: each.is_proved for each in drivers.list_vehicles(db, _driver_id())}
+        sealed = vehicles.list_sealed_plates(db, claimed)
+    shown = [(_secrets().open_plate(key, sealed[key]), is_proved) for key, is_proved in claimed.items()]
+    return render_template("vehicles.html", vehicles=shown, refused=refused, typed=typed)
 
 
 @blueprint.get("/driver/inside")
@@ -102,7 +139,7 @@ def inside() -> Any:
     """The part of the page that is asked for again while the car is inside."""
     with _reading() as db:
         running = show.list_inside(db, _driver_id(), secrets=_secrets(), now=auth.now())
-    answer = Response(render_template("_inside.html", inside=running))
+    answer = Response(render_template("_inside.html", inside=running, order_id=_order_id))
     answer.headers["Cache-Control"] = "no-store"
     answer.add_etag()
     return answer.make_conditional(request)
@@ -122,30 +159,18 @@ def sessions_page() -> Any:
 @blueprint.get("/driver/parking-sessions/<session_id>")
 @auth.driver
 def session_page(session_id: str) -> Any:
-    return render_template("session.html", session=_session(session_id))
+    return render_template("session.html", session=get_visit(session_id))
 
 
-def _session(session_id: str) -> dict[str, Any]:
-    """:raises Problem: 404, alike for an absent one and one of somebody else"""
-    nowhere = Problem(404, "not_found", "There is no such parking session, or it is not yours.")
-    try:
-        lot_id, identifier = parse_lot_id(session_id)
-    except BadIdentifier:
-        raise nowhere from None
-    with _reading() as db:
-        found = show.find_session(db, auth.viewer(), lot_id, identifier, secrets=_secrets(), now=auth.now())
-    if found is None:
-        raise nowhere
-    return found
+def _order_id(session: dict[str, Any]) -> UUID:
+    """The id for paying this amount for this visit now: a page drawn again, or sent twice, is one order."""
+    at = from_ms(to_ms(auth.now()) // _ORDER_LIFE_MS * _ORDER_LIFE_MS)
+    name = f"order\x1f{session['id']}\x1f{session['fee']['due_fen']}\x1f{to_ms(at)}"
+    return uuid7_shaped(at, hmac.digest(_secrets().pepper, name.encode(), "sha256"))
 
 
 def _plate(text: str | None) -> Plate | None:
-    if text is None:
-        return None
-    try:
-        return parse_plate(text)
-    except BadPlate as wrong:
-        raise Problem(400, "bad_plate", str(wrong), errors=[("plate", str(wrong))]) from None
+    return None if text is None else read_plate(text)
 
 
 def _new_code(plate: Plate | None) -> CodeNow:

@@ -12,11 +12,17 @@ from flask import Flask, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.json_text import BadJson
+from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong, UnknownContext
+from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
+from parking.services.connect import NotConnected
 from parking.services.issue import NotYourVehicle
+from parking.services.pay import NothingDue, PaymentIdReused
 from parking.services.quote import NotInForce
+from parking.services.reconcile import NoAccount, StatementDiffers
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
 from parking.services.unlock import NoKey
@@ -123,8 +129,31 @@ def _unavailable(_: Exception) -> Problem:
     )
 
 
+def _channel_unavailable(_: Exception) -> Problem:
+    return Problem(
+        503, "channel_unavailable", "The payment channel does not answer; ask again with the same id.",
+        headers=(("Retry-After", str(RETRY_SECONDS)),),
+    )
+
+
 _KNOWN: dict[type[Exception], Any] = {
     DatabaseUnavailable: _unavailable,
+    ChannelUnavailable: _channel_unavailable,
+    ChannelRefused: lambda error: Problem(409, "channel_refused", f"The payment channel refused: {error.reason}."),
+    BadStatement: lambda error: Problem(
+        400, "bad_statement", "The statement was refused whole; nothing was kept.",
+        errors=[(f"line {error.row}", error.reason + (f": {error.what}" if error.what else ""))],
+        extra=(("row", error.row),)),
+    StatementDiffers: lambda error: Problem(
+        409, "statement_differs", "This day has a statement already, and it is another file."),
+    NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
+    NotConnected: lambda error: Problem(
+        409, "channel_not_connected", "The operator of this lot takes no money by this channel."),
+    NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
+    PaymentIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),
+    BadLotCode: lambda error: Problem(
+        400, "bad_lot_code", "This is not the code of a lot of this city.", errors=[("lot_code", str(error))]),
     NoKey: lambda error: Problem(
         503, "no_signing_key", "No key may sign now.", headers=(("Retry-After", "60"),)),
     BadJson: lambda error: Problem(400, "bad_json", str(error)),

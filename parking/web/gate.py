@@ -12,9 +12,10 @@ from parking.services.judge import Scan
 from parking.services.scan import record_scan
 from parking.store import lots, terminals
 from parking.web import auth
-from parking.web.contract import ScanRequest, ScanResult, TerminalAnswer, read_body
+from parking.web.contract import ScanRequest, ScanResult, TerminalAnswer
 from parking.web.metrics import count_scan
 from parking.web.openapi import api
+from parking.web.reading import read_body
 
 blueprint = Blueprint("gate", __name__)
 

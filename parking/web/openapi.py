@@ -18,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a view takes and gives; `media` maps other content types of a 200."""
+    """What a view takes and gives; media: another content type of a 200; raw: of a body that is a file."""
 
     summary: str
     answer: type[BaseModel] | None = None
@@ -26,16 +26,18 @@ class Contract:
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     media: str | None = None
+    raw: str | None = None
 
 
 def api(
     summary: str, *, answer: type[BaseModel] | None = None, body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None, problems: tuple[int, ...] = (), media: str | None = None,
+    raw: str | None = None,
 ) -> Callable[[View], View]:
     """State a view's contract; the OpenAPI document is made of these."""
 
     def state(view: View) -> View:
-        view.contract = Contract(summary, answer, body, query, problems, media)  # type: ignore[attr-defined]
+        view.contract = Contract(summary, answer, body, query, problems, media, raw)  # type: ignore[attr-defined]
         return view
 
     return state
@@ -103,7 +105,8 @@ def _operation(view: Any, arguments: set[str]) -> dict[str, Any]:
     ]
     if contract.query:
         for name, described in contract.query.model_json_schema()["properties"].items():
-            parameters.append({"name": name, "in": "query", "required": False, "schema": described})
+            needed = name in contract.query.model_json_schema().get("required", [])
+            parameters.append({"name": name, "in": "query", "required": needed, "schema": described})
         responses.setdefault("400", {"description": _STATUS[400], "content": problem})
     made: dict[str, Any] = {"summary": contract.summary, "responses": responses}
     if parameters:
@@ -113,6 +116,8 @@ def _operation(view: Any, arguments: set[str]) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{contract.body.__name__}"}}},
         }
+    if contract.raw:
+        made["requestBody"] = {"required": True, "content": {contract.raw: {"schema": {"type": "string"}}}}
     if view.audience != "anyone":
         made["security"] = [{"bearer": []}]
         responses.setdefault("401", {"description": _STATUS[401], "content": problem})

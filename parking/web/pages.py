@@ -28,7 +28,8 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.filters |= {"yuan": format_yuan, "said": said, "clock": clock, "day": day, "seen": seen}
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
-                             "state_name": state_name}
+                             "state_name": state_name, "bucket_name": bucket_name,
+                             "story_name": story_name, "pays": bool(app.extensions["channels"].names())}
 
     @app.after_request
     def _secure(answer: Response) -> Response:
@@ -84,3 +85,23 @@ def state_name(state: str) -> str:
         "voided": gettext("voided"),
     }
     return str(words[state])
+
+
+def bucket_name(bucket: str) -> str:
+    """A bucket of the books in the reader's language."""
+    words = {
+        "matched": gettext("matched"), "only_ours": gettext("ours alone"), "only_theirs": gettext("theirs alone"),
+        "amount_differs": gettext("another amount"), "status_differs": gettext("another state"),
+        "duplicate": gettext("named twice"), "pending_cutoff": gettext("may be in the next day's statement"),
+    }
+    return str(words[bucket])
+
+
+def story_name(what: str) -> str:
+    """What happened to a visit, in the reader's language."""
+    words = {
+        "answered": gettext("Gate:"), "charge": gettext("Charged"), "credit": gettext("Charge taken back"),
+        "asked": gettext("Order made"), "closed": gettext("Order ended unpaid"), "paid": gettext("Paid"),
+        "refund": gettext("Given back"), "disputed": gettext("Payment to be looked at"),
+    }
+    return str(words[what])

@@ -26,10 +26,11 @@ from parking.services.rotate import published_jwks
 from parking.services.sign_in import COOKIE_LIFE, WrongPassword, sign_in, sign_out
 from parking.store import lots
 from parking.web import auth
-from parking.web.contract import HealthAnswer, KeysAnswer, QuoteAnswer, QuoteRequest, read_body
+from parking.web.contract import HealthAnswer, KeysAnswer, QuoteAnswer, QuoteRequest
 from parking.web.errors import Problem
 from parking.web.metrics import render_metrics
 from parking.web.openapi import api, openapi
+from parking.web.reading import read_body
 
 blueprint = Blueprint("public", __name__)
 VENDOR = Path(__file__).parent / "vendor" / "node_modules"

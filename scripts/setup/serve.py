@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from machine import PYTHON, ROOT, VAR, VENV, compile_translations, install_browser_files, install_python, run, say, stop
@@ -41,7 +42,9 @@ def main() -> None:
     scheme = "https" if tls else "http"
     name = _reachable_name(asked.host)
     base = f"{scheme}://{f'[{name}]' if ':' in name else name}:{asked.port}"
-    environment = {**os.environ, **_secrets(), "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ, **_secrets(), "DATABASE_URL": url, "PYTHONPATH": str(ROOT), "PUBLIC_URL": base,
+    }
     _check_port(asked.host, asked.port)
     say("bringing the database to the newest schema")
     made = subprocess.run(
@@ -51,7 +54,10 @@ def main() -> None:
         stop("the database could not be reached, or brought to the newest schema: " + (said or ["?"])[-1])
     _seed(base, environment, asked.seed, _sign_ins_of(url), has_city=made.stdout.strip() == "True")
     certificate = _certificate(name) if tls else None
-    _run_processes(asked, base, environment, certificate)
+    simulator = _free_port(asked.port) if _is_demo() else None
+    if simulator:
+        _connect_simulator(simulator, environment)
+    _run_processes(asked, base, environment, certificate, simulator)
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -109,6 +115,43 @@ def _check_port(host: str, port: int) -> None:
             stop(f"port {port} cannot be used ({taken.strerror}); is it running already? Try --port {port + 1}")
 
 
+def _free_port(near: int) -> int:
+    """A port for the channel's simulator, the same at each start where it is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", near + 90 if near < 65_000 else 0))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_demo() -> bool:
+    """Whether the city is one of ours to pretend in; one made before there were payments is not."""
+    demo = VAR / "demo.json"
+    if not demo.exists():
+        return False
+    if any("operator_id" not in each for each in json.loads(demo.read_text())["operators"]):
+        say("this demo city was made before there were payments: start with --fresh to pay in it")
+        return False
+    return True
+
+
+def _connect_simulator(port: int, environment: dict[str, str]) -> None:
+    """Pretended WeChat Pay accounts for the demo's operators: no real money moves."""
+    made = json.loads((VAR / "demo.json").read_text())["operators"]
+    run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
+        "--merchants", str(len(made)), cwd=ROOT)
+    for number, each in enumerate(made, start=1):
+        folder = VAR / "wechat_pay" / f"merchant-{number}"
+        account = json.loads((folder / "account.json").read_text())
+        run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", "connect-wechat-pay",
+            "--operator", each["operator_id"], "--mchid", account["mchid"], "--appid", account["appid"],
+            "--serial", account["merchant_serial"], "--private-key", folder / "merchant.key.pem",
+            "--api-v3-key", folder / "api_v3_key", "--base-url", f"http://127.0.0.1:{port}/{account['mchid']}",
+            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+
+
 def _sign_ins_of(url: str) -> Path:
     """Each database has its own city; var/demo.json is a copy of the one that is being served."""
     return VAR / f"demo-{hashlib.sha256(url.encode()).hexdigest()[:12]}.json"
@@ -137,7 +180,8 @@ def _certificate(host: str) -> tuple[Path, Path]:
 
 
 def _run_processes(
-    asked: argparse.Namespace, base: str, environment: dict[str, str], certificate: tuple[Path, Path] | None
+    asked: argparse.Namespace, base: str, environment: dict[str, str], certificate: tuple[Path, Path] | None,
+    simulator: int | None,
 ) -> None:
     metrics = VAR / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
@@ -152,11 +196,20 @@ def _run_processes(
         subprocess.Popen([str(part) for part in web], cwd=ROOT, env=web_environment),
         subprocess.Popen([str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"], cwd=ROOT, env=environment),
     ]
+    if simulator:
+        children.append(subprocess.Popen(
+            [str(PYTHON), "-m", "parking.simulators.wechat_pay", str(VAR / "wechat_pay"), "--port", str(simulator),
+             "--merchants", str(len(json.loads((VAR / "demo.json").read_text())["operators"])),
+             *(["--pay-host", asked.host, "--pay-port", str(simulator + 1), "--tls", str(VAR / "tls"),
+                "--pay-name", urlsplit(base).netloc.rsplit(":", 1)[0]] if certificate else [])],
+            cwd=ROOT, env=environment))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         _wait_until_served(asked.host, asked.port, children)
         _print_sign_ins(base)
+        if simulator:
+            say(f"WeChat Pay is a simulator at http://127.0.0.1:{simulator}: no real money moves")
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
         stop("a process of the service ended; see above")

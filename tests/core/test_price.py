@@ -134,3 +134,31 @@ def test_a_day_of_twenty_five_hours_is_priced_as_long_as_it_lasted() -> None:
     entered_at, left_at = parse_instant("2026-10-25T00:00:00+02:00"), parse_instant("2026-10-26T00:00:00+01:00")
 
     assert price(tariff, entered_at=entered_at, left_at=left_at).total_fen == 2500
+
+
+@pytest.mark.parametrize(("start", "total_fen"), [("02:30", 600), ("03:00", 600), ("01:30", 660)])
+def test_a_window_that_begins_in_the_hour_that_is_left_out_begins_with_the_leap(start: str, total_fen: int) -> None:
+    """Paris, 2026-03-29: after 01:59 comes 03:00."""
+    tariff = read_tariff({
+        "code": "PARIS-DAY", "name": {"fr": "jour"}, "time_zone": "Europe/Paris",
+        "rule": {"kind": "windows", "windows": [
+            {"name": "day", "from": start, "to": "08:00",
+             "each": {"kind": "steps", "steps": [{"minutes": 1, "fen": 2}]}},
+            {"name": "night", "from": "08:00", "to": start, "each": {"kind": "flat", "fen": 0}},
+        ]},
+    })
+    entered_at, left_at = parse_instant("2026-03-29T00:00:00+01:00"), parse_instant("2026-03-29T12:00:00+02:00")
+
+    assert price(tariff, entered_at=entered_at, left_at=left_at).total_fen == total_fen
+
+
+def test_a_tariff_that_would_make_a_line_of_each_minute_is_stopped() -> None:
+    steps = [{"minutes": 1, "fen": fen, "times": 1} for fen in range(40)] + [{"minutes": 1, "fen": 1}]
+    bomb = read_tariff({
+        "code": "BOMB", "name": {"en": "bomb"}, "time_zone": "UTC",
+        "rule": {"kind": "blocks", "hours": 1, "each": {"kind": "steps", "steps": steps}},
+    })
+
+    assert price(bomb, entered_at=START, left_at=START + timedelta(days=30)).total_fen > 0
+    with pytest.raises(StayTooLong):
+        price(bomb, entered_at=START, left_at=START + timedelta(days=366))

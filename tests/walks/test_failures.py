@@ -226,7 +226,7 @@ def test_no_acknowledged_scan_is_lost_to_kills_and_crashes(own_store: tuple[str,
 def test_a_worker_killed_at_work_leaves_each_message_done_or_due(own_store: tuple[str, Postgres | None]) -> None:
     url, _ = own_store
     city = make_city(make_app(url))
-    database, safe = city.app.extensions["database"], city.app.extensions["key_safe"]
+    database = city.app.extensions["database"]
     for number in range(30):
         for lot in (1, 2):
             city.scan(lot, "entry", plate=f"京B000{number:02d}")
@@ -247,7 +247,7 @@ def test_a_worker_killed_at_work_leaves_each_message_done_or_due(own_store: tupl
 
     assert left < 30, "the workers delivered something before they died"
     assert due(city) >= 1, "a dead worker's lease is respected"
-    while relay.relay_due(database, safe=safe, now=now() + hours(1)):
+    while relay.relay_due(city.app.extensions["desk"], now=now() + hours(1)):
         pass
     assert due(city) == 0
     with database.reading() as db:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,11 +12,18 @@ import jwt
 import pytest
 from sqlalchemy import func, select, text, update
 
-from parking.core.clock import format_instant
-from parking.services import relay
+from parking.core.clock import format_instant, parse_instant
+from parking.core.fact import Fact, FactRef
+from parking.core.plate import parse_plate
+from parking.core.tariff import read_tariff
+from parking.services import relay, show
+from parking.services.publish import import_tariff, tariff_id
+from parking.services.record import record_fact
 from parking.services.rotate import revoke_key, rotate_key
+from parking.store import keys, lots, tariffs
 from parking.store.charges import ChargeRow
 from parking.store.codes import CodeUse
+from parking.store.drivers import DriverVehicle
 from parking.store.facts import FactRow
 from parking.store.lots import Lot, LotState
 from parking.store.parking_sessions import ParkingSessionRow
@@ -27,7 +34,7 @@ STRANGER = "京B54321"
 
 
 def relay_all(city: City) -> None:
-    while relay.relay_due(city.app.extensions["database"], safe=city.app.extensions["key_safe"], now=now()):
+    while relay.relay_due(city.app.extensions["desk"], now=now()):
         pass
 
 
@@ -262,8 +269,123 @@ def test_a_clock_that_knows_its_error_is_corrected(city: City) -> None:
     answer = city.scan(1, "entry", plate=LI, scanned_at=format_instant(said), clock_offset_ms=3 * 3600 * 1000)
 
     assert answer["reason"] == "entered"
-    entered = answer["parking_session"]["entered_at"]
-    assert entered == format_instant(said - timedelta(hours=3)).replace("Z", "+00:00") or "+08:00" in entered
+    assert parse_instant(answer["parking_session"]["entered_at"]) == said - timedelta(hours=3)
+
+
+def test_live_scans_keep_the_order_of_their_answers_whatever_the_clocks_say(city: City) -> None:
+    fast, slow = (format_instant(now() + timedelta(seconds=seconds)) for seconds in (50, -50))
+
+    entry = city.scan(1, "entry", plate=LI, scanned_at=fast)
+    left = city.scan(1, "exit", plate=LI, scanned_at=slow)
+
+    assert (entry["reason"], left["decision"]) == ("entered", "open")
+    assert left["parking_session"]["id"] == entry["parking_session"]["id"]
+    assert left["parking_session"]["state"] == "closed"
+    again = city.scan(1, "entry", plate=LI, scanned_at=slow)
+    assert (again["reason"], again["parking_session"]["state"]) == ("entered", "open")
+    assert occupied(city, 1) == 1
+
+
+def test_an_exit_without_entry_does_not_end_the_visit_that_begins_a_moment_later(city: City) -> None:
+    assert city.scan(1, "exit", plate=LI)["reason"] == "not_inside"
+
+    entry = city.scan(1, "entry", plate=LI)
+
+    assert (entry["reason"], entry["parking_session"]["state"]) == ("entered", "open")
+    assert occupied(city, 1) == 1
+
+
+def test_a_refused_code_says_nothing_about_the_car_that_is_leaving(city: City) -> None:
+    stranger = city.scan(1, "entry", plate=STRANGER)["parking_session"]["id"]
+    mine = city.scan(1, "entry", plate=LI)["parking_session"]["id"]
+    used = city.code("li")
+    city.scan(2, "entry", code=used, plate="沪C00001")
+
+    left = city.scan(1, "exit", code=used, plate=STRANGER)
+
+    assert (left["decision"], left["parking_session"]["id"]) == ("open", stranger)
+    seen = {each["id"]: each["state"] for each in city.get("/v1/parking-sessions", city.drivers["li"])["items"]}
+    assert seen[mine] == "open"
+    assert stranger not in seen
+
+
+def test_a_plate_alone_at_the_exit_finds_the_entry_that_its_owner_made_by_code(city: City) -> None:
+    entry = city.scan(1, "entry", code=city.code("li"))
+
+    left = city.scan(1, "exit", plate=LI)
+
+    assert entry["parking_session"]["plate"] is None
+    assert (left["decision"], left["parking_session"]["id"]) == ("open", entry["parking_session"]["id"])
+    assert left["parking_session"]["plate"] == "沪A·**345"
+    assert (count(city, ParkingSessionRow), occupied(city, 1)) == (1, 0)
+
+
+def test_a_plate_that_is_only_claimed_ends_nobodys_visit(city: City) -> None:
+    with city.app.extensions["database"].writing() as db:
+        db.execute(update(DriverVehicle).values(status="claimed"))
+    city.scan(1, "entry", code=city.code("li"))
+
+    assert city.scan(1, "exit", plate=LI)["reason"] == "not_inside"
+    assert occupied(city, 1) == 1
+
+
+def test_what_a_moved_visit_costs_is_priced_as_the_vehicles_it_will_be(city: City) -> None:
+    """The second stop of the day: the first hour is free at the first one alone."""
+    database = city.app.extensions["database"]
+    with database.writing() as db:
+        read = read_tariff({
+            "code": "TEST-STOPS", "name": {"en": "stops"}, "time_zone": "Asia/Shanghai", "seconds": "count",
+            "rule": {"kind": "free_within", "minutes": 60, "first_stop_of_day": True,
+                     "then": {"kind": "flat", "fen": 700}},
+        })
+        owner = db.execute(select(Lot.operator_id).where(Lot.lot_id == 3)).scalar_one()
+        import_tariff(db, read, operator_id=owner, in_force_from=now() - timedelta(days=9), now=now())
+        tariffs.assign_tariff(db, lot_id=3, tariff_id=tariff_id("TEST-STOPS"),
+                              assigned_from=now() - timedelta(days=8), operator_id=owner)
+    city.scan(3, "entry", plate=STRANGER)
+    assert city.scan(3, "exit", plate=STRANGER)["fee"]["due_fen"] == 0
+    city.scan(3, "entry", code=city.code("wang"))
+
+    held = city.scan(3, "exit", code=city.code("wang"), plate=STRANGER)
+
+    assert (held["reason"], held["fee"]["due_fen"]) == ("fee_due", 700)
+    assert count(city, FactRow, FactRow.kind == "plate_correction") == 0, "nobody has left yet"
+
+
+def test_the_last_space_is_given_once(city: City) -> None:
+    with city.app.extensions["database"].writing() as db:
+        db.execute(update(Lot).where(Lot.lot_id == 1).values(spaces=1))
+    for turn in range(6):
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(
+                lambda each: city.scan(1, each[0], plate=each[1], sequence=each[2]),
+                [(gate, f"沪E{turn}000{number}", turn + 1)
+                 for number, gate in enumerate(("entry", "entry2", "both"))]))
+        inside = [answer["reason"] for answer in answers].count("entered")
+        assert inside == 1, [answer["reason"] for answer in answers]
+        assert occupied(city, 1) == 1
+        plate = next(f"沪E{turn}000{number}" for number, each in enumerate(answers) if each["reason"] == "entered")
+        assert city.scan(1, "exit", plate=plate)["decision"] == "open"
+
+
+def test_an_open_visit_is_listed_however_many_came_after_it(city: City) -> None:
+    mine = city.scan(2, "entry", code=city.code("wang"), plate="沪F00000")["parking_session"]["id"]
+    for _ in range(4):
+        city.scan(1, "entry", code=city.code("wang"), plate="沪F00001")
+        city.scan(1, "exit", code=city.code("wang"), plate="沪F00001")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show, "PAGE_MAX", 2)
+        page = city.get("/v1/parking-sessions?state=open&limit=1", city.drivers["wang"])
+
+    assert [each["id"] for each in page["items"]] == [mine]
+    assert page["next_cursor"] is None
+
+
+def test_a_number_that_would_use_up_the_others_is_refused(city: City) -> None:
+    answer = city.scan(1, "entry", plate=LI, sequence=2**53 - 1, status=400)
+
+    assert (answer["errors"][0]["field"], answer["next_sequence"]) == ("sequence", 1)
+    assert city.scan(1, "entry", plate=LI, sequence=1)["reason"] == "entered"
 
 
 def test_keys_rotate_without_a_refused_code_and_a_stolen_one_opens_nothing(city: City) -> None:
@@ -282,6 +404,19 @@ def test_keys_rotate_without_a_refused_code_and_a_stolen_one_opens_nothing(city:
     assert city.scan(1, "entry", code=city.code("li"))["reason"] == "entered"
     public = {key["kid"] for key in city.get("/.well-known/jwks.json", city.drivers["li"])["keys"]}
     assert "2" not in public and "3" in public
+
+
+def test_a_key_that_was_to_take_over_is_replaced_when_it_is_revoked(city: City) -> None:
+    database, sealer, at = city.app.extensions["database"], city.app.extensions["secrets"].sealer, now()
+    with database.writing() as db:
+        pending = rotate_key(db, "code", sealer=sealer, now=at)
+        assert revoke_key(db, "code", pending, sealer=sealer, now=at)
+        later = at + timedelta(days=15)
+        issuing = keys.find_issuing_key(db, "code", now=later)
+        today = keys.find_issuing_key(db, "code", now=at)
+
+    assert today is not None and issuing is not None
+    assert issuing.kid not in (pending, today.kid)
 
 
 def test_a_revoked_terminal_is_refused(city: City) -> None:
@@ -345,8 +480,31 @@ def test_sessions_are_paged_by_cursor(city: City) -> None:
     assert len(seen) == len(set(seen)) == 5
 
 
-def test_every_charge_less_its_credits_is_what_the_session_says(city: City) -> None:
-    city.scan(1, "entry", plate=LI)
-    city.scan(1, "exit", plate=LI)
+def test_a_charge_that_was_wrong_is_credited_and_made_again(city: City) -> None:
+    entered_at = now() - timedelta(hours=2)
+    land(city, 1, "entry", 1, entered_at)
+    land(city, 1, "exit", 1, entered_at + timedelta(minutes=110))
+    charged = {"charge": [2000], "credit": []}
+    assert amounts(city) == charged
 
-    assert count(city, ChargeRow) == 1
+    land(city, 1, "exit", 2, entered_at + timedelta(minutes=20))  # told late: it left earlier
+
+    assert amounts(city) == {"charge": [1000, 2000], "credit": [2000]}
+    with city.app.extensions["database"].reading() as db:
+        assert db.execute(select(ParkingSessionRow.charged_fen)).scalar_one() == 1000
+
+
+def land(city: City, lot_id: int, direction: str, sequence: int, at: datetime) -> None:
+    """A fact that is told later, of the car LI."""
+    extensions = city.app.extensions
+    ref = FactRef(city.terminal_ids[lot_id, direction], sequence)
+    key = extensions["secrets"].vehicle_key(parse_plate(LI))
+    fact = Fact(ref, "scan", at, direction, True, key)  # type: ignore[arg-type]
+    extensions["database"].write(lambda db: record_fact(
+        db, lots.get_lot(db, lot_id), fact, said_at=at, safe=extensions["key_safe"], now=now()))
+
+
+def amounts(city: City) -> dict[str, list[int]]:
+    with city.app.extensions["database"].reading() as db:
+        rows = db.execute(select(ChargeRow.kind, ChargeRow.total_fen)).all()
+    return {kind: sorted(fen for each, fen in rows if each == kind) for kind in ("charge", "credit")}

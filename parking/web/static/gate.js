@@ -1,16 +1,16 @@
 // The gate page: camera, hardware scanner or keyboard in; one clear answer out.
 const $ = (id) => document.getElementById(id);
-const result = $("result"), say = $("say"), detail = $("detail"), free = $("free"), state = $("camera-state");
+const result = $("result"), say = $("say"), detail = $("detail"), free = $("free"), pay = $("pay"), state = $("camera-state");
 const language = document.documentElement.lang;
 const idle = say.textContent;
-let sequence = 0, offset = 0, busy = false, last = "", lastAt = 0, timer = 0;
+let sequence = 1, offset = 0, busy = false, last = "", lastAt = 0, timer = 0, pending = null;
 
 ZXingWASM.prepareZXingModule({ overrides: { locateFile: () => "/vendor/zxing/reader.wasm" }, fireImmediately: true });
 
 async function hello() {
   try {
     const started = Date.now();
-    const answer = await fetch("/v1/terminal", { cache: "no-store" });
+    const answer = await fetch("/v1/terminal", { cache: "no-store", signal: AbortSignal.timeout(3000) });
     if (answer.status === 401) { location.reload(); return; }
     if (!answer.ok) throw new Error(answer.status);
     const me = await answer.json();
@@ -23,46 +23,67 @@ async function hello() {
   }
 }
 
-function show(kind, text, more) {
+function show(kind, text, more, mustPay = false) {
   result.dataset.state = kind;
   say.textContent = text;
   detail.textContent = more;
+  pay.hidden = !mustPay;
   clearTimeout(timer);
-  timer = setTimeout(() => { result.dataset.state = "idle"; say.textContent = idle; detail.textContent = ""; }, 6000);
+  timer = setTimeout(() => {
+    result.dataset.state = "idle"; say.textContent = idle; detail.textContent = ""; pay.hidden = true;
+  }, mustPay ? 60000 : 6000);
+}
+
+// A scan whose answer was lost is sent again as it was, also when the same is shown again a little
+// later: the service records it once and answers it alike.
+function scanOf(shown) {
+  const isSame = pending && pending.code === shown.code && pending.plate === shown.plate;
+  if (isSame && Date.now() - Date.parse(pending.scanned_at) < 50000) return pending;
+  return {
+    scan_id: crypto.randomUUID?.() ?? uuid(), sequence, scanned_at: new Date().toISOString(),
+    clock_offset_ms: offset, ...shown,
+  };
 }
 
 async function ask(shown) {
   if (busy) return;
   busy = true;
-  const body = JSON.stringify({
-    scan_id: crypto.randomUUID?.() ?? uuid(), sequence, scanned_at: new Date().toISOString(),
-    clock_offset_ms: offset, ...shown,
-  });
-  try {
-    // The same scan is sent again while the answer is lost: the service answers it once.
-    for (let attempt = 0; attempt < 4; attempt++) {
-      try {
-        const answer = await fetch("/v1/scans", {
-          method: "POST", body, headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(3000),
-        });
-        const said = await answer.json();
-        if (answer.status === 409 && said.next_sequence) { sequence = said.next_sequence; break; }
-        if (answer.status === 503) throw new Error("busy");
-        if (!answer.ok) { show("hold", said.detail, ""); break; }
-        sequence = said.next_sequence;
-        free.textContent = said.lot.free_spaces;
-        const fee = said.fee ? `¥ ${(said.fee.due_fen / 100).toFixed(2)}` : "";
-        show(said.decision, said.message[language] ?? said.message.en,
-             [said.parking_session?.plate, fee].filter(Boolean).join(" · "));
-        break;
-      } catch {
-        state.textContent = state.dataset.lost;
-        await new Promise((done) => setTimeout(done, 400 * (attempt + 1)));
-      }
+  await greeted; // the number and the clock's offset are the service's to tell
+  pending = scanOf(shown);
+  for (let attempt = 0; pending && attempt < 4; attempt++) {
+    try {
+      await send();
+    } catch {
+      state.textContent = state.dataset.lost;
+      await new Promise((done) => setTimeout(done, 400 * (attempt + 1)));
     }
-  } finally {
-    busy = false;
   }
+  if (pending) last = ""; // not answered: what is still before the camera is asked again
+  busy = false;
+}
+
+async function send() {
+  const answer = await fetch("/v1/scans", {
+    method: "POST", body: JSON.stringify(pending), headers: { "Content-Type": "application/json" },
+    signal: AbortSignal.timeout(3000),
+  });
+  if (answer.status >= 500) throw new Error(answer.status);
+  const said = await answer.json();
+  state.textContent = "";
+  if (answer.status === 409 && said.next_sequence) {
+    // Another page of this terminal took the number: nothing was recorded for this scan yet.
+    sequence = said.next_sequence;
+    pending = { ...pending, sequence };
+    return;
+  }
+  pending = null;
+  if (!answer.ok) { show("hold", said.detail, ""); return; }
+  sequence = said.next_sequence;
+  free.textContent = said.lot.free_spaces;
+  const fee = said.fee ? `¥ ${(said.fee.due_fen / 100).toFixed(2)}` : "";
+  show(said.decision, said.message[language] ?? said.message.en,
+       [said.parking_session?.plate, fee].filter(Boolean).join(" · "),
+       said.decision === "hold" && said.reason === "fee_due");
 }
 
 function uuid() {
@@ -93,12 +114,12 @@ async function watch() {
   }
 }
 
+const greeted = hello();
 $("type").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("typed").value.trim();
   $("typed").value = "";
   if (text) ask(/^\d{15,}$|^https?:/i.test(text) ? { code: text } : { plate: text });
 });
-await hello();
 setInterval(hello, 15000);
 watch().catch(() => { state.textContent = state.dataset.none; });

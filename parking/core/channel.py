@@ -1,0 +1,100 @@
+"""What a payment channel is to us: the calls we make, the events it sends, and how each can fail.
+
+An adapter for each channel stands in `parking/adapters`; one contract test holds for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+Way = Literal["qr", "redirect"]
+PaymentState = Literal["unknown", "waiting", "paid", "closed"]
+RefundState = Literal["accepted", "done", "failed"]
+
+
+class ChannelUnavailable(Exception):
+    """No answer, or one that says "later": the same call may be made again."""
+
+
+class ChannelRefused(Exception):
+    """The channel understood, and will not; `reason` is its own word. Nothing was moved."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadEvent(Exception):
+    """What came is not this channel's word; `reason` says which check failed. Nothing is believed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What we ask a driver to pay. order_no: 32 hex digits, ours; it names one order for ever."""
+
+    order_no: str
+    amount_fen: int
+    says: str
+    expires_at: datetime
+    way: Way
+    return_url: str
+    payer_ip: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPayment:
+    """What the channel says of an order. amount_fen, transaction_no and paid_at: once it is paid."""
+
+    order_no: str
+    state: PaymentState
+    amount_fen: int = 0
+    transaction_no: str = ""
+    paid_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRefund:
+    """What the channel says of a refund; its own number once it was accepted."""
+
+    refund_no: str
+    state: RefundState
+    channel_refund_no: str = ""
+    amount_fen: int = 0
+
+
+class Channel(Protocol):
+    """A payment channel. Calls raise ChannelUnavailable or ChannelRefused; each can be repeated."""
+
+    @property
+    def name(self) -> str: ...
+
+    def create_order(self, order: Order, *, now: datetime) -> str:
+        """Announce an order; returns the text of the QR to show, or the address to go to."""
+
+    def query_order(self, order_no: str, *, now: datetime) -> ChannelPayment:
+        """The channel's truth about an order; `unknown` if it never heard of it."""
+
+    def close_order(self, order_no: str, *, now: datetime) -> None:
+        """From now on nobody can pay it."""
+
+    def refund(
+        self, *, order_no: str, refund_no: str, amount_fen: int, total_fen: int, why: str, now: datetime
+    ) -> ChannelRefund:
+        """Give money back; the same refund_no again is the same refund."""
+
+    def query_refund(self, refund_no: str, *, now: datetime) -> ChannelRefund: ...
+
+    def read_event(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> ChannelPayment | ChannelRefund:
+        """What a callback says, once its signature, age and addressee were checked.
+
+        :raises BadEvent: it is not to be believed
+        """

@@ -1,0 +1,88 @@
+"""An operator's account at a payment channel is connected, and the channel is spoken to through it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.channel import Channel
+from parking.core.identifier import new_uuid
+from parking.core.seal import Sealer
+from parking.store import channel_accounts
+from parking.store.channel_accounts import ChannelAccount
+from parking.store.database import Database
+
+SECRET_PURPOSE = "channel_account"  # noqa: S105
+# (settings with secrets, where the channel reaches our callback) -> the channel
+Maker = Callable[[dict[str, Any], str], Channel]
+
+
+class NotConnected(Exception):
+    """The operator has no account at this channel."""
+
+
+class Channels:
+    """The channels by the accounts that operators have connected; each is made once a process."""
+
+    def __init__(self, database: Database, sealer: Sealer, makers: Mapping[str, Maker], public_url: str) -> None:
+        self._database, self._sealer, self._makers, self._public_url = database, sealer, makers, public_url
+        self._made: dict[UUID, tuple[bytes, Channel]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._makers)
+
+    def of_operator(self, operator_id: UUID, name: str) -> tuple[UUID, Channel]:
+        """The account by which an operator takes money now, and the channel through it.
+
+        :raises NotConnected: there is none
+        """
+        with self._database.reading() as db:
+            account = channel_accounts.find_connected(db, operator_id, name)
+        if account is None or name not in self._makers:
+            raise NotConnected(name)
+        return account.account_id, self._channel(account)
+
+    def of_account(self, account_id: UUID) -> Channel:
+        """:raises NotConnected: there is no such account"""
+        with self._database.reading() as db:
+            account = channel_accounts.find_account(db, account_id)
+        if account is None or account.channel not in self._makers:
+            raise NotConnected
+        return self._channel(account)
+
+    def try_settings(self, name: str, settings: dict[str, Any]) -> None:
+        """:raises ValueError, KeyError: the channel cannot be made of these settings"""
+        self._makers[name](settings, f"{self._public_url}/callbacks/{name}")
+
+    def _channel(self, account: ChannelAccount) -> Channel:
+        made = self._made.get(account.account_id)
+        if made is None or made[0] != account.secret_sealed:
+            secret = json.loads(self._sealer.open(
+                account.secret_sealed, purpose=SECRET_PURPOSE, row=account.account_id.bytes))
+            notify_url = f"{self._public_url}/callbacks/{account.channel}/{account.account_id}"
+            channel = self._makers[account.channel]({**account.settings, **secret}, notify_url)
+            made = self._made[account.account_id] = (account.secret_sealed, channel)
+        return made[1]
+
+
+def connect_account(
+    db: Session, *, operator_id: UUID, channel: str, merchant_no: str, settings: dict[str, Any],
+    secret: dict[str, str], sealer: Sealer, now: datetime,
+) -> UUID:
+    """Take an operator's money by this account from now on; the same merchant again renews its keys."""
+    old = channel_accounts.find_connected(db, operator_id, channel)
+    account_id = old.account_id if old is not None and old.merchant_no == merchant_no else new_uuid(now)
+    sealed = sealer.seal(json.dumps(secret).encode(), purpose=SECRET_PURPOSE, row=account_id.bytes)
+    if old is not None and old.account_id == account_id:
+        channel_accounts.renew_account(db, account_id, settings=settings, secret_sealed=sealed)
+        return account_id
+    if old is not None:
+        channel_accounts.disconnect_account(db, old.account_id, now=now)
+    channel_accounts.add_account(
+        db, account=ChannelAccount(account_id, operator_id, channel, merchant_no, settings, sealed, None), now=now)
+    return account_id

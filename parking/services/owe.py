@@ -1,0 +1,60 @@
+"""What is owed for a visit: one answer for the gate, the phone, the payment and the refund."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.payment import Paid, price_stay
+from parking.store import parking_sessions, tariffs, vehicles
+from parking.store.parking_sessions import StoredSession
+from parking.store.tariffs import TariffInForce
+
+
+def find_tariff(db: Session, stored: StoredSession) -> TariffInForce | None:
+    """The version that the visit is priced by: the one in force at its entry, once known for good."""
+    if stored.tariff_id is not None and stored.tariff_version is not None:
+        return tariffs.get_tariff_version(db, stored.tariff_id, stored.tariff_version)
+    return tariffs.find_tariff_of_lot(db, stored.session.lot_id, at=stored.session.entered_at)
+
+
+def owed_until(db: Session, stored: StoredSession, until: datetime, paid: Paid) -> int:
+    """The fee of a visit that has not been charged, up to an instant; 0 where it has no tariff.
+
+    :raises StayTooLong: more than can be priced
+    """
+    tariff, session = find_tariff(db, stored), stored.session
+    if tariff is None:
+        return 0
+    return price_stay(
+        tariff.tariff, entered_at=session.entered_at, left_at=session.bill_end(until), paid=paid,
+        vehicle=vehicles.get_size(db, session.vehicle_key), context={"stop_of_day": session.stop_of_day},
+    ).total_fen
+
+
+def due_fen(db: Session, stored: StoredSession, *, now: datetime) -> int:
+    """What is still to pay for a visit if it were paid now.
+
+    :raises StayTooLong: nothing can be priced; a person must look
+    """
+    if stored.session.state == "closed":
+        return max(0, stored.charged_fen - stored.paid.fen)
+    return max(0, owed_until(db, stored, now, stored.paid) - stored.paid.fen)
+
+
+def lock_visit(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> tuple[StoredSession, str]:
+    """Hold the vehicle of a visit, as scans do, and give the visit and the vehicle's size.
+
+    A correction may give the visit to another vehicle in between: then that one is held too.
+    """
+    key: bytes | None = None
+    size = ""
+    while True:
+        stored = parking_sessions.find_session(db, lot_id, parking_session_id)
+        assert stored is not None
+        if stored.session.vehicle_key == key:
+            return stored, size
+        key = stored.session.vehicle_key
+        size = vehicles.lock_vehicle(db, key, plate_sealed=None, now=now)

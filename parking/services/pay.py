@@ -1,0 +1,236 @@
+"""A driver pays for a visit: an order is made, announced to the channel, and credited when it is paid.
+
+A payment is credited once, however often and in whatever order the channel tells of it. What was
+paid twice, or is more than is owed, goes back (refund.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core import ledger
+from parking.core.channel import ChannelPayment, Order, Way
+from parking.core.clock import format_instant
+from parking.core.identifier import derived_uuid
+from parking.core.money import format_yuan
+from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
+from parking.core.plate import Plate
+from parking.core.price import StayTooLong
+from parking.core.secret import Secrets
+from parking.services.bill import Books
+from parking.services.connect import Channels
+from parking.services.owe import due_fen, lock_visit, owed_until
+from parking.services.refund import ask_refund
+from parking.services.unlock import KeySafe
+from parking.store import (
+    channel_events,
+    lots,
+    outbox_messages,
+    parking_sessions,
+    payments,
+    transfers,
+)
+from parking.store.database import Database
+from parking.store.parking_sessions import StoredSession
+from parking.store.payments import Payment
+
+FIRST_QUERY_AFTER = timedelta(seconds=10)
+
+
+class NothingDue(Exception):
+    """There is nothing to pay for this visit now."""
+
+
+class PaymentIdReused(Exception):
+    """The id names another payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a driver wants: to pay for this visit, by this channel, this way."""
+
+    payment_id: UUID
+    lot_id: int
+    parking_session_id: UUID
+    channel: str
+    way: Way
+
+
+def find_visit_by_plate(
+    db: Session, lot_id: int, plate: Plate, *, secrets: Secrets, now: datetime
+) -> tuple[UUID, int] | None:
+    """The visit of a car at a lot that something is due for, and how much; None alike for an absent car."""
+    stored = parking_sessions.find_last_session(db, lot_id, secrets.vehicle_key(plate))
+    if stored is None:
+        return None
+    try:
+        amount_fen = due_fen(db, stored, now=now)
+    except StayTooLong:
+        return None
+    return (stored.session.parking_session_id, amount_fen) if amount_fen > 0 else None
+
+
+def start_payment(
+    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, now: datetime
+) -> Payment:
+    """Make the order, announce it, and return it with what the driver needs to pay.
+
+    The channel is called between two transactions; asked again with the same id, it is the same order.
+
+    :raises NothingDue: there is nothing to pay
+    :raises PaymentIdReused: the id names another payment
+    :raises NotConnected: the lot's operator has no account at this channel
+    :raises ChannelUnavailable: the order stands; ask again with the same id
+    :raises ChannelRefused: the channel will not take it
+    """
+    with database.reading() as db:
+        operator_id = lots.get_lot(db, asked.lot_id).operator_id
+    account_id, _ = channels.of_operator(operator_id, asked.channel)
+    payment = database.write(lambda db: _make_order(db, asked, account_id, now))
+    channel = channels.of_account(payment.account_id)
+    if payment.shown is not None or payment.state != "asked":
+        return payment
+    order = Order(
+        payment.order_no, payment.amount_fen, f"parking {format_yuan(payment.amount_fen)}", payment.expires_at,
+        asked.way, return_url, payer_ip,
+    )
+    shown = channel.create_order(order, now=now)
+    database.write(lambda db: payments.show_payment(db, payment, shown))
+    with database.reading() as db:
+        found = payments.find_payment(db, payment.lot_id, payment.payment_id)
+    assert found is not None
+    return found
+
+
+def _make_order(db: Session, asked: Asked, account_id: UUID, now: datetime) -> Payment:
+    known = _find_order(db, asked)
+    if known is not None:
+        return known
+    stored = parking_sessions.find_session(db, asked.lot_id, asked.parking_session_id)
+    if stored is None or stored.session.state == "voided":
+        raise NothingDue
+    try:
+        amount_fen = due_fen(db, stored, now=now)
+    except StayTooLong:
+        raise NothingDue from None
+    if amount_fen <= 0:
+        raise NothingDue
+    is_new = payments.add_payment(
+        db, lot_id=asked.lot_id, payment_id=asked.payment_id, operator_id=stored.operator_id,
+        parking_session_id=asked.parking_session_id, channel=asked.channel, account_id=account_id,
+        way=asked.way, amount_fen=amount_fen, quoted_at=now, expires_at=now + ORDER_LIFE,
+    )
+    if not is_new:  # somebody was quicker, with the same id
+        known = _find_order(db, asked)
+        assert known is not None
+        return known
+    outbox_messages.add_message(
+        db, lot_id=asked.lot_id, message_id=derived_uuid(now, "query_payment", asked.payment_id),
+        kind="query_payment", body={"payment_id": str(asked.payment_id)}, now=now, due_at=now + FIRST_QUERY_AFTER,
+    )
+    made = payments.find_payment(db, asked.lot_id, asked.payment_id)
+    assert made is not None
+    return made
+
+
+def _find_order(db: Session, asked: Asked) -> Payment | None:
+    """:raises PaymentIdReused: the id names another payment"""
+    known = payments.find_order(db, asked.payment_id.hex, kind="payment")
+    if known is None:
+        return None
+    payment = payments.find_payment(db, *known)
+    assert payment is not None
+    wanted = (asked.lot_id, asked.parking_session_id, asked.channel, asked.way)
+    if (payment.lot_id, payment.parking_session_id, payment.channel, payment.way) != wanted:
+        raise PaymentIdReused
+    return payment
+
+
+def confirm_payment(
+    db: Session, account_id: UUID, said: ChannelPayment, *, safe: KeySafe, now: datetime
+) -> None:
+    """Believe the channel's word about an order of an account: credit it, close it, or set it aside."""
+    known = payments.find_order(db, said.order_no, kind="payment", account_id=account_id)
+    if known is None:
+        if said.state == "paid":
+            _set_aside(db, account_id, said, "unknown_order", now)
+        return
+    lot_id, payment_id = known
+    payment, stored, size = _lock(db, lot_id, payment_id, now)
+    if said.state == "closed" and payment.state == "asked":
+        payments.close_payment(db, payment)
+    if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
+        return
+    if payment.state == "paid":
+        _set_aside(db, account_id, said, "paid_by_another_transaction", now)
+    elif said.amount_fen != payment.amount_fen:
+        payments.dispute_payment(db, payment)
+        _set_aside(db, account_id, said, "amount_differs", now)
+    elif said.paid_at is None or not payments.pay(
+        db, payment, transaction_no=said.transaction_no, paid_at=said.paid_at, now=now
+    ):
+        payments.dispute_payment(db, payment)
+        _set_aside(db, account_id, said, "transaction_credited_before", now)
+    else:
+        _credit(db, payment, stored, size, min(said.paid_at, now), safe, now)
+
+
+def _credit(
+    db: Session, payment: Payment, stored: StoredSession, size: str, paid_at: datetime, safe: KeySafe, now: datetime
+) -> None:
+    lot, session = lots.get_lot(db, payment.lot_id), stored.session
+    transfers.post(db, ledger.transfer(
+        "payment", debit=ledger.clearing(payment.channel), credit=ledger.receivable(session.parking_session_id),
+        amount_fen=payment.amount_fen, ref_id=payment.payment_id, now=now,
+    ), lot_id=lot.lot_id, operator_id=lot.operator_id, now=now)
+    paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
+    books = Books(db, lot, {session.vehicle_key: size}, safe, now)
+    books.write(session, stored, paid=paid, replaced_by=stored.replaced_by)
+    if session.state == "voided" and stored.replaced_by is not None:
+        voided = parking_sessions.find_session(db, lot.lot_id, session.parking_session_id)
+        assert voided is not None
+        books.move_money(voided, to=stored.replaced_by)
+        return
+    if session.state in ("open", "suspended"):
+        # Paid twice: what is more than the fee of the time that was paid for goes back at once.
+        surplus = paid.fen - owed_until(db, stored, paid.paid_until_at or now, paid)
+        if surplus > 0:
+            latest = payments.lock_payment(db, payment.lot_id, payment.payment_id)
+            ask_refund(db, latest, amount_fen=min(surplus, payment.amount_fen), why="paid_twice", now=now)
+
+
+def _paid_by(payment: Payment, stored: StoredSession, paid_at: datetime) -> Paid:
+    """What this payment adds; it gives time to leave if the car was inside when it was quoted."""
+    left_at = stored.session.left_at
+    if left_at is not None and payment.quoted_at >= left_at:
+        return Paid(payment.amount_fen)
+    return Paid(payment.amount_fen, payment.quoted_at, paid_at + EXIT_ALLOWANCE)
+
+
+def _lock(
+    db: Session, lot_id: int, payment_id: UUID, now: datetime
+) -> tuple[Payment, StoredSession, str]:
+    """Hold the vehicle first, as scans do, then the order; its money may move to another visit meanwhile."""
+    while True:
+        payment = payments.find_payment(db, lot_id, payment_id)
+        assert payment is not None
+        stored, size = lock_visit(db, lot_id, payment.parking_session_id, now=now)
+        held = payments.lock_payment(db, lot_id, payment_id)
+        if held.parking_session_id == payment.parking_session_id:
+            return held, stored, size
+
+
+def _set_aside(db: Session, account_id: UUID, said: ChannelPayment, why: str, now: datetime) -> None:
+    body: dict[str, Any] = {
+        "order_no": said.order_no, "amount_fen": said.amount_fen, "transaction_no": said.transaction_no,
+        "paid_at": format_instant(said.paid_at) if said.paid_at else None,
+    }
+    channel_events.set_aside(
+        db, event_id=derived_uuid(said.paid_at or now, account_id, said.order_no, said.transaction_no, why),
+        account_id=account_id, why=why, body=body, now=now,
+    )

@@ -1,0 +1,92 @@
+"""Money goes back the way it came: reserved and owed at once, sent by the worker, followed to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core import ledger
+from parking.core.channel import ChannelRefund
+from parking.core.identifier import derived_uuid
+from parking.core.payment import Paid
+from parking.services.owe import lock_visit, owed_until
+from parking.store import charges, outbox_messages, parking_sessions, payments, refunds, transfers
+from parking.store.payments import Payment
+from parking.store.refunds import Refund
+
+
+def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now: datetime) -> None:
+    """Owe part or all of a payment back; the visit's row is held by its vehicle's lock.
+
+    Protected by the table: never more than was paid.
+    """
+    refund_id = derived_uuid(now, "refund", payment.payment_id, payment.refunded_fen)
+    if not refunds.add_refund(db, payment, refund_id=refund_id, amount_fen=amount_fen, why=why, now=now):
+        return
+    transfers.post(db, ledger.transfer(
+        "refund", debit=ledger.receivable(payment.parking_session_id), credit=ledger.refunding(payment.channel),
+        amount_fen=amount_fen, ref_id=refund_id, now=now,
+    ), lot_id=payment.lot_id, operator_id=payment.operator_id, now=now)
+    stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
+    assert stored is not None
+    left = Paid(stored.paid.fen - amount_fen, stored.paid.paid_until_at, stored.paid.leave_by_at)
+    parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, left)
+    outbox_messages.add_message(
+        db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
+        body={"refund_id": str(refund_id)}, now=now,
+    )
+
+
+def settle(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> None:
+    """Give back what a visit was paid too much, newest payment first.
+
+    A visit that is over owes its standing charge; one that is being checked, its fee so far; one that
+    cannot be priced is left to a person.
+    """
+    stored, _ = lock_visit(db, lot_id, parking_session_id, now=now)
+    state, owed = stored.session.state, 0
+    if state == "closed" and charges.find_standing_charge(db, lot_id, parking_session_id) is not None:
+        owed = stored.charged_fen
+    elif state == "suspended":
+        owed = owed_until(db, stored, now, stored.paid)
+    elif state != "voided":
+        return
+    surplus = stored.paid.fen - owed
+    for payment in reversed(payments.list_payments_of_session(db, lot_id, parking_session_id)):
+        left = payment.amount_fen - payment.refunded_fen
+        if surplus > 0 and payment.state == "paid" and left > 0:
+            ask_refund(db, payment, amount_fen=min(surplus, left), why="paid_too_much", now=now)
+            surplus -= min(surplus, left)
+
+
+def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: datetime) -> None:
+    """Believe the channel's word about a refund; its last word stands."""
+    known = payments.find_order(db, said.refund_no, kind="refund", account_id=account_id)
+    if known is None:
+        return
+    refund = refunds.lock_refund(db, *known)
+    if refund.state in ("done", said.state) or (refund.state == "failed" and said.state == "accepted"):
+        return
+    payment = payments.find_payment(db, refund.lot_id, refund.payment_id)
+    assert payment is not None
+    was_returned = refund.state == "accepted"
+    if said.state in ("accepted", "done") and not was_returned:
+        _post(db, "returned", refund, payment.channel, now)
+    elif said.state == "failed" and was_returned:
+        _post(db, "kept", refund, payment.channel, now)
+    refunds.change_refund(
+        db, refund, state=said.state, accepted_at=refund.accepted_at or now,
+        channel_refund_no=said.channel_refund_no or refund.channel_refund_no,
+    )
+
+
+def _post(db: Session, kind: str, refund: Refund, channel: str, now: datetime) -> None:
+    """The channel's word moves the money; the state it ends is part of the event, for it may turn twice."""
+    sides = [ledger.refunding(channel), ledger.clearing(channel)]
+    debit, credit = sides if kind == "returned" else sides[::-1]
+    transfers.post(db, ledger.transfer(
+        kind, debit=debit, credit=credit, amount_fen=refund.amount_fen,
+        ref_id=derived_uuid(refund.asked_at, kind, refund.refund_id, refund.state), now=now,
+    ), lot_id=refund.lot_id, operator_id=refund.operator_id, now=now)

@@ -1,0 +1,423 @@
+"""WeChat Pay as far as a merchant sees it, over HTTP, with test keys: for the demo and the tests.
+
+It checks our signatures, signs its answers, seals its callbacks, keeps orders and refunds, and
+writes the day's trade statement of what it saw. A person pays at the address that it hands out
+(the real channel hands out `weixin://…`). Refuses to run where PARKING_PRODUCTION is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+)
+from flask import Flask, Response, redirect, request
+
+from parking.adapters.payment_wechat import SCHEME, is_signed, sign
+from parking.core.clock import city_date, find_zone, format_instant, parse_instant
+from parking.core.money import format_yuan
+from parking.simulators.wechat_pay_keys import Keys
+
+ZONE = find_zone("Asia/Shanghai")
+CALLBACK_TRIES = 4
+COLUMNS = (
+    "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,"
+    "应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,"
+    "手续费,费率,订单金额,申请退款金额,费率备注"
+)
+SUMMARY = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
+
+
+@dataclass
+class SeenOrder:
+    order_no: str
+    token: str
+    total: int
+    description: str
+    notify_url: str
+    expires_at: str
+    state: str = "NOTPAY"
+    transaction_id: str = ""
+    paid_at: str = ""
+    kind: str = "NATIVE"
+
+
+@dataclass
+class SeenRefund:
+    refund_no: str
+    order_no: str
+    refund_id: str
+    amount: int
+    notify_url: str
+    asked_at: str
+    status: str = "PROCESSING"
+
+
+@dataclass
+class Seen:
+    """All that the channel knows. callbacks: "send", "drop" or "twice"; failures: next calls that fail."""
+
+    orders: dict[str, SeenOrder] = field(default_factory=dict)
+    refunds: dict[str, SeenRefund] = field(default_factory=dict)
+    callbacks: str = "send"
+    failures: int = 0
+
+
+class WechatPaySimulator:
+    """The channel. `app` is what HTTP is served from; `pay` is what a person's thumb does."""
+
+    def __init__(self, keys: Keys, *, base_url: str = "", state_file: Path | None = None) -> None:
+        self.keys, self.base_url, self.seen = keys, base_url, Seen()
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0)
+        self.trust: ssl.SSLContext | bool = True
+        self._file, self._lock = state_file, threading.RLock()
+        if state_file and state_file.exists():
+            kept = json.loads(state_file.read_text())
+            self.seen.orders = {each["order_no"]: SeenOrder(**each) for each in kept["orders"]}
+            self.seen.refunds = {each["refund_no"]: SeenRefund(**each) for each in kept["refunds"]}
+        self.app = self._make_app()
+
+    def pay(self, order_no: str, *, at: datetime | None = None) -> bool:
+        """Somebody pays; the callback is on its way when this returns. False if it cannot be paid now."""
+        with self._lock:
+            order, now = self.seen.orders[order_no], at or self.clock()
+            if order.state != "NOTPAY" or now > parse_instant(order.expires_at):
+                return False
+            order.state, order.paid_at = "SUCCESS", format_instant(now.replace(microsecond=0), ZONE)
+            order.transaction_id = f"42{secrets.randbelow(10**26):026d}"
+            self._keep()
+        self._tell("TRANSACTION.SUCCESS", order.notify_url, self._order_data(order))
+        return True
+
+    def finish_refund(self, refund_no: str, status: str = "SUCCESS") -> None:
+        """The bank has the money, or would not take it."""
+        with self._lock:
+            refund = self.seen.refunds[refund_no]
+            refund.status = status
+            self._keep()
+        self._tell(f"REFUND.{status}", refund.notify_url, {
+            "mchid": self.keys.mchid, "out_trade_no": refund.order_no, "out_refund_no": refund.refund_no,
+            "refund_id": refund.refund_id, "refund_status": status,
+            "amount": {"total": self.seen.orders[refund.order_no].total, "refund": refund.amount},
+        })
+
+    def statement(self, day: date) -> bytes:
+        """The trade statement (ALL) of a day of the channel's, by when money was taken or given back."""
+        rows: list[tuple[str, list[str]]] = []
+        settled = refunded = fees = 0
+        for order in self.seen.orders.values():
+            if not order.paid_at or city_date(parse_instant(order.paid_at), ZONE) != day:
+                continue
+            settled += order.total
+            fees += _fee(order.total)
+            rows.append(self._row(order, order.paid_at, "SUCCESS", _fee(order.total), None))
+        for refund in self.seen.refunds.values():
+            if city_date(parse_instant(refund.asked_at), ZONE) != day:
+                continue
+            refunded += refund.amount
+            fees -= _fee(refund.amount)
+            order = self.seen.orders[refund.order_no]
+            rows.append(self._row(order, refund.asked_at, "REFUND", -_fee(refund.amount), refund))
+        lines = [COLUMNS, *("`" + ",`".join(row) for _, row in sorted(rows)), SUMMARY, "`" + ",`".join([
+            str(len(rows)), format_yuan(settled), format_yuan(refunded), "0.00", _raw(fees), format_yuan(settled),
+            format_yuan(refunded)])]
+        return ("\ufeff" + "\r\n".join(lines) + "\r\n").encode()
+
+    def _row(
+        self, order: SeenOrder, at: str, state: str, fee: int, refund: SeenRefund | None
+    ) -> tuple[str, list[str]]:
+        when = parse_instant(at).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        total = "0.00" if refund else format_yuan(order.total)
+        back = format_yuan(refund.amount) if refund else "0.00"
+        return when, [
+            when, self.keys.appid, self.keys.mchid, "0", "", order.transaction_id, order.order_no, "o1", order.kind,
+            state, "OTHERS", "CNY", total, "0.00", refund.refund_id if refund else "0",
+            refund.refund_no if refund else "0", back, "0.00", "ORIGINAL" if refund else "",
+            refund.status if refund else "", order.description, "", _raw(fee), "0.60%", total, back, "",
+        ]
+
+    def _make_app(self) -> Flask:
+        app = Flask(__name__)
+        rules: tuple[tuple[str, str, Any], ...] = (
+            ("POST", "/v3/pay/transactions/native", self._native), ("POST", "/v3/pay/transactions/h5", self._h5),
+            ("GET", "/v3/pay/transactions/out-trade-no/<order_no>", self._query),
+            ("POST", "/v3/pay/transactions/out-trade-no/<order_no>/close", self._close),
+            ("POST", "/v3/refund/domestic/refunds", self._ask_refund),
+            ("GET", "/v3/refund/domestic/refunds/<refund_no>", self._query_refund),
+            ("GET", "/v3/certificates", self._certificates), ("GET", "/v3/bill/tradebill", self._bill),
+            ("GET", "/bill/<day>", self._bill_file), ("GET", "/pay/<token>", self._pay_page),
+            ("POST", "/pay/<token>", self._pay_form),
+        )
+        for method, rule, view in rules:
+            app.add_url_rule(rule, view.__name__, view, methods=[method])
+        app.before_request(self._check)
+        return app
+
+    def _check(self) -> Any:
+        if not request.path.startswith("/v3/"):
+            return None
+        if self.seen.failures:
+            self.seen.failures -= 1
+            return self._answer({"code": "SYSTEM_ERROR", "message": "later"}, 500)
+        scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+        said = dict(part.split("=", 1) for part in rest.split(",") if "=" in part)
+        said = {name: value.strip('"') for name, value in said.items()}
+        path = request.full_path.rstrip("?")
+        is_ours = scheme == SCHEME and said.get("mchid") == self.keys.mchid and is_signed(
+            self.keys.merchant_key.public_key(), said.get("signature", ""), request.method.encode(), path.encode(),
+            said.get("timestamp", "").encode(), said.get("nonce_str", "").encode(), request.get_data())
+        return None if is_ours else self._answer({"code": "SIGN_ERROR", "message": "signature"}, 401)
+
+    def _native(self) -> Any:
+        order = self._order("NATIVE")
+        return order if isinstance(order, Response) else self._answer({"code_url": f"{self._base()}/pay/{order.token}"})
+
+    def _h5(self) -> Any:
+        order = self._order("MWEB")
+        return order if isinstance(order, Response) else self._answer(
+            {"h5_url": f"{self._base()}/pay/{order.token}?from=h5"})
+
+    def _order(self, kind: str) -> SeenOrder | Response:
+        asked = request.get_json()
+        with self._lock:
+            known = self.seen.orders.get(asked["out_trade_no"])
+            if known is not None and known.total != asked["amount"]["total"]:
+                return self._answer({"code": "INVALID_REQUEST", "message": "out_trade_no with another amount"}, 400)
+            if known is not None and known.state != "NOTPAY":
+                return self._answer({"code": "ORDERPAID", "message": "paid or closed"}, 400)
+            order = known or SeenOrder(
+                asked["out_trade_no"], secrets.token_urlsafe(9), asked["amount"]["total"], asked["description"],
+                asked["notify_url"], asked["time_expire"], kind=kind)
+            self.seen.orders[order.order_no] = order
+            self._keep()
+        return order
+
+    def _query(self, order_no: str) -> Response:
+        order = self.seen.orders.get(order_no)
+        if order is None:
+            return self._answer({"code": "ORDER_NOT_EXIST", "message": "no such order"}, 404)
+        return self._answer(self._order_data(order))
+
+    def _close(self, order_no: str) -> Response:
+        with self._lock:
+            order = self.seen.orders.get(order_no)
+            if order is None:
+                return self._answer({"code": "ORDER_NOT_EXIST", "message": "no such order"}, 404)
+            if order.state == "SUCCESS":
+                return self._answer({"code": "ORDERPAID", "message": "paid"}, 400)
+            order.state = "CLOSED"
+            self._keep()
+        return self._answer(None, 204)
+
+    def _ask_refund(self) -> Response:
+        asked = request.get_json()
+        with self._lock:
+            order, known = self.seen.orders.get(asked["out_trade_no"]), self.seen.refunds.get(asked["out_refund_no"])
+            if order is None or order.state not in ("SUCCESS", "REFUND"):
+                return self._answer({"code": "RESOURCE_NOT_EXISTS", "message": "no such paid order"}, 404)
+            back = sum(each.amount for each in self.seen.refunds.values() if each.order_no == order.order_no)
+            if known is None and back + asked["amount"]["refund"] > order.total:
+                return self._answer({"code": "INVALID_REQUEST", "message": "more than was paid"}, 400)
+            if known is None:
+                known = SeenRefund(
+                    asked["out_refund_no"], order.order_no, f"50{secrets.randbelow(10**26):026d}",
+                    asked["amount"]["refund"], asked["notify_url"],
+                    format_instant(self.clock(), ZONE))
+                self.seen.refunds[known.refund_no] = known
+                order.state = "REFUND"
+                self._keep()
+        return self._answer(self._refund_data(known))
+
+    def _query_refund(self, refund_no: str) -> Response:
+        refund = self.seen.refunds.get(refund_no)
+        if refund is None:
+            return self._answer({"code": "RESOURCE_NOT_EXISTS", "message": "no such refund"}, 404)
+        return self._answer(self._refund_data(refund))
+
+    def _certificates(self) -> Response:
+        pem = self.keys.platform_certificate.public_bytes(Encoding.PEM)
+        return self._answer({"data": [
+            {"serial_no": self.keys.platform_serial, "encrypt_certificate": self.seal(pem, "certificate")}]})
+
+    def _bill(self) -> Response:
+        day = request.args["bill_date"]
+        text = self.statement(date.fromisoformat(day))
+        if text.count(b"\n") == 3:
+            return self._answer({"code": "NO_STATEMENT_EXIST", "message": "No Bill Exist"}, 400)
+        return self._answer({
+            "hash_type": "SHA1", "hash_value": hashlib.sha1(text).hexdigest(),  # noqa: S324
+            "download_url": f"{self._base()}/bill/{day}"})
+
+    def _bill_file(self, day: str) -> Response:
+        return Response(self.statement(date.fromisoformat(day)), content_type="text/csv; charset=utf-8")
+
+    def _pay_page(self, token: str) -> Any:
+        order = self._by_token(token)
+        if order is None:
+            return "no such order", 404
+        done = order.state != "NOTPAY"
+        button = "" if done else '<p><button style="font-size:1.5rem;padding:.7em 2em">Pay (simulator)</button></p>'
+        return (
+            '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">'
+            '<link rel="icon" href="data:,"><title>WeChat Pay simulator</title>'
+            '<body style="font-family:sans-serif;text-align:center"><form method="post"><h1>WeChat Pay, simulator</h1>'
+            f'<p>No real money.</p><p style="font-size:2rem">¥ {format_yuan(order.total)}</p>'
+            f"<p>{order.state}</p>{button}</form></body></html>")
+
+    def _pay_form(self, token: str) -> Any:
+        order = self._by_token(token)
+        if order is None:
+            return "no such order", 404
+        self.pay(order.order_no)
+        target = request.args.get("redirect_url", "")
+        return redirect(target if target.startswith(("http://", "https://")) else request.url, 303)
+
+    def _by_token(self, token: str) -> SeenOrder | None:
+        return next((each for each in self.seen.orders.values() if each.token == token), None)
+
+    def _order_data(self, order: SeenOrder) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "appid": self.keys.appid, "mchid": self.keys.mchid, "out_trade_no": order.order_no,
+            "trade_state": order.state, "trade_state_desc": order.state, "trade_type": order.kind,
+        }
+        if order.paid_at:
+            made |= {
+                "transaction_id": order.transaction_id, "success_time": order.paid_at,
+                "amount": {"total": order.total, "payer_total": order.total, "currency": "CNY"}}
+        return made
+
+    def _refund_data(self, refund: SeenRefund) -> dict[str, Any]:
+        return {
+            "refund_id": refund.refund_id, "out_refund_no": refund.refund_no, "out_trade_no": refund.order_no,
+            "status": refund.status, "amount": {"refund": refund.amount, "currency": "CNY"}}
+
+    def seal(self, plain: bytes, context: str) -> dict[str, str]:
+        nonce = secrets.token_hex(6)
+        sealed = AESGCM(self.keys.api_v3_key).encrypt(nonce.encode(), plain, context.encode())
+        return {"algorithm": "AEAD_AES_256_GCM", "nonce": nonce, "associated_data": context,
+                "ciphertext": base64.b64encode(sealed).decode()}
+
+    def sign_headers(self, body: bytes, *, at: int | None = None) -> dict[str, str]:
+        when, nonce = str(at or int(self.clock().timestamp())), secrets.token_hex(16)
+        signature = sign(self.keys.platform_key, when.encode(), nonce.encode(), body)
+        return {"Wechatpay-Timestamp": when, "Wechatpay-Nonce": nonce, "Wechatpay-Serial": self.keys.platform_serial,
+                "Wechatpay-Signature": signature}
+
+    def event(self, kind: str, said: dict[str, Any]) -> bytes:
+        """A callback's body."""
+        return json.dumps({
+            "id": secrets.token_hex(16), "create_time": format_instant(self.clock(), ZONE),
+            "resource_type": "encrypt-resource", "event_type": kind, "summary": kind,
+            "resource": {**self.seal(json.dumps(said).encode(), "transaction"), "original_type": "transaction"},
+        }).encode()
+
+    def _tell(self, kind: str, url: str, said: dict[str, Any]) -> None:
+        times = {"send": 1, "twice": 2, "drop": 0}[self.seen.callbacks]
+        for _ in range(times):
+            threading.Thread(target=self._post, args=(url, self.event(kind, said)), daemon=True).start()
+
+    def _post(self, url: str, body: bytes) -> None:
+        for attempt in range(CALLBACK_TRIES):
+            try:
+                headers = {**self.sign_headers(body), "Content-Type": "application/json"}
+                if httpx.post(
+                    url, content=body, headers=headers, timeout=5, trust_env=False, verify=self.trust
+                ).status_code < 300:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.2 * 2**attempt)
+
+    def _answer(self, said: Any, status: int = 200) -> Response:
+        body = b"" if said is None else json.dumps(said).encode()
+        answer = Response(body, status=status, content_type="application/json")
+        answer.headers.update(self.sign_headers(body))
+        return answer
+
+    def _base(self) -> str:
+        return self.base_url or request.host_url.rstrip("/")
+
+    def _keep(self) -> None:
+        if self._file is not None:
+            kept = {"orders": [asdict(each) for each in self.seen.orders.values()],
+                    "refunds": [asdict(each) for each in self.seen.refunds.values()]}
+            half = self._file.with_suffix(".half")
+            half.write_text(json.dumps(kept))
+            half.replace(self._file)
+
+
+def _fee(fen: int) -> int:
+    """0.60 %, in thousandths of a fen."""
+    return fen * 6
+
+
+def _raw(thousandths: int) -> str:
+    """Thousandths of a fen as yuan with five decimals."""
+    sign_, rest = ("-", -thousandths) if thousandths < 0 else ("", thousandths)
+    return f"{sign_}{rest // 100_000}.{rest % 100_000:05d}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m parking.simulators.wechat_pay", description=__doc__)
+    parser.add_argument("folder", type=Path, help="keys and what was seen are kept here")
+    parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--make-keys", action="store_true", help="make the keys if there are none, and stop")
+    parser.add_argument("--merchants", type=int, default=1, help="how many accounts")
+    parser.add_argument("--pay-host", default="", help="where people's phones reach the page to pay at, with HTTPS")
+    parser.add_argument("--pay-port", type=int, default=8091)
+    parser.add_argument("--tls", type=Path, help="folder with server.pem, server.key and ca.pem, for --pay-host")
+    parser.add_argument("--pay-name", default="", help="the name in the address, if it is not the host")
+    asked = parser.parse_args()
+    if os.environ.get("PARKING_PRODUCTION"):
+        raise SystemExit("a simulator does not run in production")
+    folders = [asked.folder / f"merchant-{number}" for number in range(1, asked.merchants + 1)]
+    for number, folder in enumerate(folders, start=1):
+        if not (folder / "account.json").exists():
+            Keys.make(f"19000000{number:02d}").write(folder)
+    if not asked.make_keys:
+        _serve(asked, folders)
+
+
+def _serve(asked: argparse.Namespace, folders: list[Path]) -> None:
+    """Each merchant's channel under a path of its own, and people's pages with HTTPS where asked for."""
+    from werkzeug.exceptions import NotFound
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+    from werkzeug.serving import make_server
+
+    root, trust = f"http://127.0.0.1:{asked.port}", cast("ssl.SSLContext | bool", True)
+    if asked.pay_host:
+        root = f"https://{asked.pay_name or asked.pay_host}:{asked.pay_port}"
+        trust = ssl.create_default_context(cafile=asked.tls / "ca.pem")
+    mounts: dict[str, Any] = {}
+    for folder in folders:
+        keys = Keys.read(folder)
+        simulator = WechatPaySimulator(keys, base_url=f"{root}/{keys.mchid}", state_file=folder / "seen.json")
+        simulator.trust = trust
+        mounts[f"/{keys.mchid}"] = simulator.app
+    app = DispatcherMiddleware(NotFound(), mounts)
+    if asked.pay_host:
+        pages = make_server(
+            asked.pay_host, asked.pay_port, app, threaded=True,
+            ssl_context=(str(asked.tls / "server.pem"), str(asked.tls / "server.key")))
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+    make_server("127.0.0.1", asked.port, app, threaded=True).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""How often one address may ask what would otherwise tell whose car is where."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+from flask import request
+
+from parking.web.errors import Problem
+
+PER_MINUTE = 20
+PER_LOT_AND_MINUTE = 300
+NAMES_MAX = 10_000
+
+
+class Limit:
+    """A bucket for each name, in this process: it fills by so many a minute and holds as many."""
+
+    def __init__(self, per_minute: int = PER_MINUTE) -> None:
+        self._rate, self._lock = per_minute, threading.Lock()
+        self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+
+    def take(self, name: str, *, now: datetime) -> None:
+        """:raises Problem: 429, asked too often under this name"""
+        with self._lock:
+            left, at = self._left.pop(name, (float(self._rate), now))
+            left = min(float(self._rate), left + (now - at).total_seconds() * self._rate / 60)
+            self._left[name] = (max(0.0, left - 1), now)
+            if len(self._left) > NAMES_MAX:
+                self._left.popitem(last=False)
+        if left < 1:
+            raise Problem(
+                429, "too_many_requests", "Too many questions from here; wait a minute.",
+                headers=(("Retry-After", "60"),))
+
+
+def network() -> str:
+    """Who asks: an IPv4 address, or the /64 that one household or host has of IPv6."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(getattr(address, "ipv4_mapped", None) or address)

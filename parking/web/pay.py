@@ -1,0 +1,194 @@
+"""Paying: for one's own visit, or for any car by its plate at the lot's code; pages and calls."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+
+from parking.core.clock import format_instant
+from parking.core.code_picture import link_svg
+from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
+from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
+from parking.services import show
+from parking.services.pay import Asked, NothingDue, find_visit_by_plate, start_payment
+from parking.store import lots, payments
+from parking.store.lots import Lot
+from parking.store.payments import Payment
+from parking.web import auth
+from parking.web.contract import PaymentAnswer, PaymentRequest
+from parking.web.errors import Problem
+from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
+from parking.web.openapi import api
+from parking.web.reading import read_body
+from parking.web.visits import get_visit, read_plate
+
+blueprint = Blueprint("pay", __name__)
+CHANNEL = "wechat_pay"
+_limit, _lot_limit = Limit(), Limit(PER_LOT_AND_MINUTE)
+
+
+@blueprint.post("/v1/payments")
+@auth.anyone
+@api("Ask to pay for a visit", body=PaymentRequest, answer=PaymentAnswer, problems=(401, 404, 409, 429))
+def pay() -> Any:
+    asked = read_body(PaymentRequest)
+    if asked.parking_session_id is not None:
+        lot_id, session_id = _own_session(asked.parking_session_id)
+    else:
+        lot_id, session_id, _ = _due_by_plate(asked.lot_code or "", asked.plate or "")
+    return _answer(_start(Asked(asked.id, lot_id, session_id, asked.channel, asked.way)))
+
+
+@blueprint.post("/driver/pay")
+@auth.driver
+def pay_own() -> Any:
+    """From the driver's page: make the order and go to its page."""
+    lot_id, session_id = _own_session(request.form.get("parking_session_id", ""))
+    return _to_page(_start(Asked(_form_id(), lot_id, session_id, CHANNEL, "redirect")))
+
+
+@blueprint.get("/l/<int:lot>/<lane>")
+@auth.anyone
+def lot_page(lot: int, lane: str) -> Any:
+    """What the code on the wall opens: a plate, and how much is due for it."""
+    place = _place(f"{lot}/{lane}")
+    return render_template("pay.html", lot=place, asked=None, plate="", path=request.path)
+
+
+@blueprint.post("/l/<int:lot>/<lane>")
+@auth.anyone
+def lot_form(lot: int, lane: str) -> Any:
+    code = f"{lot}/{lane}"
+    place, text = _place(code), request.form.get("plate", "")[:64]
+    try:
+        _, session_id, due = _due_by_plate(code, text)
+    except (NothingDue, Problem) as refused:
+        if isinstance(refused, Problem) and refused.status != 400:
+            raise
+        bad = isinstance(refused, Problem)
+        return render_template(
+            "pay.html", lot=place, asked="bad_plate" if bad else "nothing", plate=text, path=request.path
+        ), 400 if bad else 200
+    if "pay" in request.form:
+        return _to_page(_start(Asked(_form_id(), lot, session_id, CHANNEL, "redirect")))
+    return render_template("pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=uuid4())
+
+
+@blueprint.get("/payments/<payment_id>")
+@auth.anyone
+def payment_page(payment_id: str) -> Any:
+    """One order: what to do, and what became of it. Its id cannot be guessed, and it shows an amount only."""
+    payment, lot = _find(payment_id)
+    answer = _answer(payment)
+    name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
+    picture = link_svg(payment.shown) if payment.shown and payment.state == "asked" else None
+    return render_template(
+        name, payment=answer, lot=lot, picture=picture, is_over=payment.expires_at <= auth.now(), id=payment_id)
+
+
+@blueprint.get("/gate/pay.svg")
+@auth.terminal
+def lane_picture() -> Any:
+    """The code of this lane's lot, for the gate page to show to who must pay."""
+    terminal = auth.calling_terminal()
+    text = lot_code(_secrets().pepper, terminal.lot.lot_id, terminal.gate_id)
+    address = current_app.extensions["config"].public_url
+    answer = Response(link_svg(f"{address}/l/{text}"), content_type="image/svg+xml")
+    answer.headers["Cache-Control"] = "private, max-age=300"
+    return answer
+
+
+def _start(asked: Asked) -> Payment:
+    base = current_app.extensions["config"].public_url
+    return start_payment(
+        current_app.extensions["database"], current_app.extensions["channels"], asked, now=auth.now(),
+        return_url=f"{base}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
+        payer_ip=request.remote_addr or "127.0.0.1",
+    )
+
+
+def _answer(payment: Payment) -> dict[str, Any]:
+    with _reading() as db:
+        lot = lots.get_lot(db, payment.lot_id)
+        grows_at = None
+        if payment.state == "paid":
+            grows_at = show.find_grows_at(db, payment.lot_id, payment.parking_session_id, now=auth.now())
+    shown = payment.shown if payment.state == "asked" else None
+    return {
+        "id": format_lot_id(payment.lot_id, payment.payment_id), "amount_fen": payment.amount_fen,
+        "state": payment.state, "qr_text": shown if payment.way == "qr" else None,
+        "redirect": shown if payment.way == "redirect" else None,
+        "expires_at": format_instant(payment.expires_at, lot.zone),
+        "leave_by": grows_at,
+    }
+
+
+def _find(public_id: str) -> tuple[Payment, Lot]:
+    try:
+        lot_id, payment_id = parse_lot_id(public_id)
+    except BadIdentifier:
+        abort(404)
+    with _reading() as db:
+        payment = payments.find_payment(db, lot_id, payment_id)
+        if payment is None:
+            abort(404)
+        return payment, lots.get_lot(db, lot_id)
+
+
+def _own_session(text: str) -> tuple[int, UUID]:
+    """:raises Problem: 401 for nobody, 404 alike for an absent visit and one of somebody else"""
+    person = auth.person()
+    if person is None or person.driver_id is None:
+        raise Problem(401, "not_signed_in", "Sign in as a driver, or pay by plate and lot code.")
+    get_visit(text)
+    return parse_lot_id(text)
+
+
+def _due_by_plate(code: str, text: str) -> tuple[int, UUID, int]:
+    """The lot, the visit and what is due for it.
+
+    :raises NothingDue: alike for an absent car; Problem: 429, or 400 for what is no plate
+    """
+    lot_id, _ = read_lot_code(_secrets().pepper, code)
+    _limit.take(network(), now=auth.now())
+    _lot_limit.take(str(lot_id), now=auth.now())
+    plate = read_plate(text)
+    with _reading() as db:
+        found = find_visit_by_plate(db, lot_id, plate, secrets=_secrets(), now=auth.now())
+    if found is None:
+        raise NothingDue
+    return lot_id, *found
+
+
+def _place(code: str) -> Lot:
+    try:
+        lot_id, _ = read_lot_code(_secrets().pepper, code)
+    except BadLotCode:
+        abort(404)
+    with _reading() as db:
+        found: Lot | None = lots.find_lot(db, lot_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _form_id() -> UUID:
+    """The id that the page made, so that a form sent twice is one order."""
+    try:
+        return UUID(request.form.get("id", ""))
+    except ValueError:
+        abort(400)
+
+
+def _to_page(payment: Payment) -> Any:
+    return redirect(f"/payments/{format_lot_id(payment.lot_id, payment.payment_id)}", code=303)
+
+
+def _reading() -> Any:
+    return current_app.extensions["database"].reading()
+
+
+def _secrets() -> Any:
+    return current_app.extensions["secrets"]
