@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 
 class BadConfig(Exception):
@@ -27,10 +30,54 @@ class Config:
         self.sealing_key = _key(environ, "PARKING_SEALING_KEY")
         self.city_number = _integer(environ, "CITY_NUMBER", 1)
         self.city_name = environ.get("CITY_NAME", "shanghai")
+        self.city_zone = _zone(environ, "CITY_TIME_ZONE", "Asia/Shanghai")
+        self.identity_realm = environ.get("IDENTITY_REALM", "") or self.city_name
         self.body_bytes_max = _integer(environ, "BODY_BYTES_MAX", 64 * 1024)
         self.proxy_count = _integer(environ, "PROXY_COUNT", 0)
         self.public_url = environ.get("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+        self.sign_in_providers = [
+            _provider(environ, name) for name in environ.get("SIGN_IN_PROVIDERS", "").split(",") if name]
+        self.city_codes = _city_codes(environ)
         self.log_level = environ.get("LOG_LEVEL", "INFO")
+
+
+def _provider(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """The settings OIDC_<NAME>_… of one provider of sign-ins."""
+    if not name.isascii() or not name.isalnum() or name != name.lower():
+        raise BadConfig(f"SIGN_IN_PROVIDERS holds names of small letters and digits, with commas, not {name!r}")
+    made = {"name": name}
+    for key, default in (("issuer", None), ("client_id", None), ("client_secret", ""), ("subject_claim", "sub"),
+                         ("scope", "openid"), ("ca_file", "")):
+        variable = f"OIDC_{name.upper()}_{key.upper()}"
+        value = environ.get(variable, "") or default
+        if value is None:
+            raise BadConfig(f"{variable} is missing: {name} is one of SIGN_IN_PROVIDERS")
+        made[key] = value
+    return made
+
+
+def _city_codes(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The settings CITY_CODE_… of the service that reads the city's identity codes; None where there is none.
+
+    CITY_CODE_PREFIXES: what the city's codes begin with, with commas. No other code is sent there.
+    """
+    url = environ.get("CITY_CODE_URL", "").rstrip("/")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+        raise BadConfig("CITY_CODE_URL must be an https address: a password and people's numbers travel there")
+    made: dict[str, Any] = {"base_url": url}
+    for key in ("account", "password", "organisation"):
+        made[key] = environ.get(f"CITY_CODE_{key.upper()}", "")
+        if not made[key]:
+            raise BadConfig(f"CITY_CODE_{key.upper()} is missing: CITY_CODE_URL names a service")
+    made["ca_file"] = environ.get("CITY_CODE_CA_FILE", "")
+    prefixes = environ.get("CITY_CODE_PREFIXES", "") or "https://,http://"
+    made["prefixes"] = tuple(prefix.strip() for prefix in prefixes.split(","))
+    if not all(prefix.lower().startswith(("https://", "http://")) for prefix in made["prefixes"]):
+        raise BadConfig("CITY_CODE_PREFIXES holds beginnings of web addresses, with commas")
+    return made
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -40,6 +87,14 @@ def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit():
         raise BadConfig(f"{name} must be a whole number, not {text!r}")
     return int(text)
+
+
+def _zone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:
+    text = environ.get(name, "") or default
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise BadConfig(f"{name} must be a time zone such as Asia/Shanghai, not {text!r}") from None
 
 
 def _key(environ: Mapping[str, str], name: str) -> bytes:

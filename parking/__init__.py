@@ -19,6 +19,8 @@ def create_app(config: Config) -> Flask:
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
+    from parking.adapters.identity_oidc import OpenIdProvider, Registration
+    from parking.adapters.identity_suishen import Account, SuishenCodes
     from parking.adapters.payment_wechat import make_wechat_pay
     from parking.cli import group
     from parking.core.code import City
@@ -26,11 +28,26 @@ def create_app(config: Config) -> Flask:
     from parking.core.secret import Secrets
     from parking.services.connect import Channels
     from parking.services.follow import Desk
+    from parking.services.resolve import CityReader
     from parking.services.scan import ScanDesk
     from parking.services.unlock import KeySafe
     from parking.services.verify import CodeKeys
     from parking.store.database import Database
-    from parking.web import books, callbacks, console, driver, errors, gate, logs, metrics, pages, pay, public
+    from parking.web import (
+        books,
+        callbacks,
+        console,
+        driver,
+        errors,
+        gate,
+        logs,
+        metrics,
+        pages,
+        pay,
+        public,
+        receipts,
+        sign_in,
+    )
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = config.body_bytes_max
@@ -43,14 +60,18 @@ def create_app(config: Config) -> Flask:
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer)
     channels = Channels(database, secrets.sealer, {"wechat_pay": make_wechat_pay}, config.public_url)
+    providers = [OpenIdProvider(Registration(**each, realm=config.identity_realm)) for each in config.sign_in_providers]
+    codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
+    reader = CityReader(codes, config.identity_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
+        "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
-        "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe),
+        "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }
     for part in (logs, metrics, errors, pages):
         part.register(app)
-    for view in (public, gate, driver, console, pay, callbacks, books):
+    for view in (public, sign_in, gate, driver, console, pay, receipts, callbacks, books):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)
     return app

@@ -25,6 +25,7 @@ from parking.services.connect import connect_account
 from parking.services.enrol import enrol_terminal
 from parking.services.publish import StartsInThePast, publish_tariff
 from parking.services.reconcile import NoAccount, StatementDiffers, import_statement
+from parking.services.second_factor import forget_second_factor
 from parking.services.seed import AlreadySeeded, seed_demo_city
 from parking.store import channel_accounts, channel_events, keys, lots, operators, refunds, terminals
 from parking.store.database import DatabaseUnavailable
@@ -34,7 +35,8 @@ keys_group = AppGroup("keys", help="The keys that sign codes and receipts.")
 terminals_group = AppGroup("terminals", help="The devices at gates.")
 tariffs_group = AppGroup("tariffs", help="Tariffs as data.")
 channels_group = AppGroup("channels", help="Operators' accounts at payment channels.")
-for part in (keys_group, terminals_group, tariffs_group, channels_group):
+staff_group = AppGroup("staff", help="The people who sign in at an operator's console.")
+for part in (keys_group, terminals_group, tariffs_group, channels_group, staff_group):
     group.add_command(part)
 PURPOSE = click.Choice(["code", "receipt"])
 IDLE_SECONDS = 0.1
@@ -195,6 +197,15 @@ def connect_wechat_pay(
     click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")
 
 
+@staff_group.command("forget-second-factor")
+@click.argument("login")
+def forget_factor(login: str) -> None:
+    """The authenticator was lost: the next sign-in of this login sets up another."""
+    if not _database().write(lambda db: forget_second_factor(db, login)):
+        raise click.ClickException(f"there is no account {login}")
+    click.echo(f"{login} sets up a new second factor at the next sign-in")
+
+
 @group.command("import-statement")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--operator", "operator_id", type=click.UUID, required=True)
@@ -228,7 +239,8 @@ def seed_demo(seed: int, sign_ins: Path, base: str) -> None:
     extensions, now = current_app.extensions, _now()
     try:
         made = _database().write(lambda db: seed_demo_city(
-            db, seed=seed, secrets=extensions["secrets"], safe=extensions["key_safe"], now=now))
+            db, seed=seed, secrets=extensions["secrets"], safe=extensions["key_safe"],
+            realm=extensions["config"].identity_realm, now=now))
     except AlreadySeeded:
         raise click.ClickException("this database holds a city already") from None
     sign_ins.touch(mode=0o600)

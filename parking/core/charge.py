@@ -6,14 +6,16 @@ is never edited. A charge that turns out wrong is credited by another that names
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import jwt
 
-from parking.core.clock import format_instant
+from parking.core.clock import format_instant, parse_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
@@ -40,6 +42,23 @@ class Charge:
     total_fen: int
     body: str
     seal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeBody:
+    """A sealed body, read back. allowance: paid until, leave by; None where the exit made no use of one."""
+
+    revision: int
+    entered_at: datetime
+    left_at: datetime
+    billed_until_at: datetime
+    vehicle_size: str
+    tariff_code: str
+    tariff_version: int
+    tariff_hash: str
+    allowance: tuple[datetime, datetime] | None
+    lines: tuple[Line, ...]
+    total_fen: int
 
 
 def seal_charge(
@@ -91,3 +110,26 @@ def line_data(line: Line) -> dict[str, Any]:
         "from": format_instant(line.from_at), "to": format_instant(line.to_at), "rule": line.rule,
         "units": line.units, "amount_fen": line.amount_fen, "params": dict(line.params),
     }
+
+
+def read_body(text: str) -> ChargeBody:
+    """Read what seal_charge wrote; a body from before there were payments has no exit allowance."""
+    body = json.loads(text)
+    allowance = body.get("exit_allowance")
+    return ChargeBody(
+        revision=body["revision"], entered_at=parse_instant(body["entered_at"]),
+        left_at=parse_instant(body["left_at"]), billed_until_at=parse_instant(body["billed_until"]),
+        vehicle_size=body["vehicle"]["size"], tariff_code=body["tariff"]["code"],
+        tariff_version=body["tariff"]["version"], tariff_hash=body["tariff"]["hash"],
+        allowance=allowance and (parse_instant(allowance["paid_until"]), parse_instant(allowance["leave_by"])),
+        lines=tuple(
+            Line(parse_instant(each["from"]), parse_instant(each["to"]), each["rule"], each["units"],
+                 each["amount_fen"], each["params"])
+            for each in body["lines"]),
+        total_fen=body["total_fen"],
+    )
+
+
+def sealing_kid(seal: str) -> str:
+    """The id of the key that made a seal of ours; nothing is verified."""
+    return str(jwt.get_unverified_header(seal)["kid"])

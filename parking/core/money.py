@@ -10,3 +10,10 @@ def format_yuan(fen: int) -> str:
     sign = "-" if fen < 0 else ""
     yuan, rest = divmod(abs(fen), 100)
     return f"{sign}{yuan}.{rest:02d}"
+
+
+def format_raw(raw: int) -> str:
+    """Thousandths of a fen as yuan: with two decimals where they say it all, else with five."""
+    sign, rest = "-" if raw < 0 else "", abs(raw)
+    text = f"{sign}{rest // 100_000}.{rest % 100_000:05d}"
+    return text[:-3] if rest % 1000 == 0 else text

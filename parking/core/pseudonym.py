@@ -1,11 +1,13 @@
-"""Keys that stand for a vehicle, a driver or a token without telling which."""
+"""Keys that stand for a vehicle, a driver, a citizen or a token without telling which."""
 
 from __future__ import annotations
 
 import hmac
+import re
 from hashlib import sha256
 
 KEY_BYTES = 16
+_RESIDENT = re.compile(r"[0-9]{17}x")
 
 
 def vehicle_key(pepper: bytes, plate: str) -> bytes:
@@ -16,6 +18,20 @@ def vehicle_key(pepper: bytes, plate: str) -> bytes:
 def driver_key(pepper: bytes, driver_id: bytes) -> bytes:
     """The vehicle key of a driver's car while its plate is not known."""
     return hmac.digest(pepper, b"driver\x1f" + driver_id, "sha256")[:KEY_BYTES]
+
+
+def citizen_key(pepper: bytes, realm: str, subject: str) -> bytes:
+    """32 bytes for a person of the city. realm: whose number it is; subject: the number, which is not kept.
+
+    The check digit X of a resident's number is written in both cases; it is one person.
+    """
+    one = subject.upper() if _RESIDENT.fullmatch(subject) else subject
+    return hmac.digest(pepper, f"citizen\x1f{realm}\x1f{one}".encode(), "sha256")
+
+
+def shown_hash(pepper: bytes, text: str) -> bytes:
+    """32 bytes for a code of somebody else's that was shown: kept to know it again, without its text."""
+    return hmac.digest(pepper, b"shown\x1f" + text.encode(), "sha256")
 
 
 def token_hash(token: str) -> bytes:

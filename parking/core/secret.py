@@ -25,6 +25,12 @@ class Secrets:
     def driver_key(self, driver_id: UUID) -> bytes:
         return pseudonym.driver_key(self.pepper, driver_id.bytes)
 
+    def citizen_key(self, realm: str, subject: str) -> bytes:
+        return pseudonym.citizen_key(self.pepper, realm, subject)
+
+    def shown_hash(self, text: str) -> bytes:
+        return pseudonym.shown_hash(self.pepper, text)
+
     def seal_plate(self, plate: Plate) -> bytes:
         return self.sealer.seal(plate.text.encode(), purpose=_PLATE_PURPOSE, row=self.vehicle_key(plate))
 

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.code import Claims
 from parking.core.fact import Direction
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
-from parking.store import codes, drivers, parking_sessions
+from parking.services.verify import Citizen, CodeCheck
+from parking.services.welcome import meet_citizen
+from parking.store import codes, drivers, identities, parking_sessions
 from parking.store.codes import CodeBinding
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A code that holds, as the store knows it.
+
+    subject, use_hash: under what its one use is claimed.
+    kid: the key that signed it; None: the city vouches for it.
+    binding: whose it is; None: nobody's that is known.
+    """
+
+    subject: bytes
+    use_hash: bytes
+    kid: str | None = None
+    binding: CodeBinding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +47,19 @@ class Identity:
     is_mismatched: bool = False
 
 
+def look_up(db: Session, check: CodeCheck, *, direction: Direction | None, now: datetime) -> Shown | None:
+    """The code that was shown; None where none holds, and at an exit for a citizen who never came here."""
+    if check.citizen is not None:
+        return _look_up_citizen(db, check.citizen, direction, now)
+    claims = check.claims
+    if claims is None:
+        return None
+    binding = codes.find_binding(db, claims.subject, claims.jti)
+    return Shown(claims.subject, claims.use_hash, str(claims.kid), binding)
+
+
 def identify(
-    db: Session, *, lot_id: int, direction: Direction | None, claims: Claims | None, plate: Plate | None,
+    db: Session, *, lot_id: int, direction: Direction | None, shown: Shown | None, plate: Plate | None,
     secrets: Secrets,
 ) -> Identity:
     """Bring a verified code and a confident plate together.
@@ -41,9 +69,7 @@ def identify(
     A plate alone at an exit may be that of a driver who entered by code, and proved the plate.
     """
     read_key = secrets.vehicle_key(plate) if plate else None
-    if claims is None:
-        return _plate_alone(db, lot_id, direction, read_key, secrets)
-    binding = codes.find_binding(db, claims.subject, claims.jti)
+    binding = None if shown is None else shown.binding
     if binding is None:
         return _plate_alone(db, lot_id, direction, read_key, secrets)
     own_key = secrets.driver_key(binding.driver_id)
@@ -53,6 +79,17 @@ def identify(
     if key is None:
         key = _driver_alone(db, lot_id, direction, binding, own_key)
     return Identity(key, binding.driver_id, own_key)
+
+
+def _look_up_citizen(db: Session, citizen: Citizen, direction: Direction | None, now: datetime) -> Shown | None:
+    """Who comes for the first time becomes a driver, and finds the visit later by signing in."""
+    driver_id = identities.find_driver_id(db, citizen.key)
+    if driver_id is None:
+        if direction == "exit":
+            return None
+        driver_id = meet_citizen(db, citizen.key, linked_by="identity_code", now=now)
+    subject = drivers.get_driver(db, driver_id).code_subject
+    return Shown(subject, citizen.use_hash, binding=CodeBinding(driver_id, None))
 
 
 def _plate_alone(

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.code import Claims
 from parking.core.decision import Decision, Situation, decide
 from parking.core.fact import Direction, Fact, FactRef
 from parking.core.identifier import derived_uuid
@@ -22,7 +21,7 @@ from parking.core.price import Quote, StayTooLong, Vehicle
 from parking.core.scan_answer import fee_data, running_fee
 from parking.core.secret import Secrets
 from parking.services.fold import preview_correction, refold
-from parking.services.identify import Identity, identify
+from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.services.verify import CodeCheck
@@ -37,7 +36,10 @@ NEARLY_FULL = 16
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a terminal sends. clock_offset_ms: terminal minus server; plate_confidence: 0..1."""
+    """What a terminal sends. clock_offset_ms: terminal minus server; plate_confidence: 0..1.
+
+    code: as it was read; for a city identity code its keyed hash in hex, so that nothing here keeps the code.
+    """
 
     scan_id: UUID
     sequence: int
@@ -66,6 +68,10 @@ class Question:
     plate: Plate | None
     now: datetime
 
+    @property
+    def is_in_time(self) -> bool:
+        return abs(self.occurred_at - self.now) <= LIVE_WINDOW
+
 
 class Case:
     """One scan before the lot: gathers the situation under locks, then writes what was decided."""
@@ -75,16 +81,16 @@ class Case:
         self._secrets, self._safe = secrets, safe
         self.lot = question.terminal.lot
         self._occupied: int | None = None
-        self._claims: Claims | None = question.check.claims
-        self._refused = question.check.refused
+        self._check = question.check
         self._gather()
 
     def _gather(self) -> None:
         """Who stands there, which visit it is, and what is due; under locks, so that it stays true."""
         said = self.question.terminal.direction
         fixed: Direction | None = None if said == "both" else said  # type: ignore[assignment]
+        self._shown: Shown | None = look_up(self.db, self._check, direction=fixed, now=self.question.now)
         self.identity: Identity = identify(
-            self.db, lot_id=self.lot.lot_id, direction=fixed, claims=self._claims, plate=self.question.plate,
+            self.db, lot_id=self.lot.lot_id, direction=fixed, shown=self._shown, plate=self.question.plate,
             secrets=self._secrets,
         )
         self.session: ParkingSession | None = None
@@ -108,12 +114,15 @@ class Case:
             there = vehicles.find_presence(self.db, key)
             elsewhere = there is not None and there.lot_id != self.lot.lot_id
         is_full = self.direction == "entry" and self._has_no_space()
+        # A citizen who never came here is not inside, whatever the vehicle.
+        is_new_here = self._check.citizen is not None and self._shown is None
         return decide(Situation(
-            direction=self.direction, rules=self.lot.rules, code_refused=self._refused,
+            direction=self.direction, rules=self.lot.rules, code_refused=self._check.refused,
             has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
-            has_vehicle=key is not None, session=self.session, is_inside_elsewhere=elsewhere, is_full=is_full,
+            has_vehicle=key is not None or is_new_here, session=self.session, is_inside_elsewhere=elsewhere,
+            is_full=is_full,
             due_fen=max(0, self._due.total_fen - self.paid.fen) if self._due else 0,
-            is_in_time=abs(question.occurred_at - question.now) <= LIVE_WINDOW,
+            is_in_time=question.is_in_time,
         ))
 
     @property
@@ -131,15 +140,15 @@ class Case:
 
     def claim_code(self) -> bool:
         """Take the one use of the code that opens the barrier; True too if no code does."""
-        claims, question = self._claims, self.question
-        return claims is None or codes.use_code(
-            self.db, subject=claims.subject, use_hash=claims.use_hash, used_at=question.now,
+        shown, question = self._shown, self.question
+        return shown is None or codes.use_code(
+            self.db, subject=shown.subject, use_hash=shown.use_hash, used_at=question.now,
             lot_id=self.lot.lot_id, terminal_id=question.terminal.terminal_id, sequence=question.scan.sequence,
         )
 
     def refuse_code(self, reason: str) -> None:
         """Look again without the code: refused, it says nothing about anyone."""
-        self._claims, self._refused = None, reason
+        self._check = CodeCheck(refused=reason)
         self._gather()
 
     def record_fact(self, ref: FactRef, decision: Decision) -> None:
@@ -153,15 +162,17 @@ class Case:
             received_at=question.now, clock_offset_ms=scan.clock_offset_ms, reason=decision.reason,
             body={
                 "scan_id": str(scan.scan_id), "has_code": scan.code is not None,
+                **({"form": "identity"} if question.check.form == "identity" else {}),
                 "has_plate": question.plate is not None,
                 "plate_confidence": None if scan.plate_confidence is None else repr(scan.plate_confidence),
             },
         )
 
     def fold(self, ref: FactRef) -> ParkingSession | None:
-        """Bring the sessions up to date; returns the one that this fact opened or closed."""
+        """Bring the sessions up to date; returns the one that this fact opened or closed, if any."""
         key = self.identity.vehicle_key
-        assert key is not None
+        if key is None:
+            return None
         keys_joined, since = [key], min(self.question.occurred_at, self.question.now)
         if self.moved_from is not None:
             since = min(since, self._correct_plate(self.moved_from, key))
@@ -196,12 +207,12 @@ class Case:
     def _refuse_now(self) -> str | None:
         """What can have changed since the signature held, asked under the vehicle's lock, for a second
         barrier may have opened on this code in the meantime: the key revoked, the code used."""
-        claims = self._claims
-        if claims is None:
+        shown = self._shown
+        if shown is None:
             return None
-        if keys.is_revoked(self.db, "code", str(claims.kid)):
+        if shown.kid is not None and keys.is_revoked(self.db, "code", shown.kid):
             return "code_revoked"
-        return "code_used" if codes.is_used(self.db, claims.subject, claims.use_hash) else None
+        return "code_used" if codes.is_used(self.db, shown.subject, shown.use_hash) else None
 
     def _lock_vehicles(self, direction: Direction | None) -> None:
         """Hold the vehicle; where it may leave, also the driver's own key, that it may have entered under."""

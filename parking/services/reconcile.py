@@ -55,6 +55,11 @@ class Day:
         return made
 
     @property
+    def net_raw(self) -> int:
+        """What the channel pays out for the day by its own rows: payments less refunds less fees; as fee_raw."""
+        return sum(_signed(pair.theirs) for pair in self.pairs) * 1000 - self.fee_raw
+
+    @property
     def is_balanced(self) -> bool:
         return self.imported_at is not None and all(pair.bucket == "matched" for pair in self.pairs)
 

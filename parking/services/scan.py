@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,12 @@ from parking.core.plate import BadPlate, Plate, parse_plate
 from parking.core.scan_answer import scan_answer, show_plate
 from parking.core.secret import Secrets
 from parking.services.judge import Case, Question, Scan
+from parking.services.resolve import CityReader, find_identity_code, resolve_code
 from parking.services.unlock import KeySafe
 from parking.services.verify import CodeCheck, CodeKeys
 from parking.store import decisions, facts, terminals, vehicles
 from parking.store.database import Database
+from parking.store.decisions import StoredDecision
 from parking.store.terminals import TerminalAtGate
 
 
@@ -46,12 +48,16 @@ SEQUENCES_AHEAD_MAX = 1_000_000
 
 @dataclass(frozen=True)
 class ScanDesk:
-    """What answering needs besides the request: the store, the code keys, the secrets, the key safe."""
+    """What answering needs besides the request: the store, the code keys, the secrets, the key safe.
+
+    city: reads the city's identity codes, where the city lets us.
+    """
 
     database: Database
     code_keys: CodeKeys
     secrets: Secrets
     safe: KeySafe
+    city: CityReader | None = None
 
 
 def record_scan(desk: ScanDesk, scan: Scan, terminal: TerminalAtGate, *, now: datetime) -> dict[str, Any]:
@@ -62,11 +68,40 @@ def record_scan(desk: ScanDesk, scan: Scan, terminal: TerminalAtGate, *, now: da
     :raises SequenceTooFar: it is more than a million ahead
     :raises DatabaseUnavailable: nothing was recorded
     """
+    identity_code = find_identity_code(scan.code)
+    if identity_code is not None:
+        return _record_identity_scan(desk, scan, identity_code, terminal, now)
     check = desk.code_keys.check(scan.code, now=now) if scan.code is not None else CodeCheck()
-    question = Question(
+    question = _question(scan, terminal, check, now)
+    return desk.database.write(lambda db: _record(db, desk, question))
+
+
+def _record_identity_scan(
+    desk: ScanDesk, scan: Scan, text: str, terminal: TerminalAtGate, now: datetime
+) -> dict[str, Any]:
+    """Ask the city before the transaction, and only about a scan that is new: its code may be read once.
+
+    From here on a keyed hash stands for the code, so that neither it nor a plain hash of it is stored.
+    """
+    hidden, lot_id = replace(scan, code=desk.secrets.shown_hash(text).hex()), terminal.lot.lot_id
+    question = _question(hidden, terminal, CodeCheck(form="identity"), now)
+    with desk.database.reading() as db:
+        stored = decisions.find_decision(db, lot_id, terminal.terminal_id, scan.scan_id)
+        if stored is not None:
+            # Answers from before identity codes were read hold the hash of the body as it came.
+            return _repeat(db, desk, scan if stored.body_hash == scan.body_hash else hidden, stored)
+        is_known = facts.has_fact(db, lot_id, FactRef(terminal.terminal_id, scan.sequence))
+    if question.is_in_time and not is_known:
+        check = resolve_code(
+            desk.city, text, terminal, reading_no=str(scan.scan_id), secrets=desk.secrets, now=now)
+        question = replace(question, check=check)
+    return desk.database.write(lambda db: _record(db, desk, question))
+
+
+def _question(scan: Scan, terminal: TerminalAtGate, check: CodeCheck, now: datetime) -> Question:
+    return Question(
         scan, terminal, corrected_time(scan.scanned_at, scan.clock_offset_ms), check, _read_plate(scan), now
     )
-    return desk.database.write(lambda db: _record(db, desk, question))
 
 
 def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
@@ -74,9 +109,7 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
     last_sequence = terminals.lock_last_sequence(db, lot.lot_id, terminal.terminal_id)
     stored = decisions.find_decision(db, lot.lot_id, terminal.terminal_id, scan.scan_id)
     if stored is not None:
-        if stored.body_hash != scan.body_hash:
-            raise IdReused(str(scan.scan_id))
-        return _reveal(db, desk.secrets, stored.answer)
+        return _repeat(db, desk, scan, stored)
     ref = FactRef(terminal.terminal_id, scan.sequence)
     if scan.sequence <= last_sequence and facts.has_fact(db, lot.lot_id, ref):
         raise SequenceUsed(last_sequence + 1)
@@ -107,6 +140,13 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
         answer=answer, decided_at=question.now,
     )
     return _reveal(db, desk.secrets, answer, seen=question.plate)
+
+
+def _repeat(db: Session, desk: ScanDesk, scan: Scan, stored: StoredDecision) -> dict[str, Any]:
+    """:raises IdReused: the stored answer is to another body"""
+    if stored.body_hash != scan.body_hash:
+        raise IdReused(str(scan.scan_id))
+    return _reveal(db, desk.secrets, stored.answer)
 
 
 def _read_plate(scan: Scan) -> Plate | None:

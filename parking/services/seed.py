@@ -27,8 +27,10 @@ from parking.services.enrol import add_gate, enrol_terminal, open_lot
 from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
 from parking.services.rotate import rotate_key
+from parking.services.second_factor import new_secret, secret_text, set_second_factor
 from parking.services.sign_in import hash_password, open_bearer
 from parking.services.unlock import KeySafe
+from parking.services.welcome import meet_citizen
 from parking.store import drivers, logins, tariffs, terminals, vehicles
 from parking.store.logins import Person
 from parking.store.lots import District, Lot
@@ -86,6 +88,8 @@ _LOTS = (
 )
 _DRIVERS = ("li", "wang", "zhang", "chen", "zhao", "sun")
 _OPERATORS = ("Shanghai City Parking (demo)", "Airport Parking (demo)")
+# Lot: which of the first driver's cars has been there, and for how many hours; the second lot collects.
+_INSIDE_SINCE = {1: (1, 3), 12: (2, 2)}
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -103,10 +107,11 @@ class AlreadySeeded(Exception):
 
 
 def seed_demo_city(
-    db: Session, *, seed: int, secrets: Secrets, safe: KeySafe, now: datetime
+    db: Session, *, seed: int, secrets: Secrets, safe: KeySafe, realm: str, now: datetime
 ) -> DemoSignIns:
     """Make the demo city in an empty database.
 
+    :param realm: whose numbers the city's people have; to the simulators driver `li` is `demo-li`
     :raises AlreadySeeded: it holds an operator already
     """
     if has_operator(db):
@@ -115,18 +120,20 @@ def seed_demo_city(
     for purpose in ("code", "receipt"):
         rotate_key(db, purpose, sealer=secrets.sealer, now=now, at_once=True)
     made = DemoSignIns()
-    operators = [_add_operator(db, position, name, made, now) for position, name in enumerate(_OPERATORS)]
+    operators = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
     _add_tariffs(db, operators, now)
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
     lots = [_add_lot(db, each, operators[each.operator], made, now) for each in _LOTS]
     for name in _DRIVERS:
-        _add_driver(db, name, dice, secrets, made, now)
+        _add_driver(db, name, dice, secrets, realm, made, now)
     _add_visits(db, lots, made, dice, secrets, safe, now)
     return made
 
 
-def _add_operator(db: Session, position: int, name: str, made: DemoSignIns, now: datetime) -> UUID:
+def _add_operator(
+    db: Session, position: int, name: str, secrets: Secrets, made: DemoSignIns, now: datetime
+) -> UUID:
     operator_id, staff_id = new_uuid(now), new_uuid(now)
     db.execute(insert(Operator).values(operator_id=operator_id, name=name, created_at=now))
     db.execute(insert(Staff).values(staff_id=staff_id, operator_id=operator_id, created_at=now))
@@ -134,9 +141,12 @@ def _add_operator(db: Session, position: int, name: str, made: DemoSignIns, now:
     logins.add_account(
         db, login=login, password_hash=hash_password(password), staff_id=staff_id, operator_id=operator_id
     )
+    factor = new_secret()
+    set_second_factor(db, login, factor, sealer=secrets.sealer)
     open_bearer(db, token, Person(None, staff_id, operator_id), now=now)
     made.operators.append({
-        "login": login, "password": password, "token": token, "name": name, "operator_id": str(operator_id)})
+        "login": login, "password": password, "token": token, "name": name, "operator_id": str(operator_id),
+        "totp_secret": secret_text(factor)})
     return operator_id
 
 
@@ -164,11 +174,10 @@ def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, 
 
 
 def _add_driver(
-    db: Session, name: str, dice: random.Random, secrets: Secrets, made: DemoSignIns, now: datetime
+    db: Session, name: str, dice: random.Random, secrets: Secrets, realm: str, made: DemoSignIns, now: datetime
 ) -> None:
-    driver_id = new_uuid(now)
-    drivers.add_driver(db, driver_id=driver_id, code_subject=randomness.token_bytes(16), now=now)
-    count = {"li": 2, "sun": 0}.get(name, 1)
+    driver_id = meet_citizen(db, secrets.citizen_key(realm, f"demo-{name}"), linked_by="demo", now=now)
+    count = {"li": 3, "sun": 0}.get(name, 1)
     plates = [_plate(dice, is_new_energy=name in ("chen", "zhao")) for _ in range(count)]
     for order, plate in enumerate(plates):
         key = secrets.vehicle_key(plate)
@@ -206,9 +215,10 @@ def _add_visits(
             if dice.random() < 0.4:
                 left_at = entered_at + (now - entered_at) * dice.uniform(0.3, 0.95)
                 sequence = _happen(db, lot, terminal_id, sequence, "exit", left_at, key, safe, now)
-        if lot.lot_id == 1:  # the first driver's second car has been on the street for three hours
-            key = secrets.vehicle_key(parse_plate(made.drivers[0]["plates"][1]))
-            _happen(db, lot, terminal_id, sequence, "entry", now - timedelta(hours=3), key, safe, now)
+        if lot.lot_id in _INSIDE_SINCE:
+            number, hours = _INSIDE_SINCE[lot.lot_id]
+            key = secrets.vehicle_key(parse_plate(made.drivers[0]["plates"][number]))
+            _happen(db, lot, terminal_id, sequence, "entry", now - timedelta(hours=hours), key, safe, now)
         terminals.revoke_terminal(db, terminal_id, now=now)
 
 

@@ -23,12 +23,9 @@ from parking.core.secret import Secrets
 from parking.services.owe import find_tariff
 from parking.store import (
     charges,
-    decisions,
     drivers,
     lots,
     parking_sessions,
-    payments,
-    refunds,
     vehicles,
 )
 from parking.store.charges import StoredCharge
@@ -82,8 +79,8 @@ def find_session(
     db: Session, viewer: Viewer, lot_id: int, parking_session_id: UUID, *, secrets: Secrets, now: datetime
 ) -> dict[str, Any] | None:
     """One session with its fee; None if there is none, or it is not the viewer's to see."""
-    stored = parking_sessions.find_session(db, lot_id, parking_session_id)
-    if stored is None or not _may_see(db, viewer, stored):
+    stored = find_visible(db, viewer, lot_id, parking_session_id)
+    if stored is None:
         return None
     lot = lots.get_lot(db, lot_id)
     row = _row(stored, lot, _plates(db, secrets, [stored]))
@@ -91,6 +88,12 @@ def find_session(
     receipt = None if charge is None else {"charge_id": str(charge.charge_id), "seal": charge.seal}
     fee = _sealed_fee(stored, charge, lot) if stored.session.state == "closed" else _running_fee(db, stored, lot, now)
     return {**row, "fee": fee, "receipt": receipt}
+
+
+def find_visible(db: Session, viewer: Viewer, lot_id: int, parking_session_id: UUID) -> StoredSession | None:
+    """One session as it is stored; None if there is none, or it is not the viewer's to see."""
+    stored = parking_sessions.find_session(db, lot_id, parking_session_id)
+    return stored if stored is not None and _may_see(db, viewer, stored) else None
 
 
 def list_inside(
@@ -113,27 +116,6 @@ def find_grows_at(db: Session, lot_id: int, parking_session_id: UUID, *, now: da
         return None
     fee = _running_fee(db, stored, lots.get_lot(db, lot_id), now)
     return fee["next"]["at"] if fee and fee["next"] else None
-
-
-def list_story(db: Session, lot_id: int, parking_session_id: UUID) -> list[dict[str, Any]]:
-    """What happened around a visit, oldest first: answers at gates, refusals too, charges, payments, refunds.
-
-    `what` is answered, charge, credit, asked, closed, paid or refund; `says` what the gate was told.
-    """
-    zone = lots.get_lot(db, lot_id).zone
-    story: list[tuple[datetime, dict[str, Any]]] = []
-    for at, opens, answer in decisions.list_decisions_of_session(db, lot_id, parking_session_id):
-        story.append((at, {"what": "answered", "opens": opens, "says": answer["message"], "fen": None}))
-    for at, kind, fen in charges.list_charges_of_session(db, lot_id, parking_session_id):
-        story.append((at, {"what": kind, "fen": fen}))
-    for payment in payments.list_payments_of_session(db, lot_id, parking_session_id):
-        story.append((payment.paid_at or payment.quoted_at, {"what": payment.state, "fen": payment.amount_fen}))
-        for refund in refunds.list_refunds_of_payment(db, lot_id, payment.payment_id):
-            story.append((refund.asked_at, {"what": "refund", "fen": refund.amount_fen}))
-    return [
-        {"at": format_instant(at, zone), "opens": None, "says": None, **each}
-        for at, each in sorted(story, key=lambda told: told[0])
-    ]
 
 
 def _sessions_of_driver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import jwt
 
@@ -13,11 +14,21 @@ from parking.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
+class Citizen:
+    """A person of the city, who showed the city's code. key: the pseudonym; use_hash: keyed, of the code's text."""
+
+    key: bytes
+    use_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CodeCheck:
-    """What a shown code came to: its claims, or the reason why it is refused."""
+    """What a shown code came to: its claims, its citizen, or the reason why it is refused."""
 
     claims: Claims | None = None
+    citizen: Citizen | None = None
     refused: str | None = None
+    form: Literal["parking", "identity"] = "parking"
 
 
 class CodeKeys:

@@ -105,6 +105,10 @@ class WechatPaySimulator:
         self._tell("TRANSACTION.SUCCESS", order.notify_url, self._order_data(order))
         return True
 
+    def fail_next(self, calls: int = 1) -> None:
+        """The next calls are answered as if the channel had a bad moment."""
+        self.seen.failures = calls
+
     def finish_refund(self, refund_no: str, status: str = "SUCCESS") -> None:
         """The bank has the money, or would not take it."""
         with self._lock:

@@ -66,6 +66,7 @@ class StoredCharge:
     total_fen: int
     body: str
     seal: str
+    sealed_at: datetime
 
 
 _ADD = insert(table_of(ChargeRow))
@@ -79,14 +80,15 @@ def find_standing_charge(db: Session, lot_id: int, parking_session_id: UUID) -> 
     """The charge of a session that no credit has taken back."""
     row = ChargeRow
     charges = db.execute(
-        select(row.kind, row.credits_charge_id, row.charge_id, row.revision, row.total_fen, row.body, row.seal)
+        select(row.kind, row.credits_charge_id, row.charge_id, row.revision, row.total_fen, row.body, row.seal,
+               row.sealed_at)
         .where(row.lot_id == lot_id, row.parking_session_id == parking_session_id)
         .order_by(row.revision.desc())
     ).all()
     credited = {each.credits_charge_id for each in charges if each.kind == "credit"}
     for each in charges:
         if each.kind == "charge" and each.charge_id not in credited:
-            return StoredCharge(each.charge_id, each.revision, each.total_fen, each.body, each.seal)
+            return StoredCharge(each.charge_id, each.revision, each.total_fen, each.body, each.seal, each.sealed_at)
     return None
 
 

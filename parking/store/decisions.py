@@ -46,6 +46,15 @@ class StoredDecision:
     answer: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer, and the fact that was recorded with it."""
+
+    terminal_id: UUID
+    sequence: int
+    answer: dict[str, Any]
+
+
 _decision = table_of(DecisionRow)
 _ADD = insert(_decision)
 _FIND = select(_decision.c.body_hash, _decision.c.answer).where(
@@ -62,13 +71,11 @@ def add_decision(db: Session, **values: Any) -> None:
     db.execute(_ADD, values)
 
 
-def list_decisions_of_session(
-    db: Session, lot_id: int, parking_session_id: UUID
-) -> list[tuple[datetime, bool, dict[str, Any]]]:
-    """When a gate was answered about a visit, whether it opened, and the answer; oldest first."""
+def list_decisions_of_session(db: Session, lot_id: int, parking_session_id: UUID) -> list[GivenAnswer]:
+    """What gates were answered about a visit, oldest first."""
     row = DecisionRow
     found = db.execute(
-        select(row.decided_at, row.opens, row.answer)
+        select(row.terminal_id, row.sequence, row.answer)
         .where(row.lot_id == lot_id, row.parking_session_id == parking_session_id)
         .order_by(row.decided_at, row.scan_id))
-    return [(each.decided_at, each.opens, each.answer) for each in found]
+    return [GivenAnswer(*each) for each in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide,
 from parking.store.lots import LOT_ID_RANGE
 from parking.store.statements import table_of
 
+TOLD_MAX = 500
 _CORRECTS = text("corrects_sequence IS NOT NULL")
 _KIND_LIST = ", ".join(f"'{kind}'" for kind in KINDS)
 
@@ -83,6 +85,20 @@ class FactRow(Table):
     corrects_sequence: Mapped[int | None] = mapped_column(Wide)
     cause_id: Mapped[UUID | None] = mapped_column(Uuid)
     body: Mapped[Any] = mapped_column(Json)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFact:
+    """A fact as it stands in the records, for people to read."""
+
+    terminal_id: UUID
+    sequence: int
+    kind: str
+    opened: bool
+    reason: str | None
+    occurred_at: datetime
+    received_at: datetime
+    ordered_at: datetime
 
 
 _fact_table = table_of(FactRow)
@@ -169,6 +185,23 @@ def list_facts_of_vehicle(
     found = {each.ref: each for each in map(_fact, rows)}
     corrected = [FactRef(row.terminal_id, row.sequence) for row in rows if row[-1]]
     return facts_of_vehicle([*found.values(), *list_corrections(db, lot_id, corrected)], vehicle_key)
+
+
+def list_told(
+    db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime, until: datetime | None,
+    also: Collection[tuple[UUID, int]],
+) -> list[ToldFact]:
+    """What was told of a vehicle at a lot in [since, until], refusals too, and these facts besides; in order."""
+    row = FactRow
+    of_vehicle = (row.vehicle_key == vehicle_key) & (row.ordered_at >= since)
+    if until is not None:
+        of_vehicle &= row.ordered_at <= until
+    rows = db.execute(
+        select(row.terminal_id, row.sequence, row.kind, row.opened, row.reason, row.occurred_at, row.received_at,
+               row.ordered_at)
+        .where(row.lot_id == lot_id, of_vehicle | tuple_(row.terminal_id, row.sequence).in_(also))
+        .order_by(row.ordered_at, row.terminal_id, row.sequence).limit(TOLD_MAX))
+    return [ToldFact(*each) for each in rows]
 
 
 def list_corrections(db: Session, lot_id: int, refs: Collection[FactRef]) -> list[Fact]:

@@ -6,18 +6,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Integer, Text, delete, insert, select, update
+from sqlalchemy import CheckConstraint, ColumnElement, Index, Integer, Text, delete, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.store.columns import Bytes, Instant, Table, Uuid, spread
+from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
 
+_STANDING = text("revoked_at IS NULL")
 _ONE_PERSON = CheckConstraint("(driver_id IS NULL) <> (staff_id IS NULL)", name="person")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a login stands for: a driver, or one of an operator's staff."""
+
+    driver_id: UUID | None
+    staff_id: UUID | None
+    operator_id: UUID | None
 
 
 class Account(Table):
     """A login name with a password, of a driver or of an operator's staff.
 
-    failed_count and locked_until protect it against guessing.
+    failed_count and locked_until protect it against guessing; totp_used_step is the last step of the
+    second factor that was used, so that no code of it is taken twice.
     """
 
     __tablename__ = "account"
@@ -30,15 +41,27 @@ class Account(Table):
     operator_id: Mapped[UUID | None] = mapped_column(Uuid)
     failed_count: Mapped[int] = mapped_column(Integer)
     locked_until: Mapped[datetime | None] = mapped_column(Instant)
+    totp_sealed: Mapped[bytes | None] = mapped_column(Bytes)
+    totp_used_step: Mapped[int | None] = mapped_column(Wide)
+
+    @property
+    def person(self) -> Person:
+        return Person(self.driver_id, self.staff_id, self.operator_id)
 
 
 class Login(Table):
-    """Someone signed in: a browser's cookie, or a program's bearer token; stored as a hash alone."""
+    """Someone signed in: a browser's cookie, or a program's bearer token; stored as a hash alone.
+
+    login_id names it where its person lists and ends it; way: how they came in; device: what the
+    browser called itself.
+    """
 
     __tablename__ = "login"
     __table_args__ = (
         CheckConstraint("(driver_id IS NULL) <> (staff_id IS NULL)", name="person"),
         CheckConstraint("kind IN ('cookie', 'bearer')", name="kind"),
+        Index("ix_login_driver", "driver_id", sqlite_where=_STANDING, postgresql_where=_STANDING),
+        Index("ix_login_staff", "staff_id", sqlite_where=_STANDING, postgresql_where=_STANDING),
         spread("token_hash", "login"),
     )
 
@@ -50,15 +73,22 @@ class Login(Table):
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    login_id: Mapped[UUID | None] = mapped_column(Uuid)
+    way: Mapped[str | None] = mapped_column(Text)
+    device: Mapped[str | None] = mapped_column(Text)
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Who a login stands for: a driver, or one of an operator's staff."""
+class StandingLogin:
+    """A login that still holds, as its person sees it. token_hash: to tell which one is looking."""
 
-    driver_id: UUID | None
-    staff_id: UUID | None
-    operator_id: UUID | None
+    login_id: UUID | None
+    kind: str
+    way: str | None
+    device: str | None
+    created_at: datetime
+    expires_at: datetime
+    token_hash: bytes
 
 
 def add_account(
@@ -81,12 +111,35 @@ def note_attempt(db: Session, login: str, *, failed_count: int, locked_until: da
     )
 
 
+def set_totp(db: Session, login: str, *, totp_sealed: bytes | None) -> bool:
+    """Set up, or forget, an account's second factor; False if there is no such account."""
+    done = db.execute(
+        update(Account).where(Account.login == login).values(totp_sealed=totp_sealed, totp_used_step=None))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def is_without_totp(db: Session, login: str) -> bool:
+    """Whether no second factor is set up; holds the account, so that it stays so."""
+    return db.execute(
+        select(Account.login).where(Account.login == login, Account.totp_sealed.is_(None)).with_for_update()
+    ).first() is not None
+
+
+def use_totp_step(db: Session, login: str, *, step: int) -> bool:
+    """Take a step's code; False if it, or a later one, was taken before."""
+    done = db.execute(update(Account).where(
+        Account.login == login, Account.totp_used_step.is_(None) | (Account.totp_used_step < step),
+    ).values(totp_used_step=step))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
 def add_login(
-    db: Session, *, token_hash: bytes, kind: str, person: Person, now: datetime, expires_at: datetime
+    db: Session, *, login_id: UUID, token_hash: bytes, kind: str, person: Person, way: str, device: str, now: datetime,
+    expires_at: datetime,
 ) -> None:
     db.execute(insert(Login).values(
-        token_hash=token_hash, kind=kind, driver_id=person.driver_id, staff_id=person.staff_id,
-        operator_id=person.operator_id, created_at=now, expires_at=expires_at,
+        login_id=login_id, token_hash=token_hash, kind=kind, driver_id=person.driver_id, staff_id=person.staff_id,
+        operator_id=person.operator_id, way=way, device=device, created_at=now, expires_at=expires_at,
     ))
 
 
@@ -104,6 +157,32 @@ def revoke_login(db: Session, token_hash: bytes, *, now: datetime) -> None:
     db.execute(
         update(Login).where(Login.token_hash == token_hash, Login.revoked_at.is_(None)).values(revoked_at=now)
     )
+
+
+def list_logins(db: Session, person: Person, *, now: datetime) -> list[StandingLogin]:
+    """A person's logins that hold, newest first."""
+    rows = db.execute(
+        select(Login.login_id, Login.kind, Login.way, Login.device, Login.created_at, Login.expires_at,
+               Login.token_hash)
+        .where(_of(person), Login.revoked_at.is_(None), Login.expires_at > now)
+        .order_by(Login.created_at.desc(), Login.login_id))
+    return [StandingLogin(*each) for each in rows]
+
+
+def revoke_logins(
+    db: Session, person: Person, *, now: datetime, login_id: UUID | None = None, but: bytes | None = None
+) -> int:
+    """End one login of a person, or every browser's but the one with this hash; returns how many."""
+    which = (Login.kind == "cookie") & (Login.token_hash != but) if login_id is None else Login.login_id == login_id
+    done = db.execute(
+        update(Login).where(_of(person), which, Login.revoked_at.is_(None)).values(revoked_at=now))
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _of(person: Person) -> ColumnElement[bool]:
+    if person.driver_id is not None:
+        return Login.driver_id == person.driver_id
+    return Login.staff_id == person.staff_id
 
 
 def delete_logins(db: Session, *, expired_before: datetime) -> int:

@@ -10,6 +10,7 @@ from parking.store import (
     decisions,
     drivers,
     facts,
+    identities,
     keys,
     logins,
     lots,
@@ -27,7 +28,7 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    channel_accounts, channel_events, charges, codes, decisions, drivers, facts, keys, logins, lots,
+    channel_accounts, channel_events, charges, codes, decisions, drivers, facts, identities, keys, logins, lots,
     operators, outbox_messages, parking_sessions, payments, refunds, statement_imports, tariffs, terminals, transfers,
     vehicles,
 )

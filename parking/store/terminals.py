@@ -161,6 +161,15 @@ class TerminalReport:
     missing_count: int
 
 
+def list_gate_names(db: Session, lot_id: int) -> dict[UUID, str]:
+    """The gate at which each terminal of a lot stands, or stood."""
+    rows = db.execute(
+        select(Terminal.terminal_id, Gate.name)
+        .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
+        .where(Terminal.lot_id == lot_id))
+    return {row.terminal_id: row.name for row in rows}
+
+
 def list_terminals(
     db: Session, *, lot_id: int | None = None, operator_id: UUID | None = None
 ) -> list[TerminalReport]:

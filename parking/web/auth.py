@@ -65,6 +65,7 @@ def terminal(view: View) -> View:
 def person() -> Person | None:
     """Who is signed in, by cookie or bearer token; None if nobody."""
     if "person" not in g:
+        g.person = None  # to the page that tells of a refusal, a caller who is refused is nobody
         g.person = _find_person()
     return cast("Person | None", g.person)
 

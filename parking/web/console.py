@@ -8,6 +8,7 @@ from flask import Blueprint, current_app, render_template
 
 from parking.core.identifier import parse_lot_id
 from parking.services import show
+from parking.services.recount import recount_visit
 from parking.store import lots, operators, terminals
 from parking.web import auth
 from parking.web.contract import SessionsQuery
@@ -36,7 +37,7 @@ def session(session_id: str) -> Any:
     """One visit of the operator's, with its fee, its payments and what happened."""
     found = get_visit(session_id)
     with current_app.extensions["database"].reading() as db:
-        story = show.list_story(db, *parse_lot_id(session_id))
+        story = recount_visit(db, *parse_lot_id(session_id))
     return render_template("console_session.html", session=found, story=story)
 
 

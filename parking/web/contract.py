@@ -189,6 +189,20 @@ class SessionDetail(SessionRow):
     receipt: ReceiptAnswer | None
 
 
+class ReceiptQuery(Strict):
+    """Without a language: the one that the caller's browser asks for, else Chinese."""
+
+    language: Literal["zh", "en", "fr"] | None = None
+
+
+class SealedAnswer(Answer):
+    """Each is the very text that was signed or hashed: compare bytes, do not write the JSON anew."""
+
+    body: str
+    seal: str
+    tariff: str
+
+
 class SessionsAnswer(Answer):
     items: list[SessionRow]
     next_cursor: str | None

@@ -18,6 +18,7 @@ from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong, UnknownContext
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
+from parking.services.attest import NotCharged
 from parking.services.connect import NotConnected
 from parking.services.issue import NotYourVehicle
 from parking.services.pay import NothingDue, PaymentIdReused
@@ -27,6 +28,7 @@ from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
 from parking.services.unlock import NoKey
 from parking.store.database import DatabaseUnavailable
+from parking.web.printer import PrinterBusy, ReceiptTooLong
 
 RETRY_SECONDS = 2
 REFUSED_BYTES_READ_MAX = 1024 * 1024
@@ -149,6 +151,13 @@ _KNOWN: dict[type[Exception], Any] = {
     NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
     NotConnected: lambda error: Problem(
         409, "channel_not_connected", "The operator of this lot takes no money by this channel."),
+    NotCharged: lambda error: Problem(
+        409, "not_charged", "This visit has not been charged: there is a receipt once the vehicle has left."),
+    ReceiptTooLong: lambda error: Problem(
+        409, "receipt_too_long", "The fee has too many lines for a PDF; receipt.json holds all of them."),
+    PrinterBusy: lambda error: Problem(
+        503, "printer_busy", "Another long receipt is being set; ask again.",
+        headers=(("Retry-After", str(RETRY_SECONDS)),)),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
     PaymentIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),

@@ -45,7 +45,7 @@ def api(
 
 _STATUS = {
     400: "A field, or the JSON, cannot be read", 401: "No valid token", 403: "Not for this caller",
-    404: "There is none, or it is not yours", 409: "An id or a number was used for something else",
+    404: "There is none, or it is not yours", 409: "Not as things stand, or an id was used for something else",
     413: "The body is too large", 415: "Not application/json", 429: "Too many attempts",
     503: "The service cannot write now; Retry-After says when to try again",
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask_babel import Babel, get_locale, gettext
 
-from parking.core.money import format_yuan
+from parking.core.money import format_raw, format_yuan
 from parking.core.reason import LANGUAGES
 from parking.web import auth
 
@@ -26,10 +26,14 @@ def register(app: Flask) -> None:
         app, default_locale="zh", locale_selector=choose_language,
         default_translation_directories="web/translations",
     )
-    app.jinja_env.filters |= {"yuan": format_yuan, "said": said, "clock": clock, "day": day, "seen": seen}
+    app.jinja_env.filters |= {
+        "yuan": format_yuan, "raw_yuan": format_raw, "said": said, "clock": clock, "day": day, "moment": moment,
+        "seen": seen,
+    }
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
-                             "story_name": story_name, "pays": bool(app.extensions["channels"].names())}
+                             "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
+                             "sign_in_failure": sign_in_failure, "pays": bool(app.extensions["channels"].names())}
 
     @app.after_request
     def _secure(answer: Response) -> Response:
@@ -73,9 +77,14 @@ def day(text: Any) -> str:
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else ""
 
 
+def moment(text: Any) -> str:
+    """An instant of the API to the second, by the lot's walls."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S") if text else ""
+
+
 def seen(instant: datetime | None) -> str:
-    """When a terminal was last heard, in the server's words."""
-    return instant.strftime("%Y-%m-%d %H:%M:%SZ") if instant else "–"
+    """An instant by the city's clock, for what belongs to no lot."""
+    return instant.astimezone(current_app.extensions["config"].city_zone).strftime("%Y-%m-%d %H:%M") if instant else "–"
 
 
 def state_name(state: str) -> str:
@@ -100,8 +109,38 @@ def bucket_name(bucket: str) -> str:
 def story_name(what: str) -> str:
     """What happened to a visit, in the reader's language."""
     words = {
-        "answered": gettext("Gate:"), "charge": gettext("Charged"), "credit": gettext("Charge taken back"),
+        "scan": gettext("At the gate"), "barrier": gettext("Barrier told to open"),
+        "acknowledged": gettext("Barrier answered"), "passage": gettext("A vehicle passed"),
+        "manual_lift": gettext("Lifted by hand"), "remote_lift": gettext("Lifted from afar"), "undo": gettext("Undone"),
+        "heartbeat": gettext("Terminal heard"), "plate_correction": gettext("Plate corrected"),
+        "seen_elsewhere": gettext("Seen at another car park"), "overdue": gettext("Inside for too long"),
+        "charge": gettext("Charged"), "credit": gettext("Charge taken back"),
         "asked": gettext("Order made"), "closed": gettext("Order ended unpaid"), "paid": gettext("Paid"),
         "refund": gettext("Given back"), "disputed": gettext("Payment to be looked at"),
     }
     return str(words[what])
+
+
+def provider_name(name: str) -> str:
+    """A provider of sign-ins in the reader's language; one that is not of Shanghai is called by its name."""
+    words = {"suishen": gettext("the Suishen code"), "suishenxing": gettext("the Suishenxing code")}
+    return str(words.get(name, name.capitalize()))
+
+
+def way_name(way: str | None) -> str:
+    """How somebody came in."""
+    words = {"password": gettext("Login and password"), "token": gettext("Token"), None: "–"}
+    return str(words[way]) if way in words else provider_name(way or "")
+
+
+def sign_in_failure(reason: str) -> str:
+    """Why nobody was signed in, and what to do."""
+    words = {
+        "password": gettext(
+            "Login and password do not belong together, or there were too many tries: wait a little."),
+        "cancelled": gettext("The sign-in was cancelled. Nobody is signed in."),
+        "not_believed": gettext("The answer could not be trusted, so nobody is signed in. Please start again."),
+        "expired": gettext("This sign-in has ended or was used already. Please start again."),
+        "unavailable": gettext("The sign-in service does not answer right now. Please try again in a moment."),
+    }
+    return str(words[reason])

@@ -13,6 +13,7 @@ from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
 from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
 from parking.services import show
 from parking.services.pay import Asked, NothingDue, find_visit_by_plate, start_payment
+from parking.services.show import Viewer
 from parking.store import lots, payments
 from parking.store.lots import Lot
 from parking.store.payments import Payment
@@ -79,13 +80,16 @@ def lot_form(lot: int, lane: str) -> Any:
 @blueprint.get("/payments/<payment_id>")
 @auth.anyone
 def payment_page(payment_id: str) -> Any:
-    """One order: what to do, and what became of it. Its id cannot be guessed, and it shows an amount only."""
+    """One order: what to do, and what became of it. Its id cannot be guessed, and it shows an amount only;
+    a driver who may see the visit finds the way to it.
+    """
     payment, lot = _find(payment_id)
     answer = _answer(payment)
     name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
     picture = link_svg(payment.shown) if payment.shown and payment.state == "asked" else None
     return render_template(
-        name, payment=answer, lot=lot, picture=picture, is_over=payment.expires_at <= auth.now(), id=payment_id)
+        name, payment=answer, lot=lot, picture=picture, is_over=payment.expires_at <= auth.now(), id=payment_id,
+        visit=_visit_of_driver(payment) if payment.state == "paid" else None)
 
 
 @blueprint.get("/gate/pay.svg")
@@ -123,6 +127,14 @@ def _answer(payment: Payment) -> dict[str, Any]:
         "expires_at": format_instant(payment.expires_at, lot.zone),
         "leave_by": grows_at,
     }
+
+
+def _visit_of_driver(payment: Payment) -> dict[str, Any] | None:
+    """The visit that was paid for, where a driver is signed in who may see it."""
+    viewer = Viewer(auth.viewer().driver_id)
+    with _reading() as db:
+        return show.find_session(
+            db, viewer, payment.lot_id, payment.parking_session_id, secrets=_secrets(), now=auth.now())
 
 
 def _find(public_id: str) -> tuple[Payment, Lot]:

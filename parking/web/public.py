@@ -1,10 +1,9 @@
-"""What anyone may ask: keys, prices, the API's description, health, and the way in."""
+"""What anyone may ask: keys, prices, the API's description, health."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -23,7 +22,6 @@ from parking.core.reason import LANGUAGES
 from parking.core.scan_answer import line_answer
 from parking.services.quote import quote_tariff
 from parking.services.rotate import published_jwks
-from parking.services.sign_in import COOKIE_LIFE, WrongPassword, sign_in, sign_out
 from parking.store import lots
 from parking.web import auth
 from parking.web.contract import HealthAnswer, KeysAnswer, QuoteAnswer, QuoteRequest
@@ -31,6 +29,7 @@ from parking.web.errors import Problem
 from parking.web.metrics import render_metrics
 from parking.web.openapi import api, openapi
 from parking.web.reading import read_body
+from parking.web.sign_in import safe_next
 
 blueprint = Blueprint("public", __name__)
 VENDOR = Path(__file__).parent / "vendor" / "node_modules"
@@ -50,44 +49,6 @@ def home() -> Any:
     return render_template("home.html", lots=found)
 
 
-@blueprint.get("/sign-in")
-@auth.anyone
-def sign_in_page() -> Any:
-    return render_template("sign_in.html", failed=None, next=_safe_next(request.args.get("next")))
-
-
-@blueprint.post("/sign-in")
-@auth.anyone
-def sign_in_form() -> Any:
-    auth.check_same_site()
-    login, password = request.form.get("login", "")[:200], request.form.get("password", "")[:200]
-    target = _safe_next(request.form.get("next"))
-    if "\x00" in login + password:
-        abort(400)
-    try:
-        token, person = sign_in(current_app.extensions["database"], login, password, now=auth.now())
-    except WrongPassword:
-        return render_template("sign_in.html", failed=True, next=target, login=login), 401
-    answer = redirect(target or ("/driver" if person.driver_id else "/console"), code=303)
-    answer.set_cookie(
-        auth.LOGIN_COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure,
-        max_age=int(COOKIE_LIFE.total_seconds()), path="/",
-    )
-    return answer
-
-
-@blueprint.post("/sign-out")
-@auth.anyone
-def sign_out_form() -> Any:
-    auth.check_same_site()
-    token, now = request.cookies.get(auth.LOGIN_COOKIE, ""), auth.now()
-    if token:
-        current_app.extensions["database"].write(lambda db: sign_out(db, token, now=now))
-    answer = redirect("/", code=303)
-    answer.delete_cookie(auth.LOGIN_COOKIE, path="/")
-    return answer
-
-
 @blueprint.post("/language")
 @auth.anyone
 def language() -> Any:
@@ -95,7 +56,7 @@ def language() -> Any:
     chosen = request.form.get("language", "")
     if chosen not in LANGUAGES:
         abort(400)
-    answer = redirect(_safe_next(request.form.get("next")) or "/", code=303)
+    answer = redirect(safe_next(request.form.get("next")) or "/", code=303)
     answer.set_cookie("language", chosen, samesite="Lax", secure=request.is_secure, max_age=365 * 24 * 3600, path="/")
     refresh()
     return answer
@@ -171,13 +132,3 @@ def vendor(name: str) -> Any:
     if name.endswith(".wasm"):
         answer.content_type = "application/wasm"
     return answer
-
-
-def _safe_next(target: str | None) -> str | None:
-    """A path of our own, or None: what follows a sign-in must not be another site."""
-    if not target or not target.startswith("/") or target.startswith("//") or "\\" in target:
-        return None
-    if any(ord(letter) < 32 for letter in target) or len(target) > 500:
-        return None
-    parts = urlsplit(target)
-    return target if not parts.scheme and not parts.netloc else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import current_app
 
@@ -18,18 +19,26 @@ def get_visit(session_id: str) -> dict[str, Any]:
 
     :raises Problem: 404, alike for an absent one and one of somebody else
     """
-    nowhere = Problem(404, "not_found", "There is no such parking session, or it is not yours.")
-    try:
-        lot_id, identifier = parse_lot_id(session_id)
-    except BadIdentifier:
-        raise nowhere from None
+    lot_id, identifier = read_visit_id(session_id)
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
         found: dict[str, Any] | None = show.find_session(
             db, auth.viewer(), lot_id, identifier, secrets=extensions["secrets"], now=auth.now())
     if found is None:
-        raise nowhere
+        raise not_found()
     return found
+
+
+def read_visit_id(session_id: str) -> tuple[int, UUID]:
+    """:raises Problem: 404, no visit can have this id"""
+    try:
+        return parse_lot_id(session_id)
+    except BadIdentifier:
+        raise not_found() from None
+
+
+def not_found() -> Problem:
+    return Problem(404, "not_found", "There is no such parking session, or it is not yours.")
 
 
 def read_plate(text: str) -> Plate:

@@ -26,7 +26,7 @@ def main() -> None:
     install_python(ROOT / "requirements-dev.txt")
     install_browser_files(development=True)
     compile_translations()
-    _need_browser()
+    need_browser()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if len(sys.argv) == 1:
         say("ruff")
@@ -41,7 +41,7 @@ def main() -> None:
     raise SystemExit(done.returncode)
 
 
-def _need_browser() -> None:
+def need_browser() -> None:
     """Chromium and a font with Chinese characters: from the system's packages, or said what to type."""
     has_font = any(Path("/usr/share/fonts").rglob("*CJK*"))
     if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")) and has_font:

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from machine import PYTHON, ROOT, VAR, VENV, compile_translations, install_browser_files, install_python, run, say, stop
+from parties import Party, Place, demo_parties
 
 MIGRATE = """import sys
 from parking.store.database import Database
@@ -53,11 +54,12 @@ def main() -> None:
         said = [line for line in made.stderr.splitlines() if line.split(":")[0].endswith(("Error", "Exception"))]
         stop("the database could not be reached, or brought to the newest schema: " + (said or ["?"])[-1])
     _seed(base, environment, asked.seed, _sign_ins_of(url), has_city=made.stdout.strip() == "True")
-    certificate = _certificate(name) if tls else None
-    simulator = _free_port(asked.port) if _is_demo() else None
-    if simulator:
-        _connect_simulator(simulator, environment)
-    _run_processes(asked, base, environment, certificate, simulator)
+    place = Place(asked.host, base, asked.port, _certificate(name) if tls else None)
+    demo = _demo()
+    parties = list(demo_parties(demo, place, environment)) if demo else []
+    for each in parties:
+        environment |= each.settings
+    _run_processes(asked, place, environment, parties)
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -78,6 +80,8 @@ def _start_afresh(url: str) -> None:
     for ending in ("", "-journal", "-wal", "-shm"):
         Path(path + ending).unlink(missing_ok=True)
     _sign_ins_of(url).unlink(missing_ok=True)
+    for seen in (VAR / "wechat_pay").glob("*/seen.json"):  # the channel forgets the old city's orders too
+        seen.unlink()
 
 
 def _secrets() -> dict[str, str]:
@@ -115,41 +119,16 @@ def _check_port(host: str, port: int) -> None:
             stop(f"port {port} cannot be used ({taken.strerror}); is it running already? Try --port {port + 1}")
 
 
-def _free_port(near: int) -> int:
-    """A port for the channel's simulator, the same at each start where it is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", near + 90 if near < 65_000 else 0))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_demo() -> bool:
-    """Whether the city is one of ours to pretend in; one made before there were payments is not."""
-    demo = VAR / "demo.json"
-    if not demo.exists():
-        return False
-    if any("operator_id" not in each for each in json.loads(demo.read_text())["operators"]):
-        say("this demo city was made before there were payments: start with --fresh to pay in it")
-        return False
-    return True
-
-
-def _connect_simulator(port: int, environment: dict[str, str]) -> None:
-    """Pretended WeChat Pay accounts for the demo's operators: no real money moves."""
-    made = json.loads((VAR / "demo.json").read_text())["operators"]
-    run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
-        "--merchants", str(len(made)), cwd=ROOT)
-    for number, each in enumerate(made, start=1):
-        folder = VAR / "wechat_pay" / f"merchant-{number}"
-        account = json.loads((folder / "account.json").read_text())
-        run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", "connect-wechat-pay",
-            "--operator", each["operator_id"], "--mchid", account["mchid"], "--appid", account["appid"],
-            "--serial", account["merchant_serial"], "--private-key", folder / "merchant.key.pem",
-            "--api-v3-key", folder / "api_v3_key", "--base-url", f"http://127.0.0.1:{port}/{account['mchid']}",
-            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+def _demo() -> dict[str, Any] | None:
+    """The sign-ins of the city that is served, if it is one of ours to pretend in."""
+    file = VAR / "demo.json"
+    if not file.exists():
+        return None
+    made: dict[str, Any] = json.loads(file.read_text())
+    if any("totp_secret" not in each for each in made["operators"]):
+        say("this demo city is of an earlier make: start with --fresh to sign in and pay in it")
+        return None
+    return made
 
 
 def _sign_ins_of(url: str) -> Path:
@@ -171,17 +150,16 @@ def _seed(base: str, environment: dict[str, str], seed: int, sign_ins: Path, *, 
     (VAR / "demo.json").write_text(json.dumps(made, ensure_ascii=False, indent=1))
 
 
-def _certificate(host: str) -> tuple[Path, Path]:
-    """A certificate for this address under an authority of this machine's own."""
+def _certificate(host: str) -> Path:
+    """The folder with a certificate for this address, under an authority of this machine's own."""
     folder = VAR / "tls"
     run(PYTHON, ROOT / "scripts/setup/certificate.py", folder, host)
     say(f"other devices must trust {folder / 'ca.pem'} once: install it there as a certificate authority")
-    return folder / "server.pem", folder / "server.key"
+    return folder
 
 
 def _run_processes(
-    asked: argparse.Namespace, base: str, environment: dict[str, str], certificate: tuple[Path, Path] | None,
-    simulator: int | None,
+    asked: argparse.Namespace, place: Place, environment: dict[str, str], parties: list[Party]
 ) -> None:
     metrics = VAR / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
@@ -189,27 +167,21 @@ def _run_processes(
     host = f"[{asked.host}]" if ":" in asked.host else asked.host
     web = [VENV / "bin/gunicorn", "-c", ROOT / "parking/web/server.py", "wsgi:app",
            "--workers", str(asked.workers), "--bind", f"{host}:{asked.port}"]
-    if certificate:
-        web += ["--certfile", certificate[0], "--keyfile", certificate[1]]
+    if place.tls:
+        web += ["--certfile", place.tls / "server.pem", "--keyfile", place.tls / "server.key"]
     web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     children = [
         subprocess.Popen([str(part) for part in web], cwd=ROOT, env=web_environment),
         subprocess.Popen([str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"], cwd=ROOT, env=environment),
+        *(subprocess.Popen(each.command, cwd=ROOT, env=environment) for each in parties),
     ]
-    if simulator:
-        children.append(subprocess.Popen(
-            [str(PYTHON), "-m", "parking.simulators.wechat_pay", str(VAR / "wechat_pay"), "--port", str(simulator),
-             "--merchants", str(len(json.loads((VAR / "demo.json").read_text())["operators"])),
-             *(["--pay-host", asked.host, "--pay-port", str(simulator + 1), "--tls", str(VAR / "tls"),
-                "--pay-name", urlsplit(base).netloc.rsplit(":", 1)[0]] if certificate else [])],
-            cwd=ROOT, env=environment))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         _wait_until_served(asked.host, asked.port, children)
-        _print_sign_ins(base)
-        if simulator:
-            say(f"WeChat Pay is a simulator at http://127.0.0.1:{simulator}: no real money moves")
+        _print_sign_ins(place.base)
+        for each in parties:
+            say(each.says)
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
         stop("a process of the service ended; see above")
@@ -243,6 +215,7 @@ def _print_sign_ins(base: str) -> None:
         for each in made[kind]:
             plates = " ".join(each.get("plates", []))
             print(f"  {kind[:-1]:9} {each['login']:10} {each['password']}  {plates}")
+    print("            an operator then gives six digits, told by: scripts/second-factor operator1")
     first = made["terminals"][0]
     print(f"\n  gate page {base}/gate, for lot {first['lot']} gate {first['gate']} with the token\n  {first['token']}")
     print(f"  all sign-ins: {VAR / 'demo.json'}    stop with Ctrl-C\n", flush=True)

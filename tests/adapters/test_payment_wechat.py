@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -19,14 +19,12 @@ from parking.core.channel import (
     ChannelRefund,
     ChannelRefused,
     ChannelUnavailable,
-    Order,
 )
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.simulators.wechat_pay_keys import Keys
+from tests.adapters.contract import NUMBER, ChannelContract, order
 from tests.channel import simulated_channel
 from tests.city import now
-
-NUMBER = "0" * 31 + "1"
 
 
 @pytest.fixture
@@ -37,35 +35,8 @@ def pair() -> Iterator[tuple[WechatPay, WechatPaySimulator]]:
         yield WechatPay(merchant), simulator
 
 
-def order(number: str = NUMBER, fen: int = 1500, way: str = "qr") -> Order:
-    return Order(number, fen, "parking 停车", now() + timedelta(minutes=5), way, "https://city.example/back?a=1&b=2")  # type: ignore[arg-type]
-
-
-def test_an_order_is_made_queried_paid_and_queried_again(pair: tuple[WechatPay, WechatPaySimulator]) -> None:
-    channel, simulator = pair
-
-    assert channel.query_order(NUMBER, now=now()).state == "unknown"
-    shown = channel.create_order(order(), now=now())
-    assert channel.create_order(order(), now=now()) == shown, "the same order again is the same order"
-    assert channel.query_order(NUMBER, now=now()).state == "waiting"
-    simulator.pay(NUMBER)
-    said = channel.query_order(NUMBER, now=now())
-    assert (said.state, said.amount_fen, said.order_no) == ("paid", 1500, NUMBER)
-    assert said.paid_at is not None and abs(said.paid_at - now()) < timedelta(seconds=30)
-    channel.close_order(NUMBER, now=now())
-    assert channel.query_order(NUMBER, now=now()).state == "paid"
-    with pytest.raises(ChannelRefused):
-        channel.create_order(order(fen=1), now=now())
-
-
-def test_a_closed_order_cannot_be_paid(pair: tuple[WechatPay, WechatPaySimulator]) -> None:
-    channel, simulator = pair
-    channel.create_order(order(), now=now())
-
-    channel.close_order(NUMBER, now=now())
-
-    assert channel.query_order(NUMBER, now=now()).state == "closed"
-    assert simulator.pay(NUMBER) is False
+class TestWechatPay(ChannelContract):
+    """The contract of every channel holds for this one."""
 
 
 def test_an_address_to_go_to_carries_the_way_back(pair: tuple[WechatPay, WechatPaySimulator]) -> None:
@@ -73,23 +44,6 @@ def test_an_address_to_go_to_carries_the_way_back(pair: tuple[WechatPay, WechatP
 
     assert channel.create_order(order(way="redirect"), now=now()).endswith(
         "&redirect_url=https%3A%2F%2Fcity.example%2Fback%3Fa%3D1%26b%3D2")
-
-
-def test_a_refund_is_accepted_once_and_followed(pair: tuple[WechatPay, WechatPaySimulator]) -> None:
-    channel, simulator = pair
-    channel.create_order(order(), now=now())
-    with pytest.raises(ChannelRefused):
-        channel.refund(order_no=NUMBER, refund_no="r1", amount_fen=1, total_fen=1500, why="x", now=now())
-    simulator.pay(NUMBER)
-
-    first = channel.refund(order_no=NUMBER, refund_no="r1", amount_fen=1000, total_fen=1500, why="x", now=now())
-    assert first == channel.refund(order_no=NUMBER, refund_no="r1", amount_fen=1000, total_fen=1500, why="x", now=now())
-    assert (first.state, first.amount_fen) == ("accepted", 1000)
-    with pytest.raises(ChannelRefused):
-        channel.refund(order_no=NUMBER, refund_no="r2", amount_fen=501, total_fen=1500, why="x", now=now())
-    simulator.seen.refunds["r1"].status = "SUCCESS"
-    assert channel.query_refund("r1", now=now()).state == "done"
-    assert channel.query_order(NUMBER, now=now()).state == "paid", "a refunded order was paid"
 
 
 def test_events_are_read_and_only_once_they_are_believed(pair: tuple[WechatPay, WechatPaySimulator]) -> None:

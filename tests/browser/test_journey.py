@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-import zxingcpp
-from PIL import Image
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import sync_playwright
 from sqlalchemy import select
 
 from parking.core.clock import city_date
 from parking.core.lot_code import lot_code
 from parking.services import relay
 from parking.services.reconcile import ZONE
+from parking.services.second_factor import set_second_factor
 from parking.services.sign_in import hash_password
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.store import logins
@@ -27,14 +24,13 @@ from parking.store.lots import Lot
 from parking.store.migrations import migrate
 from parking.store.operators import Staff
 from parking.store.outbox_messages import OutboxMessage
+from tests.browsing import FACTOR, cookie_of, open_browser, read_picture, sign_in, watch, write_video
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
 from tests.serving import ROOT, serving
 
 AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -59,36 +55,9 @@ def served(
             Lot.lot_id == 1)).scalar_one()
         logins.add_account(
             db, login="staff", password_hash=password, staff_id=staff.staff_id, operator_id=staff.operator_id)
+        set_second_factor(db, "staff", FACTOR, sealer=city.app.extensions["secrets"].sealer)
     with serving(url, public=True) as (address, _):
         yield city, address
-
-
-def chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), "")
-    assert found, "scripts/test installs Chromium, or says how"
-    return found
-
-
-def write_video(path: Path, png: bytes) -> None:
-    """One still picture as a camera's y4m."""
-    frame = Image.new("L", (640, 480), 200)
-    frame.paste(Image.open(io.BytesIO(png)).convert("L").resize((400, 400)), (120, 40))
-    chroma = bytes([128]) * (320 * 240)
-    with path.open("wb") as file:
-        file.write(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n")
-        for _ in range(10):
-            file.write(b"FRAME\n" + frame.tobytes() + chroma + chroma)
-
-
-def watch(page: Page, complaints: list[str]) -> None:
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-
-def open_browser(play, profile: Path, *extra: str, **options: object) -> BrowserContext:  # type: ignore[no-untyped-def]
-    return play.chromium.launch_persistent_context(
-        str(profile), executable_path=chromium(), headless=True, args=[*QUIET, *extra], **options)
 
 
 def test_code_to_camera_to_open_barrier_to_fee(served: tuple[City, str], tmp_path: Path) -> None:
@@ -253,18 +222,6 @@ def messages(city: City) -> list[tuple[str, int, str | None]]:
             OutboxMessage.kind, OutboxMessage.attempts, OutboxMessage.last_error))]  # type: ignore[misc]
 
 
-def read_picture(png: bytes) -> str:
-    return zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))[0].text
-
-
-def sign_in(page: Page, base: str, login: str) -> None:
-    page.goto(f"{base}/sign-in")
-    page.fill("input[name=login]", login)
-    page.fill("input[name=password]", "open-sesame")
-    page.click("main button[type=submit]")
-    page.wait_for_url(lambda url: "sign-in" not in url)
-
-
 def test_the_gate_page_asks_again_with_the_same_scan_until_it_is_answered(
     served: tuple[City, str], tmp_path: Path
 ) -> None:
@@ -311,11 +268,14 @@ def test_every_page_is_accessible_in_each_language_and_light(served: tuple[City,
     seen = city.scan(3, "entry", plate="京B88888")["parking_session"]["id"]
     asked = city.app.test_client().post("/v1/payments", json={
         "id": str(uuid4()), "channel": "wechat_pay", "plate": "京B88888", "lot_code": code}).get_json()
+    city.scan(1, "both", plate="沪A12345")
+    left = city.scan(1, "both", plate="沪A12345")["parking_session"]["id"]
     pages = {
         "": ("/", "/sign-in", "/gate", "/no-such-page", f"/l/{code}", f"/payments/{asked['id']}"),
-        "li": ("/driver", "/driver/vehicles", "/driver/parking-sessions", "session"),
+        "li": ("/driver", "/driver/vehicles", "/sign-ins", "/driver/parking-sessions", "session",
+               f"/driver/parking-sessions/{left}/receipt"),
         "staff": ("/console", "/console/parking-sessions", "/console/days/2026-03-10",
-                  f"/console/parking-sessions/{seen}"),
+                  f"/console/parking-sessions/{seen}", f"/console/parking-sessions/{left}/receipt"),
     }
     city.scan(2, "entry", plate="沪A12345")
     with sync_playwright() as play:
@@ -325,7 +285,7 @@ def test_every_page_is_accessible_in_each_language_and_light(served: tuple[City,
                 bypass_csp=True, viewport={"width": 390, "height": 844})
             page = browser.new_page()
             if login:
-                sign_in(page, base, login)
+                browser.add_cookies([cookie_of(city, base, login)])
             watch(page, complaints)
             for path in pages[login]:
                 if path == "session":

@@ -116,6 +116,9 @@ def test_the_worked_day_in_the_books(city: City) -> None:
 
     assert counts(day) == {"matched": 3, "amount_differs": 1, "only_theirs": 1, "pending_cutoff": 1}
     assert day["fee_raw"] == 36_000
+    page = city.app.test_client().get("/console/days/2026-03-10", headers={
+        **bearer(city.operators[0]), "Accept": "text/html"}).get_data(as_text=True)
+    assert ">0.36</td>" in page and ">59.64</td>" in page
     differences = city.get("/v1/reconciliations/wechat_pay/2026-03-10", city.operators[0])["items"]
     assert {(each["bucket"], each["number"], each["difference_fen"]) for each in differences} == {
         ("amount_differs", "P20260310000003", -200), ("only_theirs", "P20260310000009", 2000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -566,6 +566,10 @@ def test_an_order_past_its_end_is_followed_until_the_channel_has_spoken(channel:
     assert "hx-get" in page and "asking the channel" in page and "without a payment" not in page
 
 
+class Cut(Exception):
+    """The process died here."""
+
+
 @contextmanager
 def failing_at(app: Flask, number: int) -> Iterator[list[int]]:
     """The database refuses the n-th statement of each transaction that writes."""
@@ -574,7 +578,7 @@ def failing_at(app: Flask, number: int) -> Iterator[list[int]]:
     def refuse(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         seen[0] += 1
         if seen[0] == number:
-            raise RuntimeError("cut here")
+            raise Cut
 
     event.listen(engine, "before_cursor_execute", refuse)
     try:
@@ -598,7 +602,7 @@ def test_a_crash_at_any_statement_of_a_confirmation_leaves_all_or_nothing(channe
                 try:
                     with extensions["database"].writing() as db:
                         confirm_payment(db, account_id, said, safe=extensions["key_safe"], now=now())
-                except RuntimeError:
+                except Cut:
                     continue
             break
         assert statements[0] >= 8, "each statement of it was cut once"
@@ -612,48 +616,70 @@ def test_a_crash_at_any_statement_of_a_confirmation_leaves_all_or_nothing(channe
 
 
 actions = st.lists(st.tuples(
-    st.sampled_from(["order", "pay", "callback", "callback", "query", "fail", "exit", "late exit", "finish refund"]),
-    st.integers(0, 5)), min_size=3, max_size=14)
+    st.sampled_from([
+        "order", "pay", "callback", "callback", "query", "fail", "exit", "late exit", "finish refund", "crash"]),
+    st.integers(0, 5)), min_size=3, max_size=16)
 
 
-@settings(max_examples=12, suppress_health_check=list(HealthCheck),
+class Car:
+    """One car at a lot, to which the deeds of an example happen."""
+
+    def __init__(self, city: City, wechat: Channel) -> None:
+        self.city, self.wechat, self.simulator = city, wechat, wechat.simulator
+        self.client, self.code = city.app.test_client(), lot_code(city.app.extensions["secrets"].pepper, 1)
+        self.plate, self.start = f"沪G{uuid4().int % 100000:05d}", now() - timedelta(minutes=150)
+        self.sequence = len(self.simulator.seen.orders) * 50 + int(uuid4().int % 10**6) * 100 + 1
+        self.orders: list[str] = []
+        land(city, 1, "entry", self.sequence, self.start, self.plate)
+
+    def act(self, action: str, which: int) -> None:
+        if action == "order":
+            body = {"id": str(uuid4()), "channel": "wechat_pay", "plate": self.plate, "lot_code": self.code}
+            answer = self.client.post(
+                "/v1/payments", environ_base={"REMOTE_ADDR": f"192.0.2.{uuid4().int % 250}"}, json=body)
+            self.orders += [order_no(answer.get_json())] if answer.status_code == 200 else []
+        elif action == "pay" and self.orders:
+            self.simulator.pay(self.orders[which % len(self.orders)])
+        elif action == "callback" and self.wechat.pocket:
+            self.wechat.deliver(self.wechat.pocket[which % len(self.wechat.pocket)])
+        elif action == "query":
+            work(self.city, self.wechat, later=timedelta(seconds=11 + which))
+        elif action == "fail":
+            self.simulator.seen.failures = 1
+        elif action in ("exit", "late exit"):
+            self.sequence += 1
+            at = now() if action == "exit" else self.start + timedelta(minutes=10 * which + 5)
+            land(self.city, 1, "exit", self.sequence, at, self.plate)
+        elif action == "finish refund" and self.simulator.seen.refunds:
+            numbers = sorted(self.simulator.seen.refunds)
+            self.simulator.finish_refund(numbers[which % len(numbers)])
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck),
           phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(actions)
-def test_any_interleaving_leaves_one_truth(channel: tuple[City, Channel], told: list[tuple[str, int]]) -> None:
-    """Each example is another car at the same lot; the books of all of them must hold together."""
+def test_any_interleaving_and_any_crash_leave_one_truth(
+    channel: tuple[City, Channel], told: list[tuple[str, int]]
+) -> None:
+    """Each example is another car at the same lot; the books of all of them must hold together.
+
+    A crash cuts the deed after it at one of its statements, of whichever transaction.
+    """
     city, wechat = channel
-    simulator = wechat.simulator
-    plate = f"沪G{uuid4().int % 100000:05d}"
-    start = now() - timedelta(minutes=150)
-    number = len(simulator.seen.orders) * 50 + int(uuid4().int % 10**6) * 100 + 1
-    land(city, 1, "entry", number, start, plate)
-    client, code = city.app.test_client(), lot_code(city.app.extensions["secrets"].pepper, 1)
-    orders: list[str] = []
-    for position, (action, which) in enumerate(told):
-        if action == "order":
-            answer = client.post("/v1/payments", environ_base={"REMOTE_ADDR": f"192.0.2.{uuid4().int % 250}"}, json={
-                "id": str(uuid4()), "channel": "wechat_pay", "plate": plate, "lot_code": code})
-            orders += [order_no(answer.get_json())] if answer.status_code == 200 else []
-        elif action == "pay" and orders:
-            simulator.pay(orders[which % len(orders)])
-        elif action == "callback" and wechat.pocket:
-            wechat.deliver(wechat.pocket[which % len(wechat.pocket)])
-        elif action == "query":
-            work(city, wechat, later=timedelta(seconds=11 + which))
-        elif action == "fail":
-            simulator.seen.failures = 1
-        elif action in ("exit", "late exit"):
-            at = now() if action == "exit" else start + timedelta(minutes=10 * which + 5)
-            land(city, 1, "exit", number + position, at, plate)
-        elif action == "finish refund" and simulator.seen.refunds:
-            numbers = sorted(simulator.seen.refunds)
-            simulator.finish_refund(numbers[which % len(numbers)])
-    simulator.seen.failures = 0
+    car, cut_at = Car(city, wechat), 0
+    for action, which in told:
+        if action == "crash":
+            cut_at = 1 + which * 3
+            continue
+        with failing_at(city.app, cut_at), suppress(Cut):
+            car.act(action, which)
+        cut_at = 0
+    wechat.simulator.seen.failures = 0
     for minutes in (1, 2, 6, 12):
         work(city, wechat, later=timedelta(minutes=minutes))
     for body in wechat.pocket:
-        wechat.deliver(body)
+        assert wechat.deliver(body) == 204
     wechat.pocket.clear()
     work(city, wechat, later=timedelta(minutes=20))
 
-    check_books(city, simulator)
+    check_books(city, wechat.simulator)

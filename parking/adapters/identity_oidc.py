@@ -1,0 +1,248 @@
+"""Sign-in through an OpenID Connect provider: discovery, authorization code, PKCE, nonce, rotating keys.
+
+The browser brings a code; the provider is asked for the ID token behind it. Nothing is believed but
+an ID token that is signed by one of the provider's keys, for us, now, with the nonce of this very
+sign-in. Sources: OpenID Connect Core 1.0 (3.1), Discovery 1.0, RFC 7636 (PKCE), RFC 9207 (`iss`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from parking.core.identity_provider import Asked, ProviderUnavailable, SignInRefused
+from parking.core.json_text import BadJson, load_strict
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+TIMEOUT = httpx.Timeout(4.0, connect=2.0)
+ANSWER_BYTES_MAX = 256 * 1024
+KEPT = timedelta(minutes=10)
+KEYS_ASKED_EVERY = timedelta(seconds=30)
+LEFT_ALONE = timedelta(seconds=5)
+LEEWAY_SECONDS = 60
+TOKEN_AGE_MAX_SECONDS = 600
+SUBJECT_MAX = 255
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How we are known to a provider. client_secret: empty for a client that has none.
+
+    subject_claim: the claim that holds the citizen's stable number; `sub` unless the city says otherwise.
+    ca_file: the authority that the provider's certificate is under, where it is none that everybody knows.
+    """
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str
+    realm: str
+    subject_claim: str = "sub"
+    scope: str = "openid"
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    token_auth_methods: tuple[str, ...]
+    names_itself: bool
+    read_at: datetime
+
+
+class OpenIdProvider:
+    """An identity provider (core/identity_provider.py) that speaks OpenID Connect."""
+
+    def __init__(self, registration: Registration, client: httpx.Client | None = None) -> None:
+        if not _is_safe(registration.issuer):
+            raise ValueError(f"{registration.name}: the issuer must be an https address")
+        self._we = registration
+        self._client = client or httpx.Client(
+            timeout=TIMEOUT, follow_redirects=False, trust_env=False,
+            verify=ssl.create_default_context(cafile=registration.ca_file or None))
+        self._known: _Metadata | None = None
+        self._keys: tuple[KeySet, datetime] | None = None
+        self._silent_until: datetime | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._we.name
+
+    @property
+    def realm(self) -> str:
+        return self._we.realm
+
+    def ask(self, asked: Asked, *, return_url: str, language: str, now: datetime) -> str:
+        address: str = prepare_grant_uri(
+            self._metadata(now).authorization_endpoint, self._we.client_id, "code", redirect_uri=return_url,
+            scope=self._we.scope, state=asked.state, nonce=asked.nonce, ui_locales=language,
+            code_challenge=create_s256_code_challenge(asked.verifier), code_challenge_method="S256",
+        )
+        return address
+
+    def read_answer(self, asked: Asked, answer: Mapping[str, str], *, return_url: str, now: datetime) -> str:
+        metadata = self._metadata(now)
+        if not hmac.compare_digest(answer.get("state", "").encode(), asked.state.encode()):
+            raise SignInRefused("not_believed", "state")
+        if (answer.get("iss") or (self._we.issuer if not metadata.names_itself else "")) != self._we.issuer:
+            raise SignInRefused("not_believed", "iss")  # another provider's answer (RFC 9207)
+        if "error" in answer:
+            said = answer["error"]
+            if said in ("server_error", "temporarily_unavailable"):
+                raise ProviderUnavailable(said)
+            raise SignInRefused("cancelled" if said in _CANCELLED else "not_believed", "error")
+        if not answer.get("code"):
+            raise SignInRefused("not_believed", "code")
+        tokens = self._exchange(metadata, answer["code"], asked, return_url, now)
+        return self._read_token(metadata, tokens, asked, now)
+
+    def _exchange(
+        self, metadata: _Metadata, code: str, asked: Asked, return_url: str, now: datetime
+    ) -> dict[str, Any]:
+        we = self._we
+        form = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": return_url,
+            "code_verifier": asked.verifier,
+        }
+        basic = we.client_secret and "client_secret_post" not in metadata.token_auth_methods
+        if not basic:
+            form["client_id"] = we.client_id
+            if we.client_secret:
+                form["client_secret"] = we.client_secret
+        credentials = httpx.BasicAuth(we.client_id, we.client_secret) if basic else None
+        status, said = self._fetch("POST", metadata.token_endpoint, now, data=form, auth=credentials)
+        if status in (400, 401) and said.get("error") == "invalid_grant":
+            raise SignInRefused("not_believed", "code_used")
+        if status != 200:
+            raise ProviderUnavailable(f"the token endpoint answered {status}")
+        return said
+
+    def _read_token(
+        self, metadata: _Metadata, tokens: dict[str, Any], asked: Asked, now: datetime
+    ) -> str:
+        token, at = tokens.get("id_token"), int(now.timestamp())
+        if not isinstance(token, str):
+            raise SignInRefused("not_believed", "no_id_token")
+        header, said = self._open(metadata, token, now)
+        claims = CodeIDToken(
+            said, header, {"iss": {"essential": True, "value": self._we.issuer},
+                           "aud": {"essential": True, "value": self._we.client_id}},
+            {"nonce": asked.nonce, "client_id": self._we.client_id, "access_token": tokens.get("access_token")})
+        try:
+            claims.validate(now=at, leeway=LEEWAY_SECONDS)
+        except (JoseError, ValueError, TypeError) as wrong:
+            raise SignInRefused("not_believed", getattr(wrong, "claim", None) or type(wrong).__name__) from None
+        if at - claims["iat"] > TOKEN_AGE_MAX_SECONDS:
+            raise SignInRefused("not_believed", "iat")
+        subject = said.get(self._we.subject_claim)
+        if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_MAX:
+            raise SignInRefused("not_believed", "subject")
+        return subject
+
+    def _open(self, metadata: _Metadata, token: str, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims of a token that a key of the provider signed; its keys are read anew where none fits."""
+        for fresh in (False, True):
+            keys = self._key_set(metadata, now, fresh=fresh)
+            if keys is None:
+                break
+            try:
+                opened = jws.deserialize_compact(token, keys, algorithms=list(ALGORITHMS))
+                said = load_strict(opened.payload)
+            except (JoseError, ValueError, TypeError, KeyError, BadJson):
+                continue
+            if isinstance(said, dict):
+                return dict(opened.headers()), said
+        raise SignInRefused("not_believed", "signature")
+
+    def _metadata(self, now: datetime) -> _Metadata:
+        with self._lock:
+            if self._known is None or not self._known.read_at <= now < self._known.read_at + KEPT:
+                self._known = self._discover(now)
+            return self._known
+
+    def _discover(self, now: datetime) -> _Metadata:
+        issuer = self._we.issuer
+        status, said = self._fetch("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration", now)
+        if status != 200 or said.get("issuer") != issuer:
+            raise ProviderUnavailable("its description is not that of this issuer")
+        methods = said.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        return _Metadata(
+            _place(said, "authorization_endpoint"), _place(said, "token_endpoint"), _place(said, "jwks_uri"),
+            tuple(str(each) for each in methods), said.get("authorization_response_iss_parameter_supported") is True,
+            now)
+
+    def _key_set(self, metadata: _Metadata, now: datetime, *, fresh: bool) -> KeySet | None:
+        """The provider's keys; None where fresh ones were asked for a moment ago."""
+        with self._lock:
+            kept, read_at = self._keys or (None, now)
+            age = now - read_at
+            if kept is not None and timedelta() <= age < (KEYS_ASKED_EVERY if fresh else KEPT):
+                return None if fresh else kept
+            status, said = self._fetch("GET", metadata.jwks_uri, now)
+            try:
+                made = KeySet.import_key_set(said)  # type: ignore[arg-type]
+            except (JoseError, ValueError, TypeError, KeyError):
+                raise ProviderUnavailable("its keys cannot be read") from None
+            if status != 200:
+                raise ProviderUnavailable(f"its keys: {status}")
+            self._keys = (made, now)
+            return made
+
+    def _fetch(self, method: str, address: str, now: datetime, **more: Any) -> tuple[int, dict[str, Any]]:
+        """Status and JSON object of a call; never followed elsewhere.
+
+        A provider that did not answer is left alone for a few seconds: no thread waits for it again.
+        """
+        if self._silent_until is not None and now < self._silent_until <= now + LEFT_ALONE:
+            raise ProviderUnavailable("it did not answer a moment ago")
+        try:
+            with self._client.stream(method, address, headers={"Accept": "application/json"}, **more) as answer:
+                text = b""
+                for part in answer.iter_bytes():
+                    text += part
+                    if len(text) > ANSWER_BYTES_MAX:
+                        raise ProviderUnavailable("an answer that is too long")
+                said = load_strict(text)
+        except httpx.HTTPError as error:
+            self._silent_until = now + LEFT_ALONE
+            raise ProviderUnavailable(type(error).__name__) from None
+        except BadJson:
+            raise ProviderUnavailable("an answer that is no JSON") from None
+        if not isinstance(said, dict):
+            raise ProviderUnavailable("an answer that is no JSON object")
+        return answer.status_code, said
+
+
+_CANCELLED = frozenset({"access_denied", "login_required", "interaction_required", "consent_required"})
+
+
+def _place(description: dict[str, Any], name: str) -> str:
+    """:raises ProviderUnavailable: no address, or one over which anybody could listen"""
+    place = description.get(name)
+    if not isinstance(place, str) or not _is_safe(place):
+        raise ProviderUnavailable(f"its description names no safe {name}")
+    return place
+
+
+def _is_safe(address: str) -> bool:
+    """Https, or plain http on this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))

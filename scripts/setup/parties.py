@@ -1,0 +1,111 @@
+"""The outside parties of the demo city, each pretended by a process of its own: no real money, no real people."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from machine import PYTHON, ROOT, VAR, install_python, run
+
+PROVIDERS = ("suishen", "suishenxing")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service is served: its host as bound, its address, and its certificate's folder if there is one."""
+
+    host: str
+    base: str
+    port: int
+    tls: Path | None
+
+    @property
+    def name(self) -> str:
+        """The name in addresses, in brackets where it is IPv6."""
+        return urlsplit(self.base).netloc.rpartition(":")[0]
+
+
+@dataclass(frozen=True)
+class Party:
+    """A process to run beside the service, what the service must be told of it, and what a person may know."""
+
+    command: list[str]
+    says: str
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def demo_parties(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Iterator[Party]:
+    """Everybody that the demo city deals with; ports are the same at each start where they are free."""
+    install_python(ROOT / "scripts" / "setup" / "requirements-demo.txt")
+    yield _wechat_pay(demo, place, environment)
+    yield _provider(demo, place)
+    yield _city_codes(demo, place)
+
+
+def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
+    """WeChat Pay, and accounts at it for the demo's operators."""
+    port, made = _free_port(place.port + 90), demo["operators"]
+    run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
+        "--merchants", str(len(made)), cwd=ROOT)
+    for number, each in enumerate(made, start=1):
+        folder = VAR / "wechat_pay" / f"merchant-{number}"
+        account = json.loads((folder / "account.json").read_text())
+        run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", "connect-wechat-pay",
+            "--operator", each["operator_id"], "--mchid", account["mchid"], "--appid", account["appid"],
+            "--serial", account["merchant_serial"], "--private-key", folder / "merchant.key.pem",
+            "--api-v3-key", folder / "api_v3_key", "--base-url", f"http://127.0.0.1:{port}/{account['mchid']}",
+            cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
+    command = [str(PYTHON), "-m", "parking.simulators.wechat_pay", str(VAR / "wechat_pay"), "--port", str(port),
+               "--merchants", str(len(made))]
+    if place.tls:
+        command += ["--pay-host", place.host, "--pay-port", str(port + 1), "--tls", str(place.tls),
+                    "--pay-name", place.name]
+    return Party(command, f"WeChat Pay is a simulator at http://127.0.0.1:{port}: no real money moves")
+
+
+def _provider(demo: dict[str, Any], place: Place) -> Party:
+    """The city's provider of sign-ins, which knows the demo's drivers."""
+    port = _free_port(place.port + 92)
+    issuer = f"{'https' if place.tls else 'http'}://{place.name}:{port}"
+    settings = {"SIGN_IN_PROVIDERS": ",".join(PROVIDERS)}
+    for name in PROVIDERS:
+        settings |= {f"OIDC_{name.upper()}_{key}": value for key, value in (
+            ("ISSUER", issuer), ("CLIENT_ID", "parking"), ("CLIENT_SECRET", "demo"),
+            ("CA_FILE", str(place.tls / "ca.pem") if place.tls else ""))}
+    command = [str(PYTHON), str(ROOT / "scripts/setup/provider.py"), "--host", place.host, "--port", str(port),
+               *(["--tls", str(place.tls)] if place.tls else []),
+               *(f"demo-{each['login']}" for each in demo["drivers"])]
+    return Party(command, f"the city's sign-in is a simulator at {issuer}: choose one of its people", settings)
+
+
+def _city_codes(demo: dict[str, Any], place: Place) -> Party:
+    """The service that reads the city's identity codes, and the phones of the demo's drivers that show them."""
+    port = _free_port(place.port + 94)
+    service, pages = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
+    settings = {
+        "CITY_CODE_URL": service, "CITY_CODE_ACCOUNT": "parking", "CITY_CODE_PASSWORD": secrets.token_urlsafe(16),
+        "CITY_CODE_ORGANISATION": "Parking (demo)", "CITY_CODE_PREFIXES": f"{service}/c/"}
+    people = [f"demo-{each['login']}" for each in demo["drivers"]]
+    command = [str(PYTHON), "-m", "parking.simulators.city_codes", *people, "--port", str(port)]
+    if place.tls:
+        pages = f"https://{place.name}:{port + 1}"
+        command += ["--show-host", place.host, "--show-port", str(port + 1), "--tls", str(place.tls)]
+    says = f"the city's identity codes are a simulator: hold {pages}/show/{people[0]} to a gate's camera"
+    return Party(command, says, settings)
+
+
+def _free_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted if wanted < 65_000 else 0))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
