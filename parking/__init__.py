@@ -23,7 +23,7 @@ def create_app(config: Config) -> Flask:
     from parking.adapters.identity_suishen import Account, SuishenCodes
     from parking.adapters.payment_wechat import make_wechat_pay
     from parking.cli import group
-    from parking.core.code import City
+    from parking.core.code_wire import City
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
     from parking.services.connect import Channels

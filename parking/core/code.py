@@ -1,58 +1,59 @@
-"""A driver holds a code to a gate: its bytes, its making and its checking.
+"""A driver holds a code to a gate: how it is made and how it is checked (its bytes: core/code_wire.py).
 
-On the wire a code is one decimal number, so that a QR picture takes it in numeric mode: the byte
-0x01 (a sentinel, so that leading zeros survive) and then, big-endian,
-
-    0x31  server-issued, 97 bytes, QR version 6-M
-    type 1 | kid 1 | iat seconds 4 | life seconds 2 | aud 1 | subject 16 | jti 8 | signature 64
-
-Seconds count from 2020-01-01T00:00:00Z; `aud` is the city's number. The signature (ES256, r then
-s, low s) is that of a JWT which does not travel: header and claims are rebuilt from these fields
-in a fixed order, and PyJWT verifies what was rebuilt. The verifier therefore accepts exactly one
-text for one code: header, claim set and base64url are its own, not the sender's.
-
-Evolution: the first byte names the form, and the length follows from it. A form is never
-changed; another layout takes another byte (0x11 dual-offline, 0x12 challenge, 0x21 proof only,
-0x32 printed and 0x41 SM2 are reserved). The type is a signed claim, so that no code of one form
-passes as another. Each kid has one algorithm, written beside the key; the code never chooses.
+The issuer's signature is that of a JWT which does not travel: header and claims are rebuilt from
+the fields in a fixed order, and PyJWT verifies what was rebuilt. The verifier therefore accepts
+exactly one text for one code: header, claim set and base64url are its own, not the sender's. A
+phone's signature on top says that the code is shown by who holds the key, now and perhaps here.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import jwt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
-EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+from parking.core.code_wire import (
+    CHALLENGE,
+    DUAL_OFFLINE,
+    HOLDER_PREFIX,
+    PRINTED,
+    PROOF_ONLY,
+    City,
+    Claims,
+    CodeRefused,
+    Showing,
+    Shown,
+    encode_claims,
+    encode_showing,
+    parse_code,
+    subject_of,
+    write_code,
+)
+
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SERVER_ISSUED = 0x31
 LIFE_SECONDS = 60
 REFRESH_SECONDS = 30
-DIGITS_MAX = {SERVER_ISSUED: 234}
-_SENTINEL = 1
-_BYTES = {SERVER_ISSUED: 97}
-_RESERVED = frozenset({0x11, 0x12, 0x21, 0x32, 0x41})
-_SIGNATURE_BYTES = 64
+CREDENTIAL_LIFE = timedelta(hours=24)
+SHOWN_LIFE = timedelta(seconds=30)
+CLOCK_ALLOWANCE = timedelta(seconds=60)
+HONOURED_AT_EXIT = timedelta(days=7)
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_TEXT_MAX = 512
+_ECDSA = ec.ECDSA(SHA256())
 _NO_CLOCK = {
     "verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False,
     "verify_sub": False, "verify_jti": False, "verify_iss": False,
 }
-
-
-class CodeRefused(Exception):
-    """A code that opens nothing; `reason` is the published word."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+# status index -> (holder key, when it was issued, how long it lives), of credentials that are held here
+Roster = Callable[[int], "tuple[bytes, datetime, timedelta] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +74,6 @@ class VerifyingKey:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class City:
-    """The audience of a code: the byte on the wire and its name in the rebuilt JWT."""
-
-    number: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a code says.
-
-    subject: 16 bytes, the driver's pseudonym towards gates; jti: 8 random bytes.
-    """
-
-    kid: int
-    city: City
-    subject: bytes
-    jti: bytes
-    issued_at: datetime
-    life_seconds: int
-    form: int = SERVER_ISSUED
-
-    @property
-    def expires_at(self) -> datetime:
-        return self.issued_at + timedelta(seconds=self.life_seconds)
-
-    @property
-    def use_hash(self) -> bytes:
-        """Under what a use is recorded: never the text or the signature, which have twins."""
-        return sha256(bytes([self.form]) + self.jti).digest()
-
-
 def issue_code(
     key: IssuingKey, *, city: City, subject: bytes, now: datetime,
     life_seconds: int = LIFE_SECONDS, jti: bytes | None = None,
@@ -116,28 +84,128 @@ def issue_code(
     """
     claims = Claims(
         kid=key.kid, city=city, subject=subject, jti=jti or secrets.token_bytes(8),
-        issued_at=now.replace(microsecond=0), life_seconds=life_seconds,
+        issued_at=now.replace(microsecond=0), life=timedelta(seconds=life_seconds),
     )
-    unsigned = _encode(claims)
-    token = jwt.encode(_jwt_claims(claims), key.private, algorithm="ES256", headers=_jwt_header(claims.kid))
-    signature = _low_s(_unbase64(token.rpartition(".")[2]))
-    return str(int.from_bytes(bytes([_SENTINEL]) + unsigned + signature, "big")), claims
+    return write_code(encode_claims(claims), _signature_of(_sign(claims, key))), claims
+
+
+def issue_printed_code(
+    key: IssuingKey, *, city: City, subject: bytes, status_index: int, days: int, now: datetime
+) -> tuple[str, Claims]:
+    """Make a code for paper: it can be revoked by its index, and is no more than half of an entry."""
+    claims = Claims(
+        form=PRINTED, kid=key.kid, city=city, subject=subject,
+        jti=status_index.to_bytes(4, "big") + secrets.token_bytes(4), issued_at=now.replace(microsecond=0),
+        life=timedelta(days=days),
+    )
+    return write_code(encode_claims(claims), _signature_of(_sign(claims, key))), claims
+
+
+def issue_credential(
+    key: IssuingKey, *, city: City, holder_key: bytes, status_index: int, now: datetime,
+    life: timedelta = CREDENTIAL_LIFE,
+) -> tuple[str, bytes, Claims]:
+    """Bind a phone's key: the credential as a JWT, the bytes that each code of it begins with, its claims.
+
+    :raises ValueError: no compressed key, or a life that is no whole quarter hours
+    """
+    claims = Claims(
+        form=DUAL_OFFLINE, kid=key.kid, city=city, subject=subject_of(holder_key), holder_key=holder_key,
+        jti=status_index.to_bytes(4, "big"), issued_at=now.replace(second=0, microsecond=0), life=life,
+    )
+    unsigned = encode_claims(claims)
+    signature = _signature_of(_sign(claims, key))
+    return _rebuild(claims, signature), unsigned + signature, claims
+
+
+def show_code(private: ec.EllipticCurvePrivateKey, credential: bytes, said: Showing | bytes) -> str:
+    """What a phone does: sign the moment, or a gate's nonce, with the key that the credential names."""
+    body = credential + said if isinstance(said, bytes) else credential + encode_showing(said)
+    if isinstance(said, bytes):
+        body = bytes([CHALLENGE]) + body[1:]
+    return write_code(body, sign_holder(private, body))
+
+
+def show_proof(private: ec.EllipticCurvePrivateKey, status_index: int, showing: Showing) -> str:
+    """A showing without the credential, for a lot that holds it."""
+    body = bytes([PROOF_ONLY]) + status_index.to_bytes(4, "big") + encode_showing(showing)
+    return write_code(body, sign_holder(private, body), b"\x00\x00")
+
+
+def sign_holder(private: ec.EllipticCurvePrivateKey, body: bytes) -> bytes:
+    r, s = decode_dss_signature(private.sign(HOLDER_PREFIX + body, _ECDSA))
+    return _low_s(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
 
 def verify_code(
-    text: str, *, keys: Mapping[int, VerifyingKey], city: City, now: datetime,
-    allowance: timedelta = timedelta(),
+    text: str, *, keys: Mapping[int, VerifyingKey], city: City, now: datetime, allowance: timedelta = timedelta(),
+    lot_id: int = 0, is_exit: bool = False, nonce: bytes | None = None, roster: Roster | None = None,
 ) -> Claims:
     """Check a code without looking anything up; form and times first, they cost nothing.
 
-    :param allowance: how far the verifier's clock may be off; zero where it is the issuer's own
+    A credential that has ended is let through at an exit for seven days, marked `is_expired`: whether
+    its car is inside is for the caller to see. A nonce is asked for, or a challenge opens nothing.
+
+    :param allowance: how far a server-issued code's verifier may be off; zero where it is the issuer's own.
+        A phone's clock is allowed a minute either way in any case
+    :param lot_id: where it is shown; a showing that names another lot is refused
+    :param roster: the credentials held here; without it a proof alone opens nothing
     :raises CodeRefused: with the reason word of the first thing that is wrong
     """
-    claims, signature = parse_code(text, city=city)
-    if now >= claims.expires_at + allowance:
-        raise CodeRefused("code_expired")
+    shown = parse_code(text, city=city)
+    if shown.claims.form == PROOF_ONLY:
+        shown = _add_credential(shown, roster)
+    claims = _check_times(shown.claims, now=now, allowance=allowance, is_exit=is_exit)
+    if claims.showing is not None and claims.showing.lot_id not in (0, lot_id):
+        raise CodeRefused("wrong_lot")
+    if claims.form == CHALLENGE and (nonce is None or claims.nonce != nonce):
+        raise CodeRefused("code_stale")
+    if claims.form != PROOF_ONLY:
+        _check_issuer(claims, shown.issuer_signature, keys)
+    if claims.is_held:
+        _check_holder(claims.holder_key, shown.holder_signature, shown.signed)
+    return claims
+
+
+def compress_key(x: bytes, y: bytes) -> bytes:
+    """33 bytes of a P-256 point.
+
+    :raises ValueError: it is not on the curve
+    """
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
+    numbers.public_key()
+    return bytes([2 + (y[-1] & 1)]) + x
+
+
+def _add_credential(shown: Shown, roster: Roster | None) -> Shown:
+    index = shown.claims.status_index
+    assert index is not None
+    held = roster(index) if roster is not None else None
+    if held is None:
+        raise CodeRefused("code_unknown_key")
+    holder_key, issued_at, life = held
+    return replace(shown, claims=replace(
+        shown.claims, holder_key=holder_key, subject=subject_of(holder_key), issued_at=issued_at, life=life))
+
+
+def _check_times(claims: Claims, *, now: datetime, allowance: timedelta, is_exit: bool) -> Claims:
+    if claims.is_held:
+        allowance = CLOCK_ALLOWANCE
+    if claims.showing is not None:
+        if now > claims.showing.at + SHOWN_LIFE + allowance:
+            raise CodeRefused("code_stale")
+        if now < claims.showing.at - allowance:
+            raise CodeRefused("code_not_yet_valid")
     if now < claims.issued_at - allowance:
         raise CodeRefused("code_not_yet_valid")
+    if now < claims.expires_at + allowance:
+        return claims
+    if is_exit and claims.is_held and now < claims.expires_at + HONOURED_AT_EXIT:
+        return replace(claims, is_expired=True)
+    raise CodeRefused("code_expired")
+
+
+def _check_issuer(claims: Claims, signature: bytes, keys: Mapping[int, VerifyingKey]) -> None:
     key = keys.get(claims.kid)
     if key is None:
         raise CodeRefused("code_unknown_key")
@@ -149,97 +217,49 @@ def verify_code(
         jwt.decode(_rebuild(claims, signature), key.public, algorithms=[key.algorithm], options=_NO_CLOCK)  # type: ignore[arg-type]
     except jwt.InvalidTokenError:
         raise CodeRefused("code_bad_signature") from None
-    return claims
 
 
-def parse_code(text: str, *, city: City) -> tuple[Claims, bytes]:
-    """Read the fields; nothing is verified yet.
-
-    Scanners add CR, LF and spaces at the ends; they are dropped.
-
-    :raises CodeRefused: what was shown is not a parking code, and what it is instead
-    """
-    digits = text.strip(" \t\r\n")
-    refused = recognise_other(digits)
-    if refused:
-        raise CodeRefused(refused)
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > _TEXT_MAX or digits[0] == "0":
-        raise CodeRefused("code_malformed")
-    number = int(digits)
-    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
-    if raw[0] != _SENTINEL or len(raw) < 2:
-        raise CodeRefused("code_malformed")
-    form = raw[1]
-    if form not in _BYTES:
-        raise CodeRefused("code_unsupported_type" if form in _RESERVED else "code_malformed")
-    if len(raw) != 1 + _BYTES[form]:
-        raise CodeRefused("code_malformed")
-    body = raw[1:]
-    if body[1] == 0 or body[8] != city.number or int.from_bytes(body[6:8], "big") == 0:
-        raise CodeRefused("code_malformed")
-    claims = Claims(
-        form=form, kid=body[1], city=city,
-        issued_at=EPOCH + timedelta(seconds=int.from_bytes(body[2:6], "big")),
-        life_seconds=int.from_bytes(body[6:8], "big"),
-        subject=body[9:25], jti=body[25:33],
-    )
-    return claims, body[33:]
+def _check_holder(holder_key: bytes, signature: bytes, signed: bytes) -> None:
+    if not _is_low_s(signature):
+        raise CodeRefused("code_bad_proof")
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), holder_key)
+        public.verify(encode_dss_signature(r, s), HOLDER_PREFIX + signed, _ECDSA)
+    except (ValueError, InvalidSignature):
+        raise CodeRefused("code_bad_proof") from None
 
 
-def recognise_other(text: str) -> str | None:
-    """The reason word for codes of other systems that people hold to a gate by mistake.
-
-    Payment codes: WeChat 18 digits from 10..15, Alipay 16..24 from 25..30, UnionPay 19 from 62.
-    An identity code of the city is a URL. Sources: docs/field.md, "Codes".
-    """
-    if text[:8].lower().startswith(("http://", "https://")):
-        return "identity_code_not_here"
-    if text.isascii() and text.isdigit():
-        head = int(text[:2])
-        if (
-            (len(text) == 18 and 10 <= head <= 15)
-            or (16 <= len(text) <= 24 and 25 <= head <= 30)
-            or (len(text) == 19 and head == 62)
-        ):
-            return "payment_code"
-    return None
+def _sign(claims: Claims, key: IssuingKey) -> str:
+    return jwt.encode(_jwt_claims(claims), key.private, algorithm="ES256", headers={
+        "alg": "ES256", "kid": str(claims.kid), "typ": "pk1+jwt"})
 
 
-def _encode(claims: Claims) -> bytes:
-    if len(claims.subject) != 16 or len(claims.jti) != 8 or not 1 <= claims.kid <= 255:
-        raise ValueError("subject has 16 bytes, jti 8, and kid is 1..255")
-    seconds = int((claims.issued_at - EPOCH).total_seconds())
-    return b"".join((
-        bytes([claims.form, claims.kid]),
-        seconds.to_bytes(4, "big"),
-        claims.life_seconds.to_bytes(2, "big"),
-        bytes([claims.city.number]),
-        claims.subject,
-        claims.jti,
-    ))
-
-
-def _jwt_header(kid: int) -> dict[str, str]:
-    return {"alg": "ES256", "kid": str(kid), "typ": "pk1+jwt"}
+def _signature_of(token: str) -> bytes:
+    return _low_s(_unbase64(token.rpartition(".")[2]))
 
 
 def _jwt_claims(claims: Claims) -> dict[str, Any]:
-    return {
-        "form": claims.form,
+    # A challenge is signed over the same credential as the phone's other codes.
+    made: dict[str, Any] = {
+        "form": DUAL_OFFLINE if claims.form == CHALLENGE else claims.form,
         "aud": claims.city.name,
         "sub": _base64(claims.subject),
         "jti": _base64(claims.jti),
         "iat": _unix(claims.issued_at),
         "exp": _unix(claims.expires_at),
     }
+    return {**made, "cnf": {"k": _base64(claims.holder_key)}} if claims.holder_key else made
 
 
 def _rebuild(claims: Claims, signature: bytes) -> str:
     """The compact JWT, byte for byte as jwt.encode wrote it when the code was issued."""
     header = f'{{"alg":"ES256","kid":"{claims.kid}","typ":"pk1+jwt"}}'
+    form = DUAL_OFFLINE if claims.form == CHALLENGE else claims.form
+    holder = f',"cnf":{{"k":"{_base64(claims.holder_key)}"}}' if claims.holder_key else ""
     body = (
-        f'{{"form":{claims.form},"aud":"{claims.city.name}","sub":"{_base64(claims.subject)}",'
-        f'"jti":"{_base64(claims.jti)}","iat":{_unix(claims.issued_at)},"exp":{_unix(claims.expires_at)}}}'
+        f'{{"form":{form},"aud":"{claims.city.name}","sub":"{_base64(claims.subject)}",'
+        f'"jti":"{_base64(claims.jti)}","iat":{_unix(claims.issued_at)},"exp":{_unix(claims.expires_at)}{holder}}}'
     )
     return f"{_base64(header.encode())}.{_base64(body.encode())}.{_base64(signature)}"
 
@@ -264,3 +284,4 @@ def _low_s(signature: bytes) -> bytes:
     """(r, s) and (r, n - s) are both good ECDSA; only the lower one is a code's."""
     s = int.from_bytes(signature[32:], "big")
     return signature[:32] + min(s, _P256_ORDER - s).to_bytes(32, "big")
+

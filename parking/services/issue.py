@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.code import LIFE_SECONDS, REFRESH_SECONDS, SERVER_ISSUED, City, Claims, issue_code
+from parking.core.code import LIFE_SECONDS, REFRESH_SECONDS, issue_code
+from parking.core.code_wire import City, Claims
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.services.unlock import KeySafe
@@ -65,7 +66,7 @@ def show_current_code(
         db, subject=driver.code_subject, kid=issuing.kid, vehicle_key=key, expires_after=now + CURRENT_LEFT
     ):
         claims = Claims(
-            issuing.kid, city, driver.code_subject, each.jti, each.issued_at, LIFE_SECONDS, SERVER_ISSUED
+            issuing.kid, city, driver.code_subject, each.jti, each.issued_at, timedelta(seconds=LIFE_SECONDS)
         )
         if not codes.is_used(db, claims.subject, claims.use_hash):
             text, claims = issue_code(

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from parking.core.code import recognise_other
+from parking.core.code_wire import recognise_other
 from parking.core.identity import UNKNOWN_CODE, CityCodes, IdentityUnresolved, Purpose, Reading
 from parking.core.secret import Secrets
 from parking.services.verify import Citizen, CodeCheck

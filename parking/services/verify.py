@@ -8,7 +8,8 @@ from typing import Literal
 
 import jwt
 
-from parking.core.code import City, Claims, CodeRefused, VerifyingKey, verify_code
+from parking.core.code import VerifyingKey, verify_code
+from parking.core.code_wire import City, Claims, CodeRefused
 from parking.store import keys
 from parking.store.database import Database
 

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from parking.core.code import City, IssuingKey, VerifyingKey, issue_code, verify_code
+from parking.core.code import IssuingKey, VerifyingKey, issue_code, verify_code
 from parking.core.code_picture import VERSION_SERVER_ISSUED, code_png, code_svg
+from parking.core.code_wire import City
 
 NOW = datetime(2026, 3, 10, 1, tzinfo=UTC)
 CITY = City(1, "shanghai")

@@ -12,8 +12,9 @@ import zxingcpp
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from parking.core.code import City, CodeRefused, IssuingKey, VerifyingKey, issue_code, verify_code
+from parking.core.code import IssuingKey, VerifyingKey, issue_code, verify_code
 from parking.core.code_picture import code_png, code_svg
+from parking.core.code_wire import City, CodeRefused
 
 NOW = datetime(2026, 3, 10, 1, 0, 0, tzinfo=UTC)
 CITY = City(1, "shanghai")
@@ -82,7 +83,7 @@ def test_keys_are_named_by_their_state() -> None:
     ("<script>alert(1)</script>", "code_malformed"), ("\u202e123", "code_malformed"),
     ("134567890123456789", "payment_code"), ("2812345678901234", "payment_code"),
     ("6212345678901234567", "payment_code"), ("https://example.org/q?c=1", "identity_code_not_here"),
-    (str(int.from_bytes(b"\x01\x11" + b"x" * 178, "big")), "code_unsupported_type"),
+    (str(int.from_bytes(b"\x01\x41" + b"x" * 178, "big")), "code_unsupported_type"),
     (str(int.from_bytes(b"\x01\x99" + b"x" * 96, "big")), "code_malformed"),
     (str(int.from_bytes(b"\x01\x31" + b"x" * 95, "big")), "code_malformed"),
 ])
