@@ -37,6 +37,7 @@ def create_app(config: Config) -> Flask:
         books,
         callbacks,
         console,
+        credentials,
         driver,
         errors,
         gate,
@@ -71,7 +72,7 @@ def create_app(config: Config) -> Flask:
     }
     for part in (logs, metrics, errors, pages):
         part.register(app)
-    for view in (public, sign_in, gate, driver, console, pay, receipts, callbacks, books):
+    for view in (public, sign_in, gate, driver, credentials, console, pay, receipts, callbacks, books):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)
     return app

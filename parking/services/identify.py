@@ -8,28 +8,40 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.code_wire import PROOF_ONLY, SERVER_ISSUED, Showing
 from parking.core.fact import Direction
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.services.verify import Citizen, CodeCheck
 from parking.services.welcome import meet_citizen
-from parking.store import codes, drivers, identities, parking_sessions
+from parking.store import codes, credentials, drivers, identities, parking_sessions
 from parking.store.codes import CodeBinding
+from parking.store.credentials import Credential
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A code that holds, as the store knows it.
 
-    subject, use_hash: under what its one use is claimed.
-    kid: the key that signed it; None: the city vouches for it.
+    subject, use_hash: under what its one use is claimed; paper is not single-use.
+    kid: the key that signed it; None: the city vouches for it, or the credential is held here.
     binding: whose it is; None: nobody's that is known.
+    credential, showing, is_expired: of the forms that are bound to a credential (core/code_wire.py).
+    is_unknown: it names a credential that is not in the books, so it cannot be told from a revoked one.
     """
 
     subject: bytes
     use_hash: bytes
     kid: str | None = None
     binding: CodeBinding | None = None
+    credential: Credential | None = None
+    showing: Showing | None = None
+    is_expired: bool = False
+    is_unknown: bool = False
+
+    @property
+    def is_single_use(self) -> bool:
+        return self.credential is None or self.credential.kind != "printed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,14 @@ def look_up(db: Session, check: CodeCheck, *, direction: Direction | None, now: 
     claims = check.claims
     if claims is None:
         return None
-    binding = codes.find_binding(db, claims.subject, claims.jti)
-    return Shown(claims.subject, claims.use_hash, str(claims.kid), binding)
+    if claims.form == SERVER_ISSUED:
+        binding = codes.find_binding(db, claims.subject, claims.jti)
+        return Shown(claims.subject, claims.use_hash, str(claims.kid), binding)
+    credential = credentials.find_credential(db, claims.subject)
+    binding = None if credential is None else CodeBinding(credential.driver_id, credential.vehicle_key)
+    kid = None if claims.form == PROOF_ONLY else str(claims.kid)
+    return Shown(claims.subject, claims.use_hash, kid, binding, credential, claims.showing, claims.is_expired,
+                 is_unknown=credential is None)
 
 
 def identify(

@@ -40,7 +40,7 @@ def issue_new_code(
     :raises NotYourVehicle: the plate is not among the driver's
     :raises NoKey: no key may sign
     """
-    key = _vehicle_key(db, driver_id, plate, secrets)
+    key = find_own_vehicle(db, driver_id, plate, secrets)
     driver = drivers.get_driver(db, driver_id)
     text, claims = issue_code(
         safe.code_key(db, now=now), city=city, subject=driver.code_subject, now=now, jti=randomness.token_bytes(8)
@@ -59,7 +59,7 @@ def show_current_code(
 
     Codes are not kept: the same claims are signed again, and a use is recorded under the claims.
     """
-    key = _vehicle_key(db, driver_id, plate, secrets)
+    key = find_own_vehicle(db, driver_id, plate, secrets)
     driver = drivers.get_driver(db, driver_id)
     issuing = safe.code_key(db, now=now)
     for each in codes.list_current(
@@ -76,7 +76,11 @@ def show_current_code(
     return None
 
 
-def _vehicle_key(db: Session, driver_id: UUID, plate: Plate | None, secrets: Secrets) -> bytes | None:
+def find_own_vehicle(db: Session, driver_id: UUID, plate: Plate | None, secrets: Secrets) -> bytes | None:
+    """The key of a plate that the driver has claimed; None for none chosen.
+
+    :raises NotYourVehicle: another's, or nobody's
+    """
     if plate is None:
         return None
     key = secrets.vehicle_key(plate)

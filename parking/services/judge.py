@@ -24,8 +24,9 @@ from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
+from parking.services.use import claim_use, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
-from parking.store import codes, facts, keys, lots, parking_sessions, terminals, vehicles
+from parking.store import facts, lots, parking_sessions, terminals, vehicles
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
@@ -48,12 +49,14 @@ class Scan:
     plate: str | None = None
     plate_confidence: float | None = None
     clock_offset_ms: int = 0
+    nonce: bytes | None = None
 
     @property
     def body_hash(self) -> bytes:
         return sha256(canonical([
             str(self.scan_id), self.sequence, self.scanned_at.isoformat(), self.code, self.plate,
             None if self.plate_confidence is None else repr(self.plate_confidence), self.clock_offset_ms,
+            *([] if self.nonce is None else [self.nonce.hex()]),
         ]).encode()).digest()
 
 
@@ -99,11 +102,15 @@ class Case:
         self.paid = NOTHING_PAID
         self.sizes: dict[bytes, str] = {}
         self._lock_vehicles(fixed)
-        if reason := self._refuse_now():
+        shown = self._shown
+        if shown is not None and (reason := refuse_shown(self.db, shown)):
             self.refuse_code(reason)
             return
         self._find_session(fixed)
         self.direction: Direction = fixed or ("exit" if self.session is not None else "entry")
+        if shown is not None and (reason := self._refuse_here(shown)):
+            self.refuse_code(reason)
+            return
         self.tariff = self._find_tariff()
         self._due = self._price(self.session)
 
@@ -138,13 +145,12 @@ class Case:
             self._occupied = lots.lock_occupied(self.db, self.lot.lot_id)
         return self.free_spaces == 0
 
-    def claim_code(self) -> bool:
-        """Take the one use of the code that opens the barrier; True too if no code does."""
+    def claim_code(self) -> str | None:
+        """Take the one use of the code that opens the barrier, if one does; the reason where it is another's."""
         shown, question = self._shown, self.question
-        return shown is None or codes.use_code(
-            self.db, subject=shown.subject, use_hash=shown.use_hash, used_at=question.now,
-            lot_id=self.lot.lot_id, terminal_id=question.terminal.terminal_id, sequence=question.scan.sequence,
-        )
+        return None if shown is None else claim_use(
+            self.db, shown, lot_id=self.lot.lot_id, terminal_id=question.terminal.terminal_id,
+            sequence=question.scan.sequence, used_at=question.now)
 
     def refuse_code(self, reason: str) -> None:
         """Look again without the code: refused, it says nothing about anyone."""
@@ -204,15 +210,11 @@ class Case:
             vehicle=self._vehicle(session), zone=self.lot.zone,
         )
 
-    def _refuse_now(self) -> str | None:
-        """What can have changed since the signature held, asked under the vehicle's lock, for a second
-        barrier may have opened on this code in the meantime: the key revoked, the code used."""
-        shown = self._shown
-        if shown is None:
-            return None
-        if shown.kid is not None and keys.is_revoked(self.db, "code", shown.kid):
-            return "code_revoked"
-        return "code_used" if codes.is_used(self.db, shown.subject, shown.use_hash) else None
+    def _refuse_here(self, shown: Shown) -> str | None:
+        plate = self.question.plate
+        return refuse_here(
+            self.db, shown, direction=self.direction, is_inside=self.session is not None,
+            plate_key=self._secrets.vehicle_key(plate) if plate else None)
 
     def _lock_vehicles(self, direction: Direction | None) -> None:
         """Hold the vehicle; where it may leave, also the driver's own key, that it may have entered under."""

@@ -71,7 +71,10 @@ def record_scan(desk: ScanDesk, scan: Scan, terminal: TerminalAtGate, *, now: da
     identity_code = find_identity_code(scan.code)
     if identity_code is not None:
         return _record_identity_scan(desk, scan, identity_code, terminal, now)
-    check = desk.code_keys.check(scan.code, now=now) if scan.code is not None else CodeCheck()
+    check = CodeCheck()
+    if scan.code is not None:
+        check = desk.code_keys.check(
+            scan.code, now=now, lot_id=terminal.lot.lot_id, may_leave=terminal.direction != "entry", nonce=scan.nonce)
     question = _question(scan, terminal, check, now)
     return desk.database.write(lambda db: _record(db, desk, question))
 
@@ -117,8 +120,8 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
         raise SequenceTooFar(last_sequence + 1)
     case = Case(db, question, secrets=desk.secrets, safe=desk.safe)
     decision = case.decide()
-    if decision.opens and not case.claim_code():
-        case.refuse_code("code_used")
+    if decision.opens and (reason := case.claim_code()):
+        case.refuse_code(reason)
         decision = case.decide()
     next_sequence = max(last_sequence, scan.sequence) + 1
     case.record_fact(ref, decision)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import jwt
 
 from parking.core.code import VerifyingKey, verify_code
 from parking.core.code_wire import City, Claims, CodeRefused
-from parking.store import keys
+from parking.store import credentials, keys
 from parking.store.database import Database
 
 
@@ -41,21 +41,35 @@ class CodeKeys:
         self._city = city
         self._held: dict[int, VerifyingKey] = {}
 
-    def check(self, text: str, *, now: datetime) -> CodeCheck:
+    def check(
+        self, text: str, *, now: datetime, lot_id: int, may_leave: bool, nonce: bytes | None = None,
+        allowance: timedelta = timedelta(),
+    ) -> CodeCheck:
+        """Verify a code as it is shown at a lot at `now`. may_leave: whether the lane is an exit too."""
+        def verify() -> Claims:
+            return verify_code(
+                text, keys=self._held, city=self._city, now=now, allowance=allowance, lot_id=lot_id,
+                is_exit=may_leave, nonce=nonce, roster=self._find_held)
+
         try:
-            return CodeCheck(claims=self._verify(text, now))
+            try:
+                return CodeCheck(claims=verify())
+            except CodeRefused as refusal:
+                if refusal.reason != "code_unknown_key":
+                    raise
+            # Only a terminal can make us look, and it costs less than recording the refusal does.
+            self._load()
+            return CodeCheck(claims=verify())
         except CodeRefused as refusal:
             return CodeCheck(refused=refusal.reason)
 
-    def _verify(self, text: str, now: datetime) -> Claims:
-        try:
-            return verify_code(text, keys=self._held, city=self._city, now=now)
-        except CodeRefused as refusal:
-            if refusal.reason != "code_unknown_key":
-                raise
-        # Only a terminal can make us look, and it costs less than recording the refusal does.
-        self._load()
-        return verify_code(text, keys=self._held, city=self._city, now=now)
+    def _find_held(self, status_index: int) -> tuple[bytes, datetime, timedelta] | None:
+        """The credential behind a proof that travels without one."""
+        with self._database.reading() as db:
+            found = credentials.find_by_index(db, status_index)
+        if found is None or found.holder_key is None:
+            return None
+        return found.holder_key, found.issued_at, found.expires_at - found.issued_at
 
     def _load(self) -> None:
         with self._database.reading() as db:

@@ -16,7 +16,10 @@ _PROVED = text("status = 'proved' AND released_at IS NULL")
 
 
 class Driver(Table):
-    """A person who parks. code_subject is what gates are told: random, and tells nothing else."""
+    """A person who parks. code_subject is what gates are told: random, and tells nothing else.
+
+    challenged_at: since when a gate must ask the driver's phone to sign a nonce.
+    """
 
     __tablename__ = "driver"
     __table_args__ = (CheckConstraint("length(code_subject) = 16", name="code_subject"), spread("driver_id", "driver"))
@@ -24,6 +27,7 @@ class Driver(Table):
     driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     code_subject: Mapped[bytes] = mapped_column(Bytes)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    challenged_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class DriverVehicle(Table):

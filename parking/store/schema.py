@@ -7,6 +7,7 @@ from parking.store import (
     channel_events,
     charges,
     codes,
+    credentials,
     decisions,
     drivers,
     facts,
@@ -28,9 +29,9 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    channel_accounts, channel_events, charges, codes, decisions, drivers, facts, identities, keys, logins, lots,
-    operators, outbox_messages, parking_sessions, payments, refunds, statement_imports, tariffs, terminals, transfers,
-    vehicles,
+    channel_accounts, channel_events, charges, codes, credentials, decisions, drivers, facts, identities, keys, logins,
+    lots, operators, outbox_messages, parking_sessions, payments, refunds, statement_imports, tariffs, terminals,
+    transfers, vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

@@ -70,6 +70,7 @@ class ScanRequest(Strict):
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     plate_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     clock_offset_ms: Annotated[int, Field(ge=-CLOCK_OFFSET_MS_MAX, le=CLOCK_OFFSET_MS_MAX)] = 0
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{14}$")] | None = None
 
     @model_validator(mode="after")
     def _shows_something(self) -> ScanRequest:
@@ -144,6 +145,42 @@ class TerminalAnswer(Answer):
 
 class CodeRequest(Strict):
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class PublicKey(Strict):
+    """A P-256 public key as a JWK; coordinates in base64url."""
+
+    kty: Literal["EC"]
+    crv: Literal["P-256"]
+    x: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    y: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+
+
+class CredentialRequest(Strict):
+    public_key: PublicKey
+    plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class CredentialAnswer(Answer):
+    """credential: a JWT. wire: base64url of the 108 bytes that each code of it begins with."""
+
+    credential: str
+    wire: str
+    status_index: int
+    expires_at: str
+    renew_after: str
+    server_time: str
+
+
+class CredentialQuery(Strict):
+    """subject: the first 16 bytes of the SHA-256 of the compressed key, in hex."""
+
+    subject: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class CredentialState(Answer):
+    state: Literal["live", "revoked", "unknown"]
+    server_time: str
 
 
 class CodeAnswer(Answer):

@@ -28,6 +28,7 @@ def scans() -> Any:
     scan = Scan(
         scan_id=asked.scan_id, sequence=asked.sequence, scanned_at=asked.scanned_at, code=asked.code,
         plate=asked.plate, plate_confidence=asked.plate_confidence, clock_offset_ms=asked.clock_offset_ms,
+        nonce=None if asked.nonce is None else bytes.fromhex(asked.nonce),
     )
     answer = record_scan(current_app.extensions["scan_desk"], scan, auth.calling_terminal(), now=auth.now())
     count_scan(answer["reason"], answer["decision"])
