@@ -31,28 +31,33 @@ class Config:
         self.city_number = _integer(environ, "CITY_NUMBER", 1)
         self.city_name = environ.get("CITY_NAME", "shanghai")
         self.city_zone = _zone(environ, "CITY_TIME_ZONE", "Asia/Shanghai")
-        self.identity_realm = environ.get("IDENTITY_REALM", "") or self.city_name
         self.body_bytes_max = _integer(environ, "BODY_BYTES_MAX", 64 * 1024)
         self.proxy_count = _integer(environ, "PROXY_COUNT", 0)
         self.public_url = environ.get("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
         self.sign_in_providers = [
             _provider(environ, name) for name in environ.get("SIGN_IN_PROVIDERS", "").split(",") if name]
         self.city_codes = _city_codes(environ)
+        self.city_code_realm = environ.get("CITY_CODE_REALM", "") or (self.city_codes or {}).get("base_url", "")
         self.log_level = environ.get("LOG_LEVEL", "INFO")
 
 
 def _provider(environ: Mapping[str, str], name: str) -> dict[str, str]:
-    """The settings OIDC_<NAME>_… of one provider of sign-ins."""
+    """The settings OIDC_<NAME>_… of one provider of sign-ins.
+
+    REALM: whose numbers it tells. Its own unless said otherwise: two parties of one realm are believed to
+    know the same person by the same number, so only who both check that belong together.
+    """
     if not name.isascii() or not name.isalnum() or name != name.lower():
         raise BadConfig(f"SIGN_IN_PROVIDERS holds names of small letters and digits, with commas, not {name!r}")
     made = {"name": name}
     for key, default in (("issuer", None), ("client_id", None), ("client_secret", ""), ("subject_claim", "sub"),
-                         ("scope", "openid"), ("ca_file", "")):
+                         ("scope", "openid"), ("ca_file", ""), ("realm", "")):
         variable = f"OIDC_{name.upper()}_{key.upper()}"
         value = environ.get(variable, "") or default
         if value is None:
             raise BadConfig(f"{variable} is missing: {name} is one of SIGN_IN_PROVIDERS")
         made[key] = value
+    made["realm"] = made["realm"] or made["issuer"]
     return made
 
 

@@ -61,9 +61,9 @@ def create_app(config: Config) -> Flask:
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer)
     channels = Channels(database, secrets.sealer, {"wechat_pay": make_wechat_pay}, config.public_url)
-    providers = [OpenIdProvider(Registration(**each, realm=config.identity_realm)) for each in config.sign_in_providers]
+    providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
-    reader = CityReader(codes, config.identity_realm) if codes else None
+    reader = CityReader(codes, config.city_code_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
         "identity_providers": {each.name: each for each in providers},

@@ -22,10 +22,11 @@ from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services import relay, rotate
 from parking.services.connect import connect_account
+from parking.services.employ import LoginTaken, NoOperator, employ
 from parking.services.enrol import enrol_terminal
 from parking.services.publish import StartsInThePast, publish_tariff
 from parking.services.reconcile import NoAccount, StatementDiffers, import_statement
-from parking.services.second_factor import forget_second_factor
+from parking.services.second_factor import hand_out_enrolment
 from parking.services.seed import AlreadySeeded, seed_demo_city
 from parking.store import channel_accounts, channel_events, keys, lots, operators, refunds, terminals
 from parking.store.database import DatabaseUnavailable
@@ -197,13 +198,30 @@ def connect_wechat_pay(
     click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")
 
 
+@staff_group.command("add")
+@click.argument("login")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+def add_staff(login: str, operator_id: UUID) -> None:
+    """Make an account for one of an operator's staff; password and set-up code are printed once."""
+    now = _now()
+    try:
+        password, enrolment = _database().write(lambda db: employ(db, operator_id, login, now=now))
+    except LoginTaken:
+        raise click.ClickException(f"there is an account {login} already") from None
+    except NoOperator:
+        raise click.ClickException(f"there is no operator {operator_id}") from None
+    click.echo(f"password     {password}\nset-up code  {enrolment}  (for the second factor, within three days)")
+
+
 @staff_group.command("forget-second-factor")
 @click.argument("login")
 def forget_factor(login: str) -> None:
-    """The authenticator was lost: the next sign-in of this login sets up another."""
-    if not _database().write(lambda db: forget_second_factor(db, login)):
+    """The authenticator was lost: sign this login out everywhere, and let it set up another with a new code."""
+    now = _now()
+    enrolment = _database().write(lambda db: hand_out_enrolment(db, login, now=now))
+    if enrolment is None:
         raise click.ClickException(f"there is no account {login}")
-    click.echo(f"{login} sets up a new second factor at the next sign-in")
+    click.echo(f"{login} sets up a new second factor at the next sign-in, within three days, with {enrolment}")
 
 
 @group.command("import-statement")
@@ -234,20 +252,27 @@ def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> Non
 @click.option("--sign-ins", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="Where to write the demo's sign-ins (mode 0600).")
 @click.option("--base", default="http://127.0.0.1:8000", show_default=True)
-def seed_demo(seed: int, sign_ins: Path, base: str) -> None:
+@click.option("--realm", default="shanghai", show_default=True, help="Whose numbers the simulators' people have.")
+def seed_demo(seed: int, sign_ins: Path, base: str, realm: str) -> None:
     """Make Shanghai in small in an empty database."""
-    extensions, now = current_app.extensions, _now()
+    extensions, now, half = current_app.extensions, _now(), sign_ins.with_suffix(".half")
+
+    def seed_and_tell(db: Any) -> Any:
+        """The sign-ins are on disk before the city is: nothing else knows its passwords."""
+        made = seed_demo_city(
+            db, seed=seed, secrets=extensions["secrets"], safe=extensions["key_safe"], realm=realm, now=now)
+        half.touch(mode=0o600)
+        half.chmod(0o600)
+        half.write_text(json.dumps({
+            "base": base, "drivers": made.drivers, "terminals": made.terminals, "operators": made.operators,
+        }, ensure_ascii=False, indent=1), "utf-8")
+        return made
+
     try:
-        made = _database().write(lambda db: seed_demo_city(
-            db, seed=seed, secrets=extensions["secrets"], safe=extensions["key_safe"],
-            realm=extensions["config"].identity_realm, now=now))
+        made = _database().write(seed_and_tell)
     except AlreadySeeded:
         raise click.ClickException("this database holds a city already") from None
-    sign_ins.touch(mode=0o600)
-    sign_ins.chmod(0o600)
-    sign_ins.write_text(json.dumps({
-        "base": base, "drivers": made.drivers, "terminals": made.terminals, "operators": made.operators,
-    }, ensure_ascii=False, indent=1), "utf-8")
+    half.replace(sign_ins)
     click.echo(f"{len(made.drivers)} drivers, {len(made.terminals)} terminals, {len(made.operators)} operators")
 
 

@@ -35,6 +35,7 @@ class Provider:
     claims: dict[str, Any] = field(default_factory=dict)
     header: dict[str, Any] = field(default_factory=dict)
     description: dict[str, Any] = field(default_factory=dict)
+    strange_keys: list[Any] = field(default_factory=list)
     token: str | None = None
     status: int = 200
     calls: list[str] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Provider:
 
         @app.get("/jwks")
         def _jwks() -> Any:
-            return KeySet(self.keys).as_dict(private=False)
+            return {"keys": [*self.strange_keys, *KeySet(self.keys).as_dict(private=False)["keys"]]}
 
         @app.post("/token")
         def _token() -> Any:
@@ -118,7 +119,7 @@ def settings(issuer: str, *names: str) -> dict[str, str]:
     made = {"SIGN_IN_PROVIDERS": ",".join(names)}
     for name in names:
         made |= {f"OIDC_{name.upper()}_ISSUER": issuer, f"OIDC_{name.upper()}_CLIENT_ID": CLIENT,
-                 f"OIDC_{name.upper()}_CLIENT_SECRET": SECRET}
+                 f"OIDC_{name.upper()}_CLIENT_SECRET": SECRET, f"OIDC_{name.upper()}_REALM": "shanghai"}
     return made
 
 

@@ -30,6 +30,9 @@ def upgrade() -> None:
     grant(op.get_bind(), "driver_identity", append_only=False)
     op.add_column("account", sa.Column("totp_sealed", Bytes(), nullable=True))
     op.add_column("account", sa.Column("totp_used_step", Wide(), nullable=True))
+    op.add_column("account", sa.Column("totp_failed_count", sa.Integer(), nullable=True))
+    op.add_column("account", sa.Column("enrolment_hash", Bytes(), nullable=True))
+    op.add_column("account", sa.Column("enrolment_until", Instant(), nullable=True))
     op.add_column("login", sa.Column("login_id", Uuid(), nullable=True))
     op.add_column("login", sa.Column("way", sa.Text(), nullable=True))
     op.add_column("login", sa.Column("device", sa.Text(), nullable=True))
@@ -45,7 +48,8 @@ def downgrade() -> None:
     for name in ("ix_login_driver", "ix_login_staff"):
         op.drop_index(name, table_name="login")
     for table, column in (
-        ("login", "device"), ("login", "way"), ("login", "login_id"), ("account", "totp_used_step"),
+        ("login", "device"), ("login", "way"), ("login", "login_id"), ("account", "enrolment_until"),
+        ("account", "enrolment_hash"), ("account", "totp_failed_count"), ("account", "totp_used_step"),
         ("account", "totp_sealed"),
     ):
         op.drop_column(table, column)

@@ -8,10 +8,8 @@ sign-in. Sources: OpenID Connect Core 1.0 (3.1), Discovery 1.0, RFC 7636 (PKCE),
 from __future__ import annotations
 
 import hmac
-import ssl
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,20 +20,25 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet, import_key
 
+from parking.adapters.line import Breaker, Lines, NoAnswer
 from parking.core.identity_provider import Asked, ProviderUnavailable, SignInRefused
 from parking.core.json_text import BadJson, load_strict
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
-TIMEOUT = httpx.Timeout(4.0, connect=2.0)
+SECONDS_MAX = 3.0
+CALLS_AT_ONCE_MAX = 4
+TIMEOUT = httpx.Timeout(2.0, connect=1.0)
 ANSWER_BYTES_MAX = 256 * 1024
 KEPT = timedelta(minutes=10)
 KEYS_ASKED_EVERY = timedelta(seconds=30)
-LEFT_ALONE = timedelta(seconds=5)
+FAILURES_MAX = 1
+LEFT_ALONE = timedelta(seconds=10)
 LEEWAY_SECONDS = 60
 TOKEN_AGE_MAX_SECONDS = 600
 SUBJECT_MAX = 255
+ADDRESS_MAX = 2000
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Registration:
     name: str
     issuer: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     realm: str
     subject_claim: str = "sub"
     scope: str = "openid"
@@ -69,17 +72,16 @@ class _Metadata:
 class OpenIdProvider:
     """An identity provider (core/identity_provider.py) that speaks OpenID Connect."""
 
-    def __init__(self, registration: Registration, client: httpx.Client | None = None) -> None:
+    def __init__(self, registration: Registration) -> None:
         if not _is_safe(registration.issuer):
             raise ValueError(f"{registration.name}: the issuer must be an https address")
         self._we = registration
-        self._client = client or httpx.Client(
-            timeout=TIMEOUT, follow_redirects=False, trust_env=False,
-            verify=ssl.create_default_context(cafile=registration.ca_file or None))
+        self._lines = Lines(
+            f"oidc-{registration.name}", count=CALLS_AT_ONCE_MAX, seconds_max=SECONDS_MAX, timeout=TIMEOUT,
+            answer_bytes_max=ANSWER_BYTES_MAX, ca_file=registration.ca_file)
+        self._breaker = Breaker(failures_max=FAILURES_MAX, pause=LEFT_ALONE)
         self._known: _Metadata | None = None
         self._keys: tuple[KeySet, datetime] | None = None
-        self._silent_until: datetime | None = None
-        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -172,10 +174,11 @@ class OpenIdProvider:
         raise SignInRefused("not_believed", "signature")
 
     def _metadata(self, now: datetime) -> _Metadata:
-        with self._lock:
-            if self._known is None or not self._known.read_at <= now < self._known.read_at + KEPT:
-                self._known = self._discover(now)
-            return self._known
+        """What the provider says of itself, at most ten minutes old; two may ask at once, nobody waits for another."""
+        known = self._known
+        if known is None or not known.read_at <= now < known.read_at + KEPT:
+            known = self._known = self._discover(now)
+        return known
 
     def _discover(self, now: datetime) -> _Metadata:
         issuer = self._we.issuer
@@ -183,66 +186,81 @@ class OpenIdProvider:
         if status != 200 or said.get("issuer") != issuer:
             raise ProviderUnavailable("its description is not that of this issuer")
         methods = said.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        if not isinstance(methods, list):
+            raise ProviderUnavailable("its description cannot be read")
         return _Metadata(
-            _place(said, "authorization_endpoint"), _place(said, "token_endpoint"), _place(said, "jwks_uri"),
-            tuple(str(each) for each in methods), said.get("authorization_response_iss_parameter_supported") is True,
-            now)
+            self._place(said, "authorization_endpoint"), self._place(said, "token_endpoint"),
+            self._place(said, "jwks_uri"), tuple(str(each) for each in methods),
+            said.get("authorization_response_iss_parameter_supported") is True, now)
+
+    def _place(self, description: dict[str, Any], name: str) -> str:
+        """:raises ProviderUnavailable: no address, or one over which anybody could listen"""
+        place = description.get(name)
+        # Plain http is for a provider on this machine; another must not send us, or our secret, there.
+        if not isinstance(place, str) or not _is_safe(place) or (
+            place.startswith("http:") and not self._we.issuer.startswith("http:")
+        ):
+            raise ProviderUnavailable(f"its description names no safe {name}")
+        return place
 
     def _key_set(self, metadata: _Metadata, now: datetime, *, fresh: bool) -> KeySet | None:
         """The provider's keys; None where fresh ones were asked for a moment ago."""
-        with self._lock:
-            kept, read_at = self._keys or (None, now)
-            age = now - read_at
-            if kept is not None and timedelta() <= age < (KEYS_ASKED_EVERY if fresh else KEPT):
-                return None if fresh else kept
-            status, said = self._fetch("GET", metadata.jwks_uri, now)
-            try:
-                made = KeySet.import_key_set(said)  # type: ignore[arg-type]
-            except (JoseError, ValueError, TypeError, KeyError):
-                raise ProviderUnavailable("its keys cannot be read") from None
-            if status != 200:
-                raise ProviderUnavailable(f"its keys: {status}")
-            self._keys = (made, now)
-            return made
+        kept, read_at = self._keys or (None, now)
+        age = now - read_at
+        if kept is not None and timedelta() <= age < (KEYS_ASKED_EVERY if fresh else KEPT):
+            return None if fresh else kept
+        status, said = self._fetch("GET", metadata.jwks_uri, now)
+        listed = said.get("keys")
+        if status != 200 or not isinstance(listed, list):
+            raise ProviderUnavailable(f"its keys: {status}")
+        made = KeySet([key for key in map(_read_key, listed) if key is not None])
+        self._keys = (made, now)
+        return made
 
     def _fetch(self, method: str, address: str, now: datetime, **more: Any) -> tuple[int, dict[str, Any]]:
-        """Status and JSON object of a call; never followed elsewhere.
+        """Status and JSON object of a call.
 
-        A provider that did not answer is left alone for a few seconds: no thread waits for it again.
+        A provider that did not answer is left alone for a while: no thread waits for it again.
         """
-        if self._silent_until is not None and now < self._silent_until <= now + LEFT_ALONE:
+        if not self._breaker.lets_through(now):
             raise ProviderUnavailable("it did not answer a moment ago")
         try:
-            with self._client.stream(method, address, headers={"Accept": "application/json"}, **more) as answer:
-                text = b""
-                for part in answer.iter_bytes():
-                    text += part
-                    if len(text) > ANSWER_BYTES_MAX:
-                        raise ProviderUnavailable("an answer that is too long")
-                said = load_strict(text)
-        except httpx.HTTPError as error:
-            self._silent_until = now + LEFT_ALONE
-            raise ProviderUnavailable(type(error).__name__) from None
+            status, text = self._lines.call(lambda line: line.request(method, address, **more))
+            said = load_strict(text)
+        except NoAnswer as silent:
+            if silent.why != "busy":
+                self._breaker.note_failure(now + timedelta(seconds=SECONDS_MAX))
+            raise ProviderUnavailable(silent.why) from None
         except BadJson:
             raise ProviderUnavailable("an answer that is no JSON") from None
+        self._breaker.note_answer()
         if not isinstance(said, dict):
             raise ProviderUnavailable("an answer that is no JSON object")
-        return answer.status_code, said
+        return status, said
 
 
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required", "consent_required"})
 
 
-def _place(description: dict[str, Any], name: str) -> str:
-    """:raises ProviderUnavailable: no address, or one over which anybody could listen"""
-    place = description.get(name)
-    if not isinstance(place, str) or not _is_safe(place):
-        raise ProviderUnavailable(f"its description names no safe {name}")
-    return place
+def _read_key(said: Any) -> Key | None:
+    """A key of the set; None for one of a kind that is not known here, which is no fault (RFC 7517, 5)."""
+    kind = said.get("kty") if isinstance(said, dict) else None
+    if kind not in ("RSA", "EC", "OKP"):
+        return None
+    try:
+        return import_key(said, kind)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _is_safe(address: str) -> bool:
     """Https, or plain http on this machine."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    is_plain = address.isascii() and address.isprintable() and " " not in address
+    if not parts.hostname or not is_plain or len(address) > ADDRESS_MAX:
+        return False
     return parts.scheme == "https" or (
         parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))

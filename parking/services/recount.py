@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from parking.core.clock import format_instant
 from parking.core.reason import REASONS, Words
 from parking.store import charges, decisions, facts, lots, parking_sessions, payments, refunds, terminals
-from parking.store.facts import ToldFact
+from parking.store.facts import TOLD_MAX, ToldFact
 from parking.store.parking_sessions import StoredSession
 
 BEFORE_ENTRY = timedelta(minutes=10)  # refusals on the way in belong to the visit too
@@ -21,13 +21,16 @@ LATE = timedelta(seconds=90)
 def recount_visit(db: Session, lot_id: int, parking_session_id: UUID) -> list[dict[str, Any]]:
     """The story of a visit, oldest first; each with `at`, `what`, and None where it has no gate, words or amount.
 
-    what: a fact's kind (core/fact.py), `answered` where no fact stands for the answer, charge, credit, or
-    a payment's state, or refund. says: what the gate was told. told_at: when a fact came, if it came late.
+    what: a fact's kind (core/fact.py), charge, credit, a payment's state, or refund; left_out where there was
+    too much. says: what the gate was told. told_at: when a fact came, if it came late.
     """
     stored = parking_sessions.find_session(db, lot_id, parking_session_id)
     assert stored is not None
     zone = lots.get_lot(db, lot_id).zone
-    story = [*_facts(db, stored), *_money(db, lot_id, parking_session_id)]
+    told = _facts(db, stored)
+    story = [*told, *_money(db, lot_id, parking_session_id)]
+    if len(told) >= TOLD_MAX:
+        story.append((stored.session.entered_at - BEFORE_ENTRY, {"what": "left_out"}))
     return [
         {"at": format_instant(at, zone), "gate": None, "opens": None, "says": None, "fen": None, **told,
          "told_at": format_instant(told["told_at"], zone) if told.get("told_at") else None}

@@ -30,7 +30,9 @@ class WrongPassword(Exception):
     """Login and password do not belong together, or too many were tried; which of these is not told."""
 
 
-def check_password(database: Database, login: str, password: str, *, now: datetime) -> Account:
+def check_password(
+    database: Database, login: str, password: str, *, now: datetime, is_known_browser: bool = False
+) -> Account:
     """The account that a password opens, as far as a password alone does.
 
     An attempt is counted before the password is looked at, so that many at once are counted too;
@@ -38,11 +40,12 @@ def check_password(database: Database, login: str, password: str, *, now: dateti
     closed account, an unknown one and a wrong password are answered alike, in the same time. The
     count ends with a login, not before: who has the password may not try second factors for ever.
 
+    :param is_known_browser: this login was signed in here before: then what strangers tried does not close it
     :raises WrongPassword: no such account, another password, or too many attempts
     """
     account = None
     with suppress(WrongPassword):
-        account = database.write(lambda db: count_attempt(db, login, now))
+        account = database.write(lambda db: count_attempt(db, login, now, is_known_browser=is_known_browser))
     is_right = check_password_hash(account.password_hash if account else _NO_ACCOUNT, password)
     if account is None or not is_right:
         raise WrongPassword
@@ -91,12 +94,14 @@ def hash_password(password: str) -> str:
     return generate_password_hash(password)
 
 
-def count_attempt(db: Session, login: str, now: datetime) -> Account:
-    """The account, one more attempt counted.
+def count_attempt(db: Session, login: str, now: datetime, *, is_known_browser: bool = False) -> Account:
+    """The account, one more attempt counted; a known browser's are limited where it asks (web/sign_in.py).
 
     :raises WrongPassword: there is none, or it may not be tried now
     """
     account = logins.lock_account(db, login)
+    if account is not None and is_known_browser:
+        return account
     if account is None or (account.locked_until is not None and account.locked_until > now):
         raise WrongPassword
     is_long_ago = account.locked_until is not None and now - account.locked_until > LOCK_MAX

@@ -46,6 +46,9 @@ class StoredDecision:
     answer: dict[str, Any]
 
 
+ANSWERS_MAX = 200
+
+
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
     """An answer, and the fact that was recorded with it."""
@@ -72,10 +75,10 @@ def add_decision(db: Session, **values: Any) -> None:
 
 
 def list_decisions_of_session(db: Session, lot_id: int, parking_session_id: UUID) -> list[GivenAnswer]:
-    """What gates were answered about a visit, oldest first."""
+    """What gates were answered about a visit, oldest first; the newest two hundred."""
     row = DecisionRow
     found = db.execute(
         select(row.terminal_id, row.sequence, row.answer)
         .where(row.lot_id == lot_id, row.parking_session_id == parking_session_id)
-        .order_by(row.decided_at, row.scan_id))
-    return [GivenAnswer(*each) for each in found]
+        .order_by(row.decided_at.desc(), row.scan_id).limit(ANSWERS_MAX))
+    return [GivenAnswer(*each) for each in found][::-1]

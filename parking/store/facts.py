@@ -191,7 +191,10 @@ def list_told(
     db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime, until: datetime | None,
     also: Collection[tuple[UUID, int]],
 ) -> list[ToldFact]:
-    """What was told of a vehicle at a lot in [since, until], refusals too, and these facts besides; in order."""
+    """What was told of a vehicle at a lot in [since, until], refusals too, and these facts besides; in order.
+
+    The newest five hundred, where there is more.
+    """
     row = FactRow
     of_vehicle = (row.vehicle_key == vehicle_key) & (row.ordered_at >= since)
     if until is not None:
@@ -200,8 +203,8 @@ def list_told(
         select(row.terminal_id, row.sequence, row.kind, row.opened, row.reason, row.occurred_at, row.received_at,
                row.ordered_at)
         .where(row.lot_id == lot_id, of_vehicle | tuple_(row.terminal_id, row.sequence).in_(also))
-        .order_by(row.ordered_at, row.terminal_id, row.sequence).limit(TOLD_MAX))
-    return [ToldFact(*each) for each in rows]
+        .order_by(row.ordered_at.desc(), row.terminal_id.desc(), row.sequence.desc()).limit(TOLD_MAX))
+    return [ToldFact(*each) for each in rows][::-1]
 
 
 def list_corrections(db: Session, lot_id: int, refs: Collection[FactRef]) -> list[Fact]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, Index, Integer, Text, delete, insert, select, text, update
+from sqlalchemy import CheckConstraint, ColumnElement, Index, Integer, Text, delete, func, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
@@ -28,7 +28,8 @@ class Account(Table):
     """A login name with a password, of a driver or of an operator's staff.
 
     failed_count and locked_until protect it against guessing; totp_used_step is the last step of the
-    second factor that was used, so that no code of it is taken twice.
+    second factor that was used, so that no code of it is taken twice, and totp_failed_count the wrong ones
+    since then. Setting a second factor up takes a code that was handed out for it (enrolment_hash).
     """
 
     __tablename__ = "account"
@@ -43,6 +44,9 @@ class Account(Table):
     locked_until: Mapped[datetime | None] = mapped_column(Instant)
     totp_sealed: Mapped[bytes | None] = mapped_column(Bytes)
     totp_used_step: Mapped[int | None] = mapped_column(Wide)
+    totp_failed_count: Mapped[int | None] = mapped_column(Integer)
+    enrolment_hash: Mapped[bytes | None] = mapped_column(Bytes)
+    enrolment_until: Mapped[datetime | None] = mapped_column(Instant)
 
     @property
     def person(self) -> Person:
@@ -111,11 +115,26 @@ def note_attempt(db: Session, login: str, *, failed_count: int, locked_until: da
     )
 
 
-def set_totp(db: Session, login: str, *, totp_sealed: bytes | None) -> bool:
-    """Set up, or forget, an account's second factor; False if there is no such account."""
-    done = db.execute(
-        update(Account).where(Account.login == login).values(totp_sealed=totp_sealed, totp_used_step=None))
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+def set_totp(db: Session, login: str, *, totp_sealed: bytes) -> None:
+    """Set up an account's second factor; the code for setting it up is spent."""
+    db.execute(update(Account).where(Account.login == login).values(
+        totp_sealed=totp_sealed, totp_used_step=None, totp_failed_count=0, enrolment_hash=None, enrolment_until=None))
+
+
+def forget_totp(db: Session, login: str, *, enrolment_hash: bytes, until: datetime) -> Person | None:
+    """Forget a second factor; this code sets up the next. Returns whose it was; None if there is no account."""
+    account = lock_account(db, login)
+    if account is None:
+        return None
+    db.execute(update(Account).where(Account.login == login).values(
+        totp_sealed=None, totp_used_step=None, totp_failed_count=0, enrolment_hash=enrolment_hash,
+        enrolment_until=until))
+    return account.person
+
+
+def count_totp_failure(db: Session, login: str) -> None:
+    db.execute(update(Account).where(Account.login == login).values(
+        totp_failed_count=func.coalesce(Account.totp_failed_count, 0) + 1))
 
 
 def is_without_totp(db: Session, login: str) -> bool:
@@ -129,7 +148,7 @@ def use_totp_step(db: Session, login: str, *, step: int) -> bool:
     """Take a step's code; False if it, or a later one, was taken before."""
     done = db.execute(update(Account).where(
         Account.login == login, Account.totp_used_step.is_(None) | (Account.totp_used_step < step),
-    ).values(totp_used_step=step))
+    ).values(totp_used_step=step, totp_failed_count=0))
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
@@ -170,7 +189,7 @@ def list_logins(db: Session, person: Person, *, now: datetime) -> list[StandingL
 
 
 def revoke_logins(
-    db: Session, person: Person, *, now: datetime, login_id: UUID | None = None, but: bytes | None = None
+    db: Session, person: Person, *, now: datetime, login_id: UUID | None = None, but: bytes = b""
 ) -> int:
     """End one login of a person, or every browser's but the one with this hash; returns how many."""
     which = (Login.kind == "cookie") & (Login.token_hash != but) if login_id is None else Login.login_id == login_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, select
+from sqlalchemy import CheckConstraint, ForeignKey, Text, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Instant, Table, Uuid, spread
@@ -36,6 +36,14 @@ class Staff(Table):
 def has_operator(db: Session) -> bool:
     """Whether there is a city in this database."""
     return db.execute(select(Operator.operator_id).limit(1)).first() is not None
+
+
+def is_operator(db: Session, operator_id: UUID) -> bool:
+    return db.execute(select(Operator.operator_id).where(Operator.operator_id == operator_id)).first() is not None
+
+
+def add_staff(db: Session, *, staff_id: UUID, operator_id: UUID, now: datetime) -> None:
+    db.execute(insert(Staff).values(staff_id=staff_id, operator_id=operator_id, created_at=now))
 
 
 def get_operator(db: Session, operator_id: UUID) -> Operator:

@@ -13,9 +13,9 @@ from parking.core.reason import LANGUAGES
 from parking.web import auth
 
 _POLICY = {
-    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' data:",
-    "connect-src": "'self'", "font-src": "'self'", "manifest-src": "'self'", "form-action": "'self'",
-    "frame-ancestors": "'none'", "base-uri": "'none'",
+    "default-src": "'none'", "script-src": "'self'", "worker-src": "'self'", "style-src": "'self'",
+    "img-src": "'self' data:", "connect-src": "'self'", "font-src": "'self'", "manifest-src": "'self'",
+    "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
 }
 # The gate page alone runs WebAssembly (the camera's decoder).
 _GATE_POLICY = {**_POLICY, "script-src": "'self' 'wasm-unsafe-eval'", "media-src": "'self' blob:"}
@@ -114,6 +114,7 @@ def story_name(what: str) -> str:
         "manual_lift": gettext("Lifted by hand"), "remote_lift": gettext("Lifted from afar"), "undo": gettext("Undone"),
         "heartbeat": gettext("Terminal heard"), "plate_correction": gettext("Plate corrected"),
         "seen_elsewhere": gettext("Seen at another car park"), "overdue": gettext("Inside for too long"),
+        "left_out": gettext("Earlier events are left out"),
         "charge": gettext("Charged"), "credit": gettext("Charge taken back"),
         "asked": gettext("Order made"), "closed": gettext("Order ended unpaid"), "paid": gettext("Paid"),
         "refund": gettext("Given back"), "disputed": gettext("Payment to be looked at"),

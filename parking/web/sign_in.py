@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import secrets
+import threading
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -38,6 +39,7 @@ from parking.store import logins
 from parking.store.logins import Person
 from parking.web import auth
 from parking.web.devices import name_device
+from parking.web.errors import Problem
 from parking.web.limits import Limit, network
 
 blueprint = Blueprint("sign_in", __name__)
@@ -45,7 +47,11 @@ STEP_COOKIE = "sign_in"
 STEP_LIFE = timedelta(minutes=10)
 STEP_BYTES_MAX = 4000
 log = structlog.get_logger("parking.sign_in")
-_limit = Limit(per_minute=60)
+KNOWN_COOKIE = "known"
+KNOWN_LIFE = timedelta(days=180)
+HASHING_WAIT_SECONDS = 0.5
+_limit, _password_limit = Limit(per_minute=60), Limit(per_minute=20)
+_hashing = threading.BoundedSemaphore(1)  # a password costs as much as fifty scans: gates come first
 
 
 @blueprint.get("/sign-in")
@@ -58,13 +64,14 @@ def page() -> Any:
 @auth.anyone
 def go_to_provider(name: str) -> Any:
     """Send the browser to the provider, with what its answer must come back with."""
-    target = safe_next(request.args.get("next"))
+    provider, target = _provider(name), safe_next(request.args.get("next"))
+    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        abort(400)  # a picture on another site's page, which would replace a sign-in under way
     if request.host != urlsplit(_public_url()).netloc and "moved" not in request.args:
         # The provider answers to that address, so the cookie must lie there.
         query = urlencode({"moved": "1", **({"next": target} if target else {})})
         return redirect(f"{_public_url()}/sign-in/with/{name}?{query}", code=303)
     _limit.take(network(), now=auth.now())
-    provider = _provider(name)
     asked = Asked(*(secrets.token_urlsafe(32) for _ in range(3)))
     try:
         address = provider.ask(asked, return_url=_return_url(name), language=str(get_locale()), now=auth.now())
@@ -84,6 +91,7 @@ def answer_of_provider(name: str) -> Any:
     provider, step = _provider(name), _step()
     if step is None or step.get("provider") != name:
         return _page(failed="expired", status=400)
+    _limit.take(network(), now=auth.now())
     asked = Asked(step["state"], step["nonce"], step["verifier"])
     try:
         subject = provider.read_answer(
@@ -94,7 +102,9 @@ def answer_of_provider(name: str) -> Any:
         return _end_step(_page(failed="unavailable", status=503))
     except SignInRefused as refused:
         log.warning("sign_in_refused", provider=name, reason=refused.reason, check=refused.check)
-        return _end_step(_page(failed=refused.reason, status=400))
+        page = _page(failed=refused.reason, status=400)
+        # An answer that this browser did not ask for does not end what it did ask for.
+        return page if refused.check == "state" else _end_step(page)
     citizen = current_app.extensions["secrets"].citizen_key(provider.realm, subject)
     token, person = sign_in_citizen(_database(), citizen, way=name, device=name_device(), now=auth.now())
     return _signed_in(token, person, step["next"])
@@ -108,14 +118,20 @@ def password_form() -> Any:
     target = safe_next(request.form.get("next"))
     if "\x00" in login + password:
         abort(400)
+    _password_limit.take(network(), now=auth.now())
+    if not _hashing.acquire(timeout=HASHING_WAIT_SECONDS):
+        raise Problem(503, "try_again", "Many people sign in right now.", headers=(("Retry-After", "2"),))
     try:
-        account = check_password(_database(), login, password, now=auth.now())
+        account = check_password(
+            _database(), login, password, now=auth.now(), is_known_browser=_is_known(login))
     except WrongPassword:
         return _page(failed="password", status=401, login=login)
+    finally:
+        _hashing.release()
     if account.staff_id is None:
         token = _database().write(lambda db: open_login(
             db, account.person, way="password", device=name_device(), now=auth.now(), login=login))
-        return _signed_in(token, account.person, target)
+        return _remember(_signed_in(token, account.person, target), login)
     offered = None if account.totp_sealed else base64.b64encode(second_factor.new_secret()).decode()
     return _keep_step(
         redirect("/sign-in/second-factor", code=303), {"login": login, "next": target, "offered": offered})
@@ -134,13 +150,14 @@ def second_factor_form() -> Any:
     step = _step()
     if step is None or "login" not in step:
         return _page(failed="expired", status=400)
+    _password_limit.take(network(), now=auth.now())
     try:
         token, person = pass_second_factor(
             _database(), step["login"], request.form.get("code", "")[:20], offered=_offered(step),
-            sealer=_sealer(), device=name_device(), now=auth.now())
+            enrolment=request.form.get("enrolment", "")[:40], sealer=_sealer(), device=name_device(), now=auth.now())
     except WrongCode:
         return _second_factor_page(failed=True)
-    return _signed_in(token, person, step["next"])
+    return _remember(_signed_in(token, person, step["next"]), step["login"])
 
 
 @blueprint.post("/sign-out")
@@ -152,6 +169,8 @@ def sign_out_form() -> Any:
         _database().write(lambda db: sign_out(db, token, now=now))
     answer = redirect("/", code=303)
     answer.delete_cookie(auth.LOGIN_COOKIE, path="/")
+    if auth.TERMINAL_COOKIE not in request.cookies:  # a gate's page may keep here what is not delivered yet
+        answer.headers["Clear-Site-Data"] = '"storage"'
     return answer
 
 
@@ -217,7 +236,7 @@ def _second_factor_page(*, failed: bool = False) -> Any:
 def _signed_in(token: str, person: Person, target: str | None) -> Response:
     answer = make_response(redirect(target or ("/driver" if person.driver_id else "/console"), code=303))
     answer.set_cookie(
-        auth.LOGIN_COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure,
+        auth.LOGIN_COOKIE, token, httponly=True, samesite="Lax", secure=_is_secure(),
         max_age=int(COOKIE_LIFE.total_seconds()), path="/",
     )
     return _end_step(answer)
@@ -228,7 +247,7 @@ def _keep_step(answer: Any, step: dict[str, Any]) -> Response:
     sealed = base64.urlsafe_b64encode(_sealer().seal(body, purpose=STEP_COOKIE, row=b"")).decode()
     made = make_response(answer)
     made.set_cookie(
-        STEP_COOKIE, sealed, httponly=True, samesite="Lax", secure=request.is_secure,
+        STEP_COOKIE, sealed, httponly=True, samesite="Lax", secure=_is_secure(),
         max_age=int(STEP_LIFE.total_seconds()), path="/sign-in")
     return made
 
@@ -244,6 +263,28 @@ def _step() -> dict[str, Any] | None:
     except (BadSeal, binascii.Error, ValueError):
         return None
     return step if from_ms(step["until"]) > auth.now() else None
+
+
+def _remember(answer: Response, login: str) -> Response:
+    """This browser has signed this login in: strangers who try passwords elsewhere do not close it here."""
+    sealed = base64.urlsafe_b64encode(_sealer().seal(login.encode(), purpose=KNOWN_COOKIE, row=b"")).decode()
+    answer.set_cookie(
+        KNOWN_COOKIE, sealed, httponly=True, samesite="Lax", secure=_is_secure(),
+        max_age=int(KNOWN_LIFE.total_seconds()), path="/sign-in")
+    return answer
+
+
+def _is_known(login: str) -> bool:
+    try:
+        sealed = base64.urlsafe_b64decode(request.cookies.get(KNOWN_COOKIE, "")[:STEP_BYTES_MAX])
+        return bool(_sealer().open(sealed, purpose=KNOWN_COOKIE, row=b"") == login.encode())
+    except (BadSeal, binascii.Error, ValueError):
+        return False
+
+
+def _is_secure() -> bool:
+    """Also behind a proxy that does not say so: drivers reach us by PUBLIC_URL."""
+    return request.is_secure or _public_url().startswith("https://")
 
 
 def _end_step(answer: Response) -> Response:

@@ -25,6 +25,14 @@ def stop(text: str) -> None:
     raise SystemExit(1)
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write a file of this user's alone, all of it or nothing."""
+    half = file.with_suffix(".half")
+    half.touch(mode=0o600)
+    half.write_text(text)
+    half.replace(file)
+
+
 def run(*command: str | Path, **options: object) -> None:
     done = subprocess.run([str(part) for part in command], check=False, **options)  # type: ignore[call-overload]
     if done.returncode:

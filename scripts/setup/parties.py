@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from machine import PYTHON, ROOT, VAR, install_python, run
 
 PROVIDERS = ("suishen", "suishenxing")
+REALM = "shanghai"  # the simulators know people by the same numbers, as seed-demo has them
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def demo_parties(demo: dict[str, Any], place: Place, environment: Mapping[str, s
 
 def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
     """WeChat Pay, and accounts at it for the demo's operators."""
-    port, made = _free_port(place.port + 90), demo["operators"]
+    port, made = _free_port(place.port + 90, place), demo["operators"]
     run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
         "--merchants", str(len(made)), cwd=ROOT)
     for number, each in enumerate(made, start=1):
@@ -72,12 +73,12 @@ def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, st
 
 def _provider(demo: dict[str, Any], place: Place) -> Party:
     """The city's provider of sign-ins, which knows the demo's drivers."""
-    port = _free_port(place.port + 92)
+    port = _free_port(place.port + 92, place)
     issuer = f"{'https' if place.tls else 'http'}://{place.name}:{port}"
     settings = {"SIGN_IN_PROVIDERS": ",".join(PROVIDERS)}
     for name in PROVIDERS:
         settings |= {f"OIDC_{name.upper()}_{key}": value for key, value in (
-            ("ISSUER", issuer), ("CLIENT_ID", "parking"), ("CLIENT_SECRET", "demo"),
+            ("ISSUER", issuer), ("CLIENT_ID", "parking"), ("CLIENT_SECRET", "demo"), ("REALM", REALM),
             ("CA_FILE", str(place.tls / "ca.pem") if place.tls else ""))}
     command = [str(PYTHON), str(ROOT / "scripts/setup/provider.py"), "--host", place.host, "--port", str(port),
                *(["--tls", str(place.tls)] if place.tls else []),
@@ -87,11 +88,11 @@ def _provider(demo: dict[str, Any], place: Place) -> Party:
 
 def _city_codes(demo: dict[str, Any], place: Place) -> Party:
     """The service that reads the city's identity codes, and the phones of the demo's drivers that show them."""
-    port = _free_port(place.port + 94)
+    port = _free_port(place.port + 94, place)
     service, pages = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
     settings = {
         "CITY_CODE_URL": service, "CITY_CODE_ACCOUNT": "parking", "CITY_CODE_PASSWORD": secrets.token_urlsafe(16),
-        "CITY_CODE_ORGANISATION": "Parking (demo)", "CITY_CODE_PREFIXES": f"{service}/c/"}
+        "CITY_CODE_ORGANISATION": "Parking (demo)", "CITY_CODE_PREFIXES": f"{service}/c/", "CITY_CODE_REALM": REALM}
     people = [f"demo-{each['login']}" for each in demo["drivers"]]
     command = [str(PYTHON), "-m", "parking.simulators.city_codes", *people, "--port", str(port)]
     if place.tls:
@@ -101,11 +102,19 @@ def _city_codes(demo: dict[str, Any], place: Place) -> Party:
     return Party(command, says, settings)
 
 
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
+def _free_port(wanted: int, place: Place) -> int:
+    """This port, or the next but one that is free with its neighbour, on this machine and where we serve."""
+    for port in range(min(wanted, 60_000), 65_000, 2):
+        if all(_is_free(host, each) for host in {"127.0.0.1", place.host} for each in (port, port + 1)):
+            return port
+    raise SystemExit("no port is free for the demo's simulators")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted if wanted < 65_000 else 0))
+            probe.bind((host, port))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            return False
+        return True

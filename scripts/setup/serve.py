@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
+import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -17,9 +20,22 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from machine import PYTHON, ROOT, VAR, VENV, compile_translations, install_browser_files, install_python, run, say, stop
+from machine import (
+    PYTHON,
+    ROOT,
+    VAR,
+    VENV,
+    compile_translations,
+    install_browser_files,
+    install_python,
+    run,
+    say,
+    stop,
+    write_whole,
+)
 from parties import Party, Place, demo_parties
 
+PR_SET_PDEATHSIG = 1
 MIGRATE = """import sys
 from parking.store.database import Database
 from parking.store.migrations import migrate
@@ -33,6 +49,7 @@ def main() -> None:
     asked = _read_arguments()
     os.umask(0o077)
     VAR.mkdir(exist_ok=True)
+    _serve_alone()
     install_python(ROOT / "requirements.txt")
     install_browser_files(development=False)
     compile_translations()
@@ -73,6 +90,22 @@ def _read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _serve_alone() -> None:
+    """One at a time from this folder: a second one would take the first one's simulators from its city."""
+    global _lock  # held until the process ends
+    _lock = (VAR / "serve.lock").open("w")
+    try:
+        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stop("scripts/serve is running from this folder already")
+
+
+def _end_with_parent() -> None:
+    """A process of the service ends when scripts/serve does, however that ends (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _start_afresh(url: str) -> None:
     if not url.startswith("sqlite:///"):
         stop("--fresh forgets a SQLite file; empty a PostgreSQL database yourself: dropdb, then createdb")
@@ -91,8 +124,7 @@ def _secrets() -> dict[str, str]:
         say("making the keys of this installation in var/secrets.env")
         names = ("PARKING_PEPPER", "PARKING_SEALING_KEY")
         text = "".join(f"{name}={base64.b64encode(os.urandom(32)).decode()}\n" for name in names)
-        file.touch(mode=0o600)
-        file.write_text(text)
+        write_whole(file, text)
     return dict(line.split("=", 1) for line in file.read_text().splitlines() if line)
 
 
@@ -137,6 +169,9 @@ def _sign_ins_of(url: str) -> Path:
 
 
 def _seed(base: str, environment: dict[str, str], seed: int, sign_ins: Path, *, has_city: bool) -> None:
+    half = sign_ins.with_suffix(".half")
+    if has_city and not sign_ins.exists() and half.exists():
+        half.replace(sign_ins)  # the process that made the city was ended before it could say so
     if has_city and not sign_ins.exists():
         say("this database holds a city that was not made from here: there are no demo sign-ins for it")
         (VAR / "demo.json").unlink(missing_ok=True)
@@ -147,7 +182,7 @@ def _seed(base: str, environment: dict[str, str], seed: int, sign_ins: Path, *, 
             "--sign-ins", sign_ins, "--base", base, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     made = json.loads(sign_ins.read_text())
     made["base"] = base
-    (VAR / "demo.json").write_text(json.dumps(made, ensure_ascii=False, indent=1))
+    write_whole(VAR / "demo.json", json.dumps(made, ensure_ascii=False, indent=1))
 
 
 def _certificate(host: str) -> Path:
@@ -170,10 +205,16 @@ def _run_processes(
     if place.tls:
         web += ["--certfile", place.tls / "server.pem", "--keyfile", place.tls / "server.key"]
     web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    worker = [str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"]
+    # The outside parties are told nothing of ours, least of all the keys.
+    outside = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    commands = [
+        ([str(part) for part in web], web_environment), (worker, environment),
+        *((each.command, {**outside, "PYTHONPATH": str(ROOT), **each.settings}) for each in parties),
+    ]
     children = [
-        subprocess.Popen([str(part) for part in web], cwd=ROOT, env=web_environment),
-        subprocess.Popen([str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"], cwd=ROOT, env=environment),
-        *(subprocess.Popen(each.command, cwd=ROOT, env=environment) for each in parties),
+        subprocess.Popen(command, cwd=ROOT, env=env, preexec_fn=_end_with_parent)
+        for command, env in commands
     ]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -168,3 +172,50 @@ def test_a_provider_that_is_down_or_lies_about_itself_is_unavailable(pair: tuple
             gone.ask(ASKED, return_url=BACK, language="zh", now=now())
     with pytest.raises(ValueError, match="https"):
         OpenIdProvider(Registration("suishen", "http://provider.example", CLIENT, SECRET, "shanghai"))
+
+
+@pytest.mark.parametrize("place", [
+    "https://[::1/x", "https:///x", "https://a b/x", "https://a\nb/x", "https://" + "a" * 70_000, "https://é.example/x",
+    5, None, "", "ftp://a/x",
+])
+def test_an_address_that_is_none_is_the_providers_fault_not_ours(
+    pair: tuple[OpenIdProvider, Provider], place: Any
+) -> None:
+    ours, theirs = pair
+    theirs.description = {"token_endpoint": place}
+
+    with pytest.raises(ProviderUnavailable):
+        ours.ask(ASKED, return_url=BACK, language="zh", now=now())
+
+
+def test_a_key_of_a_kind_that_is_not_known_does_no_harm(pair: tuple[OpenIdProvider, Provider]) -> None:
+    ours, theirs = pair
+    theirs.description = {"token_endpoint_auth_methods_supported": ["client_secret_basic", 7]}
+    theirs.strange_keys = [{"kty": "EC", "crv": "brainpoolP256r1", "x": "AA", "y": "AA"}, {"kty": "?"}, "text", 7]
+
+    assert sign_in(ours, theirs) == "demo-li"
+    theirs.description = {"token_endpoint_auth_methods_supported": 5}
+    with pytest.raises(ProviderUnavailable):
+        ours.ask(ASKED, return_url=BACK, language="zh", now=now() + KEPT)
+
+
+def test_an_answer_that_drips_is_cut_and_nobody_waits_for_it_again() -> None:
+    """Without a bound on the whole call it would never end: each byte comes in time."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def drip() -> None:
+            line, _ = listening.accept()
+            with line, suppress(OSError):
+                line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    line.sendall(b" ")
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        issuer = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ours = OpenIdProvider(Registration("suishen", issuer, CLIENT, SECRET, "shanghai"))
+        at = now()
+
+        with pytest.raises(ProviderUnavailable, match="too_slow"):
+            ours.ask(ASKED, return_url=BACK, language="zh", now=at)
+        with pytest.raises(ProviderUnavailable, match="a moment ago"):
+            ours.ask(ASKED, return_url=BACK, language="zh", now=at + timedelta(seconds=5))

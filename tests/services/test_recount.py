@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
 from parking.services.record import record_fact
@@ -64,3 +66,16 @@ def test_the_visit_before_is_another_story(city: City) -> None:
 
     assert [each["what"] for each in story(city, visits[0]["id"])] == ["scan"]
     assert [each["what"] for each in story(city, visits[1]["id"])] == ["scan", "scan", "charge"]
+
+
+def test_a_story_too_long_keeps_its_end_and_says_so(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parking.store.facts.TOLD_MAX", 3)
+    monkeypatch.setattr("parking.services.recount.TOLD_MAX", 3)
+    inside = city.scan(3, "entry", plate=PLATE)["parking_session"]["id"]
+    for _ in range(4):
+        city.scan(3, "exit", plate=PLATE)
+
+    told = story(city, inside)
+
+    assert [each["what"] for each in told] == ["left_out", "scan", "scan", "scan"]
+    assert all(each["gate"] == "exit" for each in told[1:])

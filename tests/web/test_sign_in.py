@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -15,7 +16,7 @@ from sqlalchemy import func, select, text
 
 from config import Config
 from parking import create_app
-from parking.services.second_factor import code_at, set_second_factor
+from parking.services.second_factor import FAILURES_MAX, code_at, hand_out_enrolment, set_second_factor
 from parking.services.sign_in import hash_password
 from parking.services.welcome import meet_citizen
 from parking.store import logins
@@ -34,7 +35,8 @@ SECRET = b"0123456789abcdefghij"
 
 @pytest.fixture(autouse=True)
 def _unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_in_views, "_limit", sign_in_views.Limit(per_minute=10_000))
+    for name in ("_limit", "_password_limit"):
+        monkeypatch.setattr(sign_in_views, name, sign_in_views.Limit(per_minute=10_000))
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def test_a_forged_a_replayed_and_a_strange_answer_are_a_page_that_says_so(met: t
     client = browser(app)
     back = go(client, provider)
 
+    assert "could not be trusted" in client.get(back.replace("code=", "code=x"), base_url=HERE).get_data(as_text=True)
     for address, words in (
-        (back.replace("state=", "state=x"), "could not be trusted"),
         (back, "has ended or was used"),  # the forged one took the step with it
         ("/sign-in/from/suishen?error=access_denied", "has ended or was used"),
         ("/sign-in/from/suishen", "has ended or was used"),
@@ -99,6 +101,8 @@ def test_a_forged_a_replayed_and_a_strange_answer_are_a_page_that_says_so(met: t
         answer = client.get(address, base_url=HERE)
         assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True), words
     back = go(client, provider)
+    astray = client.get("/sign-in/from/suishen?code=x&state=x", base_url=HERE)
+    assert "could not be trusted" in astray.get_data(as_text=True), "nobody else can end it"
     assert client.get(back, base_url=HERE).status_code == 303
     assert client.get(back, base_url=HERE).status_code == 400, "the same answer twice"
     stolen = browser(app)
@@ -107,6 +111,9 @@ def test_a_forged_a_replayed_and_a_strange_answer_are_a_page_that_says_so(met: t
     back = go(client, provider, "suishen")
     assert client.get(back.replace("/suishen?", "/suishenxing?"), base_url=HERE).status_code == 400
     assert client.get("/sign-in/with/nobody", base_url=HERE).status_code == 404
+    assert client.get("/sign-in/with/a%0d%0aX", base_url="http://other").status_code == 404
+    picture = client.get("/sign-in/with/suishen", base_url=HERE, headers={"Sec-Fetch-Dest": "image"})
+    assert picture.status_code == 400 and "Set-Cookie" not in picture.headers
     assert client.get("/sign-in/from/nobody", base_url=HERE).status_code == 404
 
 
@@ -198,30 +205,96 @@ def give_password(client: FlaskClient, password: str = "open-sesame") -> int:
     return client.post("/sign-in", data={"login": "staff", "password": password}).status_code
 
 
-def give_code(client: FlaskClient, code: str) -> int:
-    return client.post("/sign-in/second-factor", data={"code": code}).status_code
+def give_code(client: FlaskClient, code: str, enrolment: str = "") -> int:
+    return client.post("/sign-in/second-factor", data={"code": code, "enrolment": enrolment}).status_code
+
+
+def hand_out(city: City) -> str:
+    code = city.app.extensions["database"].write(lambda db: hand_out_enrolment(db, "staff", now=now()))
+    assert code is not None
+    return str(code)
+
+
+def offered(client: FlaskClient) -> bytes:
+    page = client.get("/sign-in/second-factor").get_data(as_text=True)
+    return base64.b32decode(page.partition('<code class="seal">')[2].partition("</code>")[0])
 
 
 def test_staff_need_a_second_factor_and_set_it_up_once(staffed: City) -> None:
-    client = browser(staffed.app)
+    client, enrolment = browser(staffed.app), hand_out(staffed)
     assert give_password(client) == 303
     assert client.get("/console").status_code == 303, "a password alone opens nothing"
-    page = client.get("/sign-in/second-factor").get_data(as_text=True)
-    key = page.partition('<code class="seal">')[2].partition("</code>")[0]
-    secret = base64.b32decode(key)
+    secret = offered(client)
 
-    assert give_code(client, "000000" if code_at(secret, now()) != "000000" else "000001") == 401
-    assert give_code(client, code_at(secret, now())) == 303
+    assert give_code(client, code_at(secret, now()), "not it") == 401
+    assert give_code(client, "000000" if code_at(secret, now()) != "000000" else "000001", enrolment) == 401
+    assert give_code(client, code_at(secret, now()), enrolment) == 303
     assert client.get("/console").status_code == 200
 
     again = browser(staffed.app)
     give_password(again)
-    assert key not in again.get("/sign-in/second-factor").get_data(as_text=True), "shown once"
+    assert "seal" not in again.get("/sign-in/second-factor").get_data(as_text=True), "shown once"
     assert give_code(again, code_at(secret, now())) == 401, "a code is taken once"
     assert give_code(again, code_at(secret, now() + timedelta(seconds=30))) == 303
     with staffed.app.extensions["database"].reading() as db:
         sealed = db.execute(text("SELECT totp_sealed FROM account WHERE login = 'staff'")).scalar_one()
     assert secret not in bytes(sealed)
+
+
+def test_a_password_alone_sets_no_second_factor_up(staffed: City) -> None:
+    """Whoever wrote the password down is not its owner; nor does a code for it last, or serve twice."""
+    thief = browser(staffed.app)
+    give_password(thief)
+    assert give_code(thief, code_at(offered(thief), now())) == 401, "none was handed out"
+    enrolment = hand_out(staffed)
+    owner = browser(staffed.app)
+    give_password(owner)
+    assert give_code(owner, code_at(offered(owner), now()), enrolment.upper()) == 303
+
+    give_password(thief)
+    assert give_code(thief, code_at(SECRET, now()), enrolment) == 401
+    hand_out(staffed)
+    assert owner.get("/console").status_code == 303, "signed out where the lost one may be"
+    with staffed.app.extensions["database"].writing() as db:
+        db.execute(text("UPDATE account SET enrolment_until = 1 WHERE login = 'staff'"))
+    give_password(thief)
+    assert give_code(thief, code_at(offered(thief), now()), hand_out(staffed)[:-1]) == 401
+
+
+def test_fifty_wrong_codes_close_the_second_factor_whatever_the_time(staffed: City) -> None:
+    set_up(staffed)
+    with staffed.app.extensions["database"].writing() as db:
+        db.execute(text(f"UPDATE account SET totp_failed_count = {FAILURES_MAX} WHERE login = 'staff'"))
+    client = browser(staffed.app)
+
+    give_password(client)
+
+    assert give_code(client, code_at(SECRET, now())) == 401
+
+
+def test_what_strangers_try_closes_no_browser_that_was_signed_in_before(staffed: City) -> None:
+    owner, stranger = browser(staffed.app), browser(staffed.app)
+    form = {"login": "li", "password": "open-sesame"}
+    assert owner.post("/sign-in", data=form).status_code == 303
+    for _ in range(12):
+        stranger.post("/sign-in", data={"login": "li", "password": "guess"})
+
+    assert stranger.post("/sign-in", data=form).status_code == 401
+    assert owner.post("/sign-in", data=form).status_code == 303
+    assert owner.post("/sign-in", data={**form, "login": "staff"}).status_code == 303, "each login has its own"
+
+
+def test_passwords_are_limited_by_network_and_one_is_checked_at_a_time(
+    staffed: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in_views, "_password_limit", sign_in_views.Limit(per_minute=3))
+    client, form = staffed.app.test_client(), {"login": "nobody", "password": "x"}
+
+    assert [client.post("/sign-in", data=form).status_code for _ in range(4)] == [401, 401, 401, 429]
+    monkeypatch.setattr(sign_in_views, "_password_limit", sign_in_views.Limit(per_minute=100))
+    monkeypatch.setattr(sign_in_views, "HASHING_WAIT_SECONDS", 0.01)
+    with sign_in_views._hashing:
+        assert client.post("/sign-in", data=form).status_code == 503
 
 
 def test_a_second_factor_cannot_be_tried_for_ever_even_with_the_password(staffed: City) -> None:
@@ -271,7 +344,23 @@ def test_a_lost_authenticator_is_forgotten_from_the_shell(staffed: City) -> None
     assert (done.exit_code, unknown.exit_code) == (0, 1)
     client = browser(staffed.app)
     give_password(client)
-    assert "Set it up once" in client.get("/sign-in/second-factor").get_data(as_text=True)
+    assert give_code(client, code_at(offered(client), now()), done.output.split()[-1]) == 303
+
+
+def test_staff_are_added_from_the_shell(staffed: City) -> None:
+    with staffed.app.extensions["database"].reading() as db:
+        operator_id = db.execute(select(Staff.operator_id)).scalars().first()
+    run = staffed.app.test_cli_runner().invoke
+    command = ["parking", "staff", "add", "new", "--operator"]
+
+    done = run(args=[*command, str(operator_id)])
+    taken, unknown = run(args=[*command, str(operator_id)]), run(args=[*command, str(uuid4())])
+
+    assert (done.exit_code, taken.exit_code, unknown.exit_code) == (0, 1, 1)
+    words = done.output.split()
+    client = browser(staffed.app)
+    assert client.post("/sign-in", data={"login": "new", "password": words[1]}).status_code == 303
+    assert give_code(client, code_at(offered(client), now()), words[4]) == 303
 
 
 def test_sign_ins_are_listed_and_ended(staffed: City) -> None:
