@@ -70,12 +70,17 @@ def price_stay(
     return Quote((*quote.lines, line))
 
 
-def money_state(*, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool) -> MoneyState:
-    """The one word for a visit's money. While the car is inside it is what has been paid so far."""
+def money_state(
+    *, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool, is_refunded: bool = False
+) -> MoneyState:
+    """The one word for a visit's money. While the car is inside it is what has been paid so far.
+
+    is_refunded: something was given back, so a visit that owes and holds nothing is not as if nothing had been.
+    """
+    if charged_fen == 0 and paid_fen == 0:
+        return "refunded" if is_refunded else "nothing_due"
     if not is_closed:
         return "paid" if paid_fen else "nothing_due"
-    if charged_fen == 0 and paid_fen == 0:
-        return "nothing_due"
     if paid_fen >= charged_fen:
         return "paid"
     return "arrears" if collects else "pay_later"

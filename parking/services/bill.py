@@ -7,7 +7,7 @@ charge is credited and another one sealed. Nothing is edited.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from parking.store import charges, outbox_messages, parking_sessions, payments, 
 from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
+
+VOIDED_SETTLED_AFTER = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Books:
             self.db, session, is_new=old is None, operator_id=self.lot.operator_id,
             money_state=money_state(
                 is_closed=session.state == "closed", charged_fen=charged, paid_fen=now_paid.fen,
-                collects=self.lot.collects,
+                collects=self.lot.collects, is_refunded=old is not None and old.money_state == "refunded",
             ),
             tariff=(tariff.tariff_id, tariff.version) if tariff else None, charged_fen=charged, charge_count=count,
             replaced_by=replaced_by,
@@ -142,9 +144,14 @@ class Books:
         transfers.post(self.db, made, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, now=self.now)
 
     def _ask_to_settle(self, session: ParkingSession) -> None:
-        """More was paid than is owed: the worker gives it back."""
+        """More was paid than is owed: the worker gives it back.
+
+        A voided visit's waits for the one that replaces it, which a lane without a network may bring late: then the
+        money is moved. Within a day it goes back.
+        """
+        waits = VOIDED_SETTLED_AFTER if session.state == "voided" else timedelta()
         outbox_messages.add_message(
-            self.db, lot_id=self.lot.lot_id, kind="settle", now=self.now,
+            self.db, lot_id=self.lot.lot_id, kind="settle", now=self.now, due_at=self.now + waits,
             message_id=derived_uuid(self.now, "settle", session.lot_id, session.parking_session_id),
             body={"parking_session_id": str(session.parking_session_id)},
         )

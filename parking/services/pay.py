@@ -25,7 +25,7 @@ from parking.core.secret import Secrets
 from parking.services.bill import Books
 from parking.services.connect import Channels
 from parking.services.owe import due_fen, lock_visit, owed_until
-from parking.services.refund import ask_refund
+from parking.services.refund import give_back
 from parking.services.unlock import KeySafe
 from parking.store import (
     channel_events,
@@ -39,6 +39,7 @@ from parking.store.database import Database
 from parking.store.parking_sessions import StoredSession
 from parking.store.payments import Payment
 
+FOUND_BY_PLATE_FOR = timedelta(days=7)  # later, only its driver or its operator sees what a visit owes
 FIRST_QUERY_AFTER = timedelta(seconds=10)
 
 
@@ -66,13 +67,42 @@ def find_visit_by_plate(
 ) -> tuple[UUID, int] | None:
     """The visit of a car at a lot that something is due for, and how much; None alike for an absent car."""
     stored = parking_sessions.find_last_session(db, lot_id, secrets.vehicle_key(plate))
-    if stored is None:
+    if stored is None or (stored.session.left_at is not None and now - stored.session.left_at > FOUND_BY_PLATE_FOR):
         return None
     try:
         amount_fen = due_fen(db, stored, now=now)
     except StayTooLong:
         return None
     return (stored.session.parking_session_id, amount_fen) if amount_fen > 0 else None
+
+
+def find_leave_by(db: Session, payment: Payment, *, now: datetime) -> datetime | None:
+    """Until when this payment lets the car leave; fixed by it, so that it tells a stranger nothing of the car.
+
+    None where the car had left when it was quoted, and once the time has passed.
+    """
+    if payment.paid_at is None or now > payment.paid_at + EXIT_ALLOWANCE:
+        return None
+    stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
+    left_at = None if stored is None else stored.session.left_at
+    return payment.paid_at + EXIT_ALLOWANCE if left_at is None or payment.quoted_at < left_at else None
+
+
+def find_asked_by_plate(
+    db: Session, payment_id: UUID, lot_id: int, plate: Plate, *, secrets: Secrets
+) -> tuple[int, UUID] | None:
+    """The lot and visit of an order that was asked for before, by this plate at this lot.
+
+    :raises PaymentIdReused: the id names an order of another
+    """
+    known = payments.find_order(db, payment_id.hex, kind="payment")
+    payment = None if known is None else payments.find_payment(db, *known)
+    if payment is None:
+        return None
+    stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
+    if payment.lot_id != lot_id or stored is None or stored.session.vehicle_key != secrets.vehicle_key(plate):
+        raise PaymentIdReused
+    return lot_id, payment.parking_session_id
 
 
 def start_payment(
@@ -199,9 +229,8 @@ def _credit(
     if session.state in ("open", "suspended"):
         # Paid twice: what is more than the fee of the time that was paid for goes back at once.
         surplus = paid.fen - owed_until(db, stored, paid.paid_until_at or now, paid)
-        if surplus > 0:
-            latest = payments.lock_payment(db, payment.lot_id, payment.payment_id)
-            ask_refund(db, latest, amount_fen=min(surplus, payment.amount_fen), why="paid_twice", now=now)
+        give_back(
+            db, lot.lot_id, session.parking_session_id, surplus_fen=surplus, why="paid_twice", now=now)
 
 
 def _paid_by(payment: Payment, stored: StoredSession, paid_at: datetime) -> Paid:

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from parking.core import ledger
 from parking.core.channel import ChannelRefund
 from parking.core.identifier import derived_uuid
-from parking.core.payment import Paid
+from parking.core.payment import Paid, money_state
 from parking.services.owe import lock_visit, owed_until
-from parking.store import charges, outbox_messages, parking_sessions, payments, refunds, transfers
+from parking.store import channel_events, charges, lots, outbox_messages, parking_sessions, payments, refunds, transfers
 from parking.store.payments import Payment
 from parking.store.refunds import Refund
 
@@ -32,7 +32,9 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
     stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
     assert stored is not None
     left = Paid(stored.paid.fen - amount_fen, stored.paid.paid_until_at, stored.paid.leave_by_at)
-    parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, left)
+    parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, left, money_state=money_state(
+        is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen, paid_fen=left.fen,
+        collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
     outbox_messages.add_message(
         db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
         body={"refund_id": str(refund_id)}, now=now,
@@ -53,12 +55,19 @@ def settle(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime)
         owed = owed_until(db, stored, now, stored.paid)
     elif state != "voided":
         return
-    surplus = stored.paid.fen - owed
-    for payment in reversed(payments.list_payments_of_session(db, lot_id, parking_session_id)):
-        left = payment.amount_fen - payment.refunded_fen
-        if surplus > 0 and payment.state == "paid" and left > 0:
-            ask_refund(db, payment, amount_fen=min(surplus, left), why="paid_too_much", now=now)
-            surplus -= min(surplus, left)
+    give_back(db, lot_id, parking_session_id, surplus_fen=stored.paid.fen - owed, why="paid_too_much", now=now)
+
+
+def give_back(
+    db: Session, lot_id: int, parking_session_id: UUID, *, surplus_fen: int, why: str, now: datetime
+) -> None:
+    """Owe so much back, of what was paid last first; when is the channel's word, whatever order we heard it in."""
+    paid = [each for each in payments.list_payments_of_session(db, lot_id, parking_session_id) if each.paid_at]
+    for payment in sorted(paid, key=lambda each: (each.paid_at, each.quoted_at, each.payment_id), reverse=True):
+        part = min(surplus_fen, payment.amount_fen - payment.refunded_fen)
+        if part > 0:
+            ask_refund(db, payment, amount_fen=part, why=why, now=now)
+            surplus_fen -= part
 
 
 def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: datetime) -> None:
@@ -67,6 +76,13 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
     if known is None:
         return
     refund = refunds.lock_refund(db, *known)
+    if said.amount_fen not in (0, refund.amount_fen):  # 0: it did not say
+        channel_events.set_aside(
+            db, event_id=derived_uuid(refund.asked_at, account_id, said.refund_no, said.amount_fen, said.state),
+            account_id=account_id, why="refund_differs", now=now,
+            body={"order_no": said.refund_no, "amount_fen": said.amount_fen, "transaction_no": said.channel_refund_no,
+                  "paid_at": None})
+        return
     if refund.state in ("done", said.state) or (refund.state == "failed" and said.state == "accepted"):
         return
     payment = payments.find_payment(db, refund.lot_id, refund.payment_id)

@@ -109,15 +109,6 @@ def list_inside(
     return made
 
 
-def find_grows_at(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> str | None:
-    """When the fee of a car that is inside grows next; None once it has left, or where it does not."""
-    stored = parking_sessions.find_session(db, lot_id, parking_session_id)
-    if stored is None or stored.session.state != "open":
-        return None
-    fee = _running_fee(db, stored, lots.get_lot(db, lot_id), now)
-    return fee["next"]["at"] if fee and fee["next"] else None
-
-
 def _sessions_of_driver(
     db: Session, driver_id: UUID, before: Cursor | None, limit: int, states: Collection[str]
 ) -> list[StoredSession]:

@@ -158,6 +158,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in (
         f"journal_mode={journal_mode()}", "synchronous=FULL", "foreign_keys=ON",
         f"busy_timeout={_BUSY_TIMEOUT_MS}", "trusted_schema=OFF", "cache_size=-16384",
+        "recursive_triggers=ON",  # or INSERT OR REPLACE would delete a row without its trigger
     ):
         _patiently(connection, f"PRAGMA {pragma}")
 

@@ -255,11 +255,14 @@ def write_session(
         insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
 
 
-def write_paid(db: Session, lot_id: int, parking_session_id: UUID, paid: Paid) -> None:
-    """What was paid for a visit, as it now stands."""
+def write_paid(
+    db: Session, lot_id: int, parking_session_id: UUID, paid: Paid, *, money_state: str | None = None
+) -> None:
+    """What was paid for a visit, as it now stands; and the word for its money, where that changes too."""
+    word = {} if money_state is None else {"money_state": money_state}
     db.execute(
         update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
-        .values(paid_fen=paid.fen, paid_until_at=paid.paid_until_at, leave_by_at=paid.leave_by_at))
+        .values(paid_fen=paid.fen, paid_until_at=paid.paid_until_at, leave_by_at=paid.leave_by_at, **word))
 
 
 def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-from flask import request
+from flask import current_app, request
 
 from parking.web.errors import Problem
 
@@ -17,17 +17,21 @@ NAMES_MAX = 10_000
 
 
 class Limit:
-    """A bucket for each name, in this process: it fills by so many a minute and holds as many."""
+    """A bucket for each name: it fills by so many a minute and holds as many.
+
+    Each process has its own, and holds its share of them (WEB_CONCURRENCY, which gunicorn reads too).
+    """
 
     def __init__(self, per_minute: int = PER_MINUTE) -> None:
-        self._rate, self._lock = per_minute, threading.Lock()
+        self.per_minute, self._lock = per_minute, threading.Lock()
         self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
     def take(self, name: str, *, now: datetime) -> None:
         """:raises Problem: 429, asked too often under this name"""
+        rate = max(1.0, self.per_minute / current_app.extensions["config"].web_concurrency)
         with self._lock:
-            left, at = self._left.pop(name, (float(self._rate), now))
-            left = min(float(self._rate), left + (now - at).total_seconds() * self._rate / 60)
+            left, at = self._left.pop(name, (rate, now))
+            left = min(rate, left + (now - at).total_seconds() * rate / 60)
             self._left[name] = (max(0.0, left - 1), now)
             if len(self._left) > NAMES_MAX:
                 self._left.popitem(last=False)

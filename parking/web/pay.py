@@ -12,7 +12,14 @@ from parking.core.code_picture import link_svg
 from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
 from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
 from parking.services import show
-from parking.services.pay import Asked, NothingDue, find_visit_by_plate, start_payment
+from parking.services.pay import (
+    Asked,
+    NothingDue,
+    find_asked_by_plate,
+    find_leave_by,
+    find_visit_by_plate,
+    start_payment,
+)
 from parking.services.show import Viewer
 from parking.store import lots, payments
 from parking.store.lots import Lot
@@ -38,7 +45,7 @@ def pay() -> Any:
     if asked.parking_session_id is not None:
         lot_id, session_id = _own_session(asked.parking_session_id)
     else:
-        lot_id, session_id, _ = _due_by_plate(asked.lot_code or "", asked.plate or "")
+        lot_id, session_id = _asked_by_plate(asked.lot_code or "", asked.plate or "", asked.id)
     return _answer(_start(Asked(asked.id, lot_id, session_id, asked.channel, asked.way)))
 
 
@@ -115,17 +122,14 @@ def _start(asked: Asked) -> Payment:
 
 def _answer(payment: Payment) -> dict[str, Any]:
     with _reading() as db:
-        lot = lots.get_lot(db, payment.lot_id)
-        grows_at = None
-        if payment.state == "paid":
-            grows_at = show.find_grows_at(db, payment.lot_id, payment.parking_session_id, now=auth.now())
+        lot, leave_by = lots.get_lot(db, payment.lot_id), find_leave_by(db, payment, now=auth.now())
     shown = payment.shown if payment.state == "asked" else None
     return {
         "id": format_lot_id(payment.lot_id, payment.payment_id), "amount_fen": payment.amount_fen,
         "state": payment.state, "qr_text": shown if payment.way == "qr" else None,
         "redirect": shown if payment.way == "redirect" else None,
         "expires_at": format_instant(payment.expires_at, lot.zone),
-        "leave_by": grows_at,
+        "leave_by": format_instant(leave_by, lot.zone) if leave_by else None,
     }
 
 
@@ -156,6 +160,18 @@ def _own_session(text: str) -> tuple[int, UUID]:
         raise Problem(401, "not_signed_in", "Sign in as a driver, or pay by plate and lot code.")
     get_visit(text)
     return parse_lot_id(text)
+
+
+def _asked_by_plate(code: str, text: str, payment_id: UUID) -> tuple[int, UUID]:
+    """The lot and the visit that are paid for by plate: those of the order of this id, if it was asked for before.
+
+    :raises NothingDue, Problem: as _due_by_plate; PaymentIdReused: another's id
+    """
+    lot_id, _ = read_lot_code(_secrets().pepper, code)
+    plate = read_plate(text)
+    with _reading() as db:
+        known = find_asked_by_plate(db, payment_id, lot_id, plate, secrets=_secrets())
+    return known or _due_by_plate(code, text)[:2]
 
 
 def _due_by_plate(code: str, text: str) -> tuple[int, UUID, int]:

@@ -204,7 +204,8 @@ def _run_processes(
            "--workers", str(asked.workers), "--bind", f"{host}:{asked.port}"]
     if place.tls:
         web += ["--certfile", place.tls / "server.pem", "--keyfile", place.tls / "server.key"]
-    web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    web_environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+                       "WEB_CONCURRENCY": str(asked.workers)}
     worker = [str(PYTHON), "-m", "flask", "--app", "wsgi", "parking", "worker"]
     # The outside parties are told nothing of ours, least of all the keys.
     outside = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}

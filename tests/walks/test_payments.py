@@ -261,6 +261,109 @@ def test_what_is_paid_twice_goes_back(channel: tuple[City, Channel]) -> None:
     check_books(city, wechat.simulator)
 
 
+def test_what_was_paid_later_goes_back_whichever_we_hear_of_first_also_after_the_exit(
+    channel: tuple[City, Channel]
+) -> None:
+    city, wechat = channel
+    land(city, 1, "entry", 1, now() - timedelta(minutes=30))
+    inside = f"1.{visit(city).parking_session_id}"
+    first, second = ask(city, inside), ask(city, inside)
+    wechat.simulator.pay(order_no(second), at=now() - timedelta(seconds=30))
+    wechat.simulator.pay(order_no(first), at=now())
+    land(city, 1, "exit", 1, now())
+
+    for body in reversed(wechat.pocket):
+        assert wechat.deliver(body) == 204
+    work(city, wechat)
+
+    assert [each.order_no for each in wechat.simulator.seen.refunds.values()] == [order_no(first)]
+    check_books(city, wechat.simulator)
+
+
+def test_what_was_given_back_is_called_so(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    land(city, 1, "entry", 1, now() - timedelta(minutes=30))
+    row = visit(city)
+    asked = ask(city, f"1.{row.parking_session_id}")
+    wechat.simulator.pay(order_no(asked))
+    assert wechat.deliver(wechat.pocket.pop()) == 204
+    undo(city, FactRef(city.terminal_ids[1, "entry"], 1))
+    work(city, wechat)
+    assert wechat.simulator.seen.refunds == {}, "a lane without a network may yet bring the true entry"
+
+    work(city, wechat, later=timedelta(hours=13))
+
+    with city.app.extensions["database"].reading() as db:
+        gone = db.execute(select(ParkingSessionRow)).scalar_one()
+    assert (gone.state, gone.paid_fen, gone.money_state) == ("voided", 0, "refunded")
+    check_books(city, wechat.simulator)
+
+
+def undo(city: City, ref: FactRef) -> None:
+    extensions, at = city.app.extensions, now()
+    fact = Fact(FactRef(city.terminal_ids[1, "both"], 1), "undo", at, corrects=ref)
+    extensions["database"].write(lambda db: record_fact(
+        db, lots.get_lot(db, 1), fact, said_at=at, safe=extensions["key_safe"], now=at))
+
+
+def test_a_refund_of_another_amount_is_set_aside(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    inside = city.scan(3, "entry", plate=LI)["parking_session"]["id"]
+    for asked in (ask(city, inside), ask(city, inside)):
+        wechat.simulator.pay(order_no(asked))
+    for body in wechat.pocket:
+        assert wechat.deliver(body) == 204
+    work(city, wechat)
+    refund = next(iter(wechat.simulator.seen.refunds.values()))
+
+    assert wechat.deliver(wechat.simulator.event("REFUND.SUCCESS", {
+        "mchid": wechat.simulator.keys.mchid, "out_trade_no": refund.order_no, "out_refund_no": refund.refund_no,
+        "refund_id": refund.refund_id, "refund_status": "SUCCESS", "amount": {"total": 1000, "refund": 1}})) == 204
+
+    with city.app.extensions["database"].reading() as db:
+        assert db.execute(select(RefundRow.state)).scalar_one() == "accepted"
+        assert [each[1] for each in channel_events.list_set_aside(db)] == ["refund_differs"]
+
+
+def test_by_plate_the_same_id_is_the_same_order_also_once_it_is_paid(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    city.scan(3, "entry", plate=STRANGER)
+    city.scan(3, "entry", plate=LI)
+    code, client = lot_code(city.app.extensions["secrets"].pepper, 3), city.app.test_client()
+    body = {"id": str(uuid4()), "channel": "wechat_pay", "plate": STRANGER, "lot_code": code}
+    asked = client.post("/v1/payments", json=body).get_json()
+    wechat.simulator.pay(order_no(asked))
+    assert wechat.deliver(wechat.pocket.pop()) == 204
+
+    again = client.post("/v1/payments", json=body)
+    assert (again.status_code, again.get_json()["id"], again.get_json()["state"]) == (200, asked["id"], "paid")
+    other = client.post("/v1/payments", json={**body, "plate": LI})
+    assert (other.status_code, other.get_json()["reason"]) == (409, "id_reused")
+
+
+def test_who_paid_for_a_strangers_car_learns_nothing_of_it_later(channel: tuple[City, Channel]) -> None:
+    """Neither that it left, nor a visit of long ago."""
+    city, wechat = channel
+    land(city, 1, "entry", 1, now() - timedelta(minutes=30), STRANGER)
+    code, client = lot_code(city.app.extensions["secrets"].pepper, 1), city.app.test_client()
+    asked = client.post("/v1/payments", json={
+        "id": str(uuid4()), "channel": "wechat_pay", "plate": STRANGER, "lot_code": code}).get_json()
+    wechat.simulator.pay(order_no(asked))
+    assert wechat.deliver(wechat.pocket.pop()) == 204
+    page = {"Accept": "text/html", "Accept-Language": "en"}
+    before = client.get(f"/payments/{asked['id']}", headers=page).get_data(as_text=True)
+    land(city, 1, "exit", 1, now(), STRANGER)
+
+    assert "Please leave by" in before
+    assert client.get(f"/payments/{asked['id']}", headers=page).get_data(as_text=True) == before
+    land(city, 2, "entry", 1, now() - timedelta(days=41), "沪B12345")
+    land(city, 2, "exit", 1, now() - timedelta(days=40), "沪B12345")
+    gone = client.post("/v1/payments", json={
+        "id": str(uuid4()), "channel": "wechat_pay", "plate": "沪B12345",
+        "lot_code": lot_code(city.app.extensions["secrets"].pepper, 2)})
+    assert (gone.status_code, gone.get_json()["reason"]) == (409, "nothing_due")
+
+
 def test_a_lost_callback_is_found_by_asking(channel: tuple[City, Channel]) -> None:
     city, wechat = channel
     asked = ask(city, city.scan(3, "entry", plate=LI)["parking_session"]["id"])
