@@ -27,6 +27,7 @@ def create_app(config: Config) -> Flask:
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
     from parking.services.connect import Channels
+    from parking.services.equip import PlateNames
     from parking.services.follow import Desk
     from parking.services.resolve import CityReader
     from parking.services.scan import ScanDesk
@@ -41,9 +42,12 @@ def create_app(config: Config) -> Flask:
         driver,
         errors,
         gate,
+        inbox,
+        lanes,
         logs,
         metrics,
         pages,
+        pairing,
         pay,
         public,
         receipts,
@@ -66,13 +70,16 @@ def create_app(config: Config) -> Flask:
     reader = CityReader(codes, config.city_code_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
+        "plate_names": PlateNames(secrets),
         "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }
     for part in (logs, metrics, errors, pages):
         part.register(app)
-    for view in (public, sign_in, gate, driver, credentials, console, pay, receipts, callbacks, books):
+    for view in (
+        public, sign_in, gate, lanes, inbox, pairing, driver, credentials, console, pay, receipts, callbacks, books,
+    ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,14 +21,15 @@ from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
 from parking.core.money import format_yuan
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff, read_tariff
-from parking.services import relay, rotate
+from parking.services import relay, rotate, vouch
 from parking.services.connect import connect_account
 from parking.services.employ import LoginTaken, NoOperator, employ
 from parking.services.enrol import enrol_terminal
 from parking.services.publish import StartsInThePast, publish_tariff
-from parking.services.reconcile import NoAccount, StatementDiffers, import_statement
+from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers, import_statement
 from parking.services.second_factor import hand_out_enrolment
 from parking.services.seed import AlreadySeeded, seed_demo_city
+from parking.services.watch import watch_terminals
 from parking.store import channel_accounts, channel_events, keys, lots, operators, refunds, terminals
 from parking.store.database import DatabaseUnavailable
 
@@ -42,19 +44,47 @@ for part in (keys_group, terminals_group, tariffs_group, channels_group, staff_g
 PURPOSE = click.Choice(["code", "receipt"])
 IDLE_SECONDS = 0.1
 SWEEP_SECONDS = 3600.0
+WATCH_SECONDS = 10.0
 
 
 @keys_group.command("list")
 def list_keys() -> None:
     """Every key, its purpose, and from when to when it signs."""
-    table = Table("purpose", "kid", "algorithm", "used from", "retired", "revoked")
+    table, now = Table("purpose", "kid", "algorithm", "used from", "retired", "revoked", "lanes"), _now()
     with _database().reading() as db:
         for key in keys.list_keys(db):
+            signed = key.purpose != "code" or vouch.is_signed(db, key.kid, now=now)
             table.add_row(
                 key.purpose, key.kid, key.algorithm, format_instant(key.used_from), _or_dash(key.retired_at),
-                _or_dash(key.revoked_at),
+                _or_dash(key.revoked_at), "–" if key.purpose != "code" else "know it" if signed else "not signed yet",
             )
-    Console().print(table)
+    Console(width=160).print(table)
+
+
+@keys_group.command("make-root")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def make_root(file: Path) -> None:
+    """Make the key that vouches for the keys of codes, in FILE; keep it offline. Lanes pin what is printed."""
+    pem, root = vouch.make_root()
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as refused:
+        raise click.ClickException(f"{file}: {refused.strerror}") from None
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(pem)
+    click.echo(f"thumbprint {root.thumbprint}\n{json.dumps(root.jwk)}")
+
+
+@keys_group.command("sign-set")
+@click.option("--root", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+def sign_set(file: Path) -> None:
+    """Sign the keys of codes as they are now; lanes take them with their next bundle."""
+    try:
+        root, now = vouch.read_root(file.read_bytes()), _now()
+    except vouch.BadRoot as wrong:
+        raise click.ClickException(f"{file}: {wrong}") from None
+    count = _database().write(lambda db: vouch.sign_key_set(db, root, now=now))
+    click.echo(f"{count} keys signed by {root.thumbprint}")
 
 
 @keys_group.command("create")
@@ -236,15 +266,16 @@ def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> Non
         try:
             shown = import_statement(
                 _database(), lines, operator_id=operator_id, channel=channel, day=day.date(), now=_now(),
-                progress=lambda rows: bar.update(task, completed=rows))
-        except (BadStatement, StatementDiffers, NoAccount) as wrong:
+                progress=lambda done, total: bar.update(task, completed=done, total=total))
+        except (BadStatement, StatementBeingRead, StatementDiffers, NoAccount) as wrong:
             raise click.ClickException(f"{type(wrong).__name__}: {wrong}; nothing was kept") from None
     table = Table("bucket", "rows", "ours", "theirs")
-    for bucket, sums in shown.sums().items():
+    for bucket, sums in shown.buckets.items():
         table.add_row(
             bucket, str(sums["count"]), format_yuan(sums["ours_fen"]), format_yuan(sums["theirs_fen"]))
     Console().print(table)
-    click.echo("balanced" if shown.is_balanced else "not balanced")
+    click.echo(
+        ("balanced" if shown.is_balanced else "not balanced") + (", provisional" if shown.is_provisional else ""))
 
 
 @group.command("seed-demo")
@@ -280,9 +311,12 @@ def seed_demo(seed: int, sign_ins: Path, base: str, realm: str) -> None:
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 def worker(once: bool) -> None:
     """Carry messages to lots and channels, and forget what need not be kept."""
-    swept_at = float("-inf")
+    swept_at = watched_at = float("-inf")
     while True:
         try:
+            if time.monotonic() - watched_at > WATCH_SECONDS:
+                watch_terminals(_database(), now=_now())
+                watched_at = time.monotonic()
             delivered = relay.relay_due(current_app.extensions["desk"], now=_now())
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(_database(), now=_now())

@@ -51,7 +51,9 @@ def open_browser(play, profile: Path, *extra: str, **options: object) -> Browser
 
 
 def read_picture(png: bytes) -> str:
-    return zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))[0].text
+    """The one QR code in it; a camera that looks for stripes too finds some in a code's own modules."""
+    picture = Image.open(io.BytesIO(png)).convert("L")
+    return zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)[0].text
 
 
 def sign_in(page: Page, base: str, login: str) -> None:

@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import insert
 
 from parking.core.clock import format_instant, from_ms, to_ms
+from parking.core.code import issue_code
 from parking.core.identifier import new_uuid
 from parking.core.plate import parse_plate
 from parking.core.tariff import read_tariff
@@ -20,7 +21,7 @@ from parking.services.enrol import add_gate, enrol_terminal, open_lot
 from parking.services.publish import import_tariff, tariff_id
 from parking.services.rotate import rotate_key
 from parking.services.sign_in import open_bearer
-from parking.store import drivers, tariffs, vehicles
+from parking.store import codes, drivers, tariffs, vehicles
 from parking.store.logins import Person
 from parking.store.lots import District
 from parking.store.operators import Operator, Staff
@@ -58,6 +59,29 @@ class City:
         answer = self.app.test_client().post("/v1/scans", json=body, headers=bearer(token))
         assert answer.status_code == status, answer.get_data(as_text=True)
         return answer.get_json()
+
+    def tell(self, lot: int, gate: str, events: list[Any], *, status: int = 200) -> dict[str, Any]:
+        """A lane's journal; returns the answer."""
+        answer = self.app.test_client().post(
+            "/v1/lane-events", json={"events": events}, headers=bearer(self.tokens[lot, gate]))
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        return answer.get_json()
+
+    def code_of(self, driver: str, at: datetime, plate: str | None = None) -> str:
+        """A code that was issued to a driver at another time, under the key of now."""
+        extensions, driver_id = self.app.extensions, self.driver_ids[driver]
+
+        def issue(db: Any) -> str:
+            text, claims = issue_code(
+                extensions["key_safe"].code_key(db, now=now()), city=extensions["city"],
+                subject=drivers.get_driver(db, driver_id).code_subject, now=at)
+            codes.add_issued_code(
+                db, subject=claims.subject, jti=claims.jti, driver_id=driver_id, kid=claims.kid,
+                vehicle_key=extensions["secrets"].vehicle_key(parse_plate(plate)) if plate else None,
+                issued_at=claims.issued_at, expires_at=claims.expires_at)
+            return text
+
+        return extensions["database"].write(issue)
 
     def code(self, driver: str, plate: str | None = None) -> str:
         body = {} if plate is None else {"plate": plate}

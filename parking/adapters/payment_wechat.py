@@ -169,9 +169,10 @@ class WechatPay:
 
     def _refund(self, said: dict[str, Any]) -> ChannelRefund:
         try:
+            taken_on = said.get("create_time") or said.get("success_time")  # a callback has the second alone
             return ChannelRefund(
                 str(said["out_refund_no"]), _REFUND[said["status"]], str(said["refund_id"]),
-                int(said["amount"]["refund"]))
+                int(said["amount"]["refund"]), parse_instant(taken_on) if taken_on else None)
         except (KeyError, TypeError, ValueError):
             raise ChannelUnavailable("an answer without what it should hold") from None
 

@@ -61,12 +61,16 @@ class ChannelPayment:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRefund:
-    """What the channel says of a refund; its own number once it was accepted."""
+    """What the channel says of a refund; its own number once it was accepted.
+
+    accepted_at: by the channel's clock, by which its statement puts the refund into a day; None: it did not say.
+    """
 
     refund_no: str
     state: RefundState
     channel_refund_no: str = ""
     amount_fen: int = 0
+    accepted_at: datetime | None = None
 
 
 class Channel(Protocol):

@@ -23,11 +23,12 @@ class UnknownZone(ValueError):
     """The name is not one of the IANA time zones."""
 
 
-def parse_instant(text: str) -> datetime:
+def parse_instant(text: str, *, earliest: datetime = EARLIEST) -> datetime:
     """Read an RFC 3339 instant, to the millisecond, as UTC.
 
     A leap second (:60) is refused, like every day and hour that no calendar has.
 
+    :param earliest: another one for what a clock says that has lost its time
     :raises BadInstant: not RFC 3339, not a real time, or outside 2000..2200
     """
     match = _RFC3339.fullmatch(text)
@@ -47,8 +48,8 @@ def parse_instant(text: str) -> datetime:
         instant = local - offset
     except (ValueError, OverflowError) as wrong:
         raise BadInstant(f"no such time: {wrong}") from None
-    if not EARLIEST <= instant < LATEST:
-        raise BadInstant("outside the years 2000 to 2200")
+    if not earliest <= instant < LATEST:
+        raise BadInstant(f"outside the years {earliest.year} to {LATEST.year}")
     return instant
 
 
@@ -81,6 +82,11 @@ def find_zone(name: str) -> ZoneInfo:
 def city_date(instant: datetime, zone: ZoneInfo) -> date:
     """The day on the calendar of the city's walls."""
     return instant.astimezone(zone).date()
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The instant at which a city day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def drop_seconds(instant: datetime) -> datetime:

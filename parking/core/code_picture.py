@@ -1,7 +1,7 @@
 """The QR picture of a code, through `qrcode` and Pillow.
 
-Version, error correction and mask are given instead of searched for: a fixed mask costs no
-readability (324 paired frames) and saves most of the time (docs/decisions/0004).
+Version, error correction and mask are given instead of searched for: a form has one version, and
+a fixed mask costs no readability (324 paired frames) and saves most of the time (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import qrcode
 from PIL import Image
 from qrcode.util import MODE_NUMBER, QRData
 
-VERSION_SERVER_ISSUED = 6
+from parking.core.code_wire import QR_VERSION
+
 MASK = 3
 QUIET_ZONE = 4
 SCALE_DEFAULT = 8
 
 
-def code_modules(digits: str, *, version: int = VERSION_SERVER_ISSUED) -> list[list[bool]]:
-    """The dark modules, without the quiet zone, row by row."""
+def code_modules(digits: str) -> list[list[bool]]:
+    """The dark modules of a parking code, without the quiet zone, row by row."""
     picture = qrcode.QRCode(
-        version=version, error_correction=qrcode.constants.ERROR_CORRECT_M, mask_pattern=MASK
+        version=_version_of(digits), error_correction=qrcode.constants.ERROR_CORRECT_M, mask_pattern=MASK
     )
     picture.add_data(QRData(digits, mode=MODE_NUMBER, check_data=False), optimize=0)
     picture.make(fit=False)
@@ -54,6 +55,12 @@ def link_svg(text: str) -> str:
     picture.add_data(text)
     picture.make(fit=True)
     return _svg([[bool(module) for module in row] for row in picture.modules])
+
+
+def _version_of(digits: str) -> int:
+    """By the code's form: the byte below the sentinel, whose one bit is the number's highest."""
+    number = int(digits)
+    return QR_VERSION[number >> (number.bit_length() - 9) & 0xFF]
 
 
 def _svg(modules: list[list[bool]]) -> str:

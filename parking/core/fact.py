@@ -31,8 +31,9 @@ class Fact:
 
     occurred_at: the terminal's time, corrected by its clock offset (said - offset).
     opened: for a scan, whether the barrier opened on it.
-    corrects: the fact that a plate_correction or an undo speaks of.
+    corrects: the fact that a plate_correction, an undo or a manual_lift speaks of.
     is_degraded: the terminal's clock was not in sync, so the fact may be off by minutes.
+    is_time_unknown: it said an impossible time, and stands at the time it was received.
     answered_at: for a live scan, when the service answered it: our own clock, so the order in which
         live scans were answered is the order in which they happened. None for what was told later.
     """
@@ -47,6 +48,7 @@ class Fact:
     corrects: FactRef | None = None
     is_degraded: bool = False
     answered_at: datetime | None = None
+    is_time_unknown: bool = False
 
     @property
     def ordered_at(self) -> datetime:
@@ -65,12 +67,14 @@ def corrected_time(said_at: datetime, clock_offset_ms: int) -> datetime:
 
 
 def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
-    """The facts that belong to a vehicle once corrections and undoings have spoken, in order.
+    """The facts that belong to a vehicle once corrections, undoings and lifts by hand have spoken, in order.
 
-    The last correction of a fact wins. Expects each fact that may be the vehicle's, with all its corrections.
+    The last correction of a fact wins; a scan that stayed shut and was lifted by hand did open.
+    Expects each fact that may be the vehicle's, with all its corrections.
     """
     owner: dict[FactRef, bytes | None] = {}
     undone: set[FactRef] = set()
+    lifted: set[FactRef] = set()
     for fact in sorted(facts, key=lambda each: each.position):
         if fact.corrects is None:
             continue
@@ -78,9 +82,11 @@ def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
             owner[fact.corrects] = fact.vehicle_key
         elif fact.kind == "undo":
             undone.add(fact.corrects)
+        elif fact.kind == "manual_lift":
+            lifted.add(fact.corrects)
     return sorted(
         (
-            replace(fact, vehicle_key=vehicle_key)
+            replace(fact, vehicle_key=vehicle_key, opened=fact.opened or fact.ref in lifted)
             for fact in facts
             if fact.corrects is None
             and fact.ref not in undone

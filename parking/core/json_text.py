@@ -20,9 +20,10 @@ class BadJson(ValueError):
     """The text is not JSON that may come in; the message says why in a few words."""
 
 
-def load_strict(raw: bytes, *, depth_max: int = 8) -> Any:
+def load_strict(raw: bytes, *, depth_max: int = 8, texts_apart: bool = False) -> Any:
     """Read UTF-8 JSON.
 
+    :param texts_apart: the caller looks at the strings itself, part by part (check_text)
     :raises BadJson: no UTF-8, no JSON, NaN, equal keys, too deep, more than 18 digits,
         a NUL or a lone surrogate in a string
     """
@@ -43,7 +44,8 @@ def load_strict(raw: bytes, *, depth_max: int = 8) -> Any:
         raise
     except (ValueError, RecursionError) as wrong:
         raise BadJson(f"the body is not JSON: {wrong}") from None
-    _check_text(value)
+    if not texts_apart:
+        check_text(value)
     return value
 
 
@@ -55,6 +57,20 @@ def canonical(value: Any) -> str:
 def canonical_hash(value: Any) -> str:
     """SHA-256 of the canonical text, in hex."""
     return sha256(canonical(value).encode()).hexdigest()
+
+
+def check_text(value: Any) -> None:
+    """:raises BadJson: a string in it is none that a database column could hold"""
+    if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadJson("a string holds a NUL or half a surrogate pair")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            check_text(item)
+    elif isinstance(value, list):
+        for item in value:
+            check_text(item)
 
 
 def _check_depth(text: str, depth_max: int) -> None:
@@ -91,16 +107,3 @@ def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise BadJson("a key stands twice in one object")
     return made
-
-
-def _check_text(value: Any) -> None:
-    if isinstance(value, str):
-        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise BadJson("a string holds a NUL or half a surrogate pair")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_text(key)
-            _check_text(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_text(item)

@@ -73,6 +73,14 @@ class Checkpoint:
 BEGINNING = Checkpoint()
 
 
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What facts came to: the sessions, and the exits that no entry belongs to."""
+
+    sessions: list[ParkingSession]
+    strays: tuple[Fact, ...]
+
+
 def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoint, FactRef]:
     """Where folding may start again after a closed session: the state, and the last fact folded."""
     assert session.state == "closed" and session.closed_by is not None
@@ -83,13 +91,21 @@ def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoin
 def fold(
     facts: Iterable[Fact], *, lot_id: int, zone: ZoneInfo, start: Checkpoint = BEGINNING
 ) -> list[ParkingSession]:
-    """Fold the facts of one vehicle at one lot, in their order, into its sessions.
+    """The sessions that the facts of one vehicle at one lot, in their order, come to."""
+    return fold_facts(facts, lot_id=lot_id, zone=zone, start=start).sessions
+
+
+def fold_facts(
+    facts: Iterable[Fact], *, lot_id: int, zone: ZoneInfo, start: Checkpoint = BEGINNING
+) -> Folding:
+    """Fold the facts of one vehicle at one lot, in their order.
 
     An exit that clock error puts before its entry pairs with that entry and costs nothing; two live
     scans are in their true order already, and do not.
     A second entry, or a sighting elsewhere, suspends the older session: its exit was missed.
     """
     sessions: list[ParkingSession] = []
+    strays: list[Fact] = []
     inside = False
     early_exit: Fact | None = None
     last_date, stop_of_day = start.last_entry_date, start.stop_of_day
@@ -105,16 +121,19 @@ def fold(
             if early_exit is not None and _is_clock_error(early_exit, fact):
                 sessions[-1] = _close(sessions[-1], early_exit, "exit_before_entry")
                 inside = False
+            elif early_exit is not None:
+                strays.append(early_exit)
             early_exit = None
         elif fact.kind == "scan" and fact.opened and fact.direction == "exit":
             if inside:
                 sessions[-1] = _close(sessions[-1], fact, None)
-                inside, early_exit = False, None
+                inside = False
             else:
+                strays += [early_exit] if early_exit is not None else []
                 early_exit = fact
         elif fact.kind in ("seen_elsewhere", "overdue") and inside and sessions[-1].state == "open":
             sessions[-1] = _suspend(sessions[-1], fact, fact.kind)
-    return sessions
+    return Folding(sessions, (*strays, *([early_exit] if early_exit is not None else [])))
 
 
 def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
@@ -129,10 +148,15 @@ def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
 
 
 def _close(session: ParkingSession, fact: Fact, flag: str | None) -> ParkingSession:
+    """End a session; one whose end nobody can date is billed to its last evidence, which is its entry."""
+    words = [*([flag] if flag else []), *(["exit_time_unknown"] if fact.is_time_unknown else [])]
+    billed_until = session.billed_until
+    if fact.is_time_unknown:
+        billed_until = billed_until or session.entered_at
     return replace(
         session, state="closed", left_at=max(fact.occurred_at, session.entered_at), closed_by=fact.ref,
-        driver_id=session.driver_id or fact.driver_id,
-        flags=session.flagged(flag) if flag else session.flags,
+        billed_until=billed_until, driver_id=session.driver_id or fact.driver_id,
+        flags=tuple(sorted({*session.flags, *words})),
     )
 
 

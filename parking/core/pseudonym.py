@@ -34,6 +34,16 @@ def shown_hash(pepper: bytes, text: str) -> bytes:
     return hmac.digest(pepper, b"shown\x1f" + text.encode(), "sha256")
 
 
+def lot_plate_key(pepper: bytes, lot_id: int) -> bytes:
+    """32 bytes under which the lanes of one lot know plates; of no use at another lot, or against the pepper."""
+    return hmac.digest(pepper, f"lot plates\x1f{lot_id}".encode(), "sha256")
+
+
+def plate_name(plate_key: bytes, plate: str) -> bytes:
+    """16 bytes that stand for a normalised plate in a lot's bundle."""
+    return hmac.digest(plate_key, plate.encode(), "sha256")[:KEY_BYTES]
+
+
 def token_hash(token: str) -> bytes:
     """How a bearer token is stored. Tokens have 256 random bits, so a plain hash is enough."""
     return sha256(token.encode()).digest()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
-from parking.core.statement import StatementRow
-
+Kind = Literal["payment", "refund"]
 Bucket = Literal[
     "matched", "only_ours", "only_theirs", "amount_differs", "status_differs", "duplicate", "pending_cutoff",
 ]
@@ -17,63 +15,116 @@ BUCKETS: tuple[Bucket, ...] = (
 )
 # A refund's row says that the channel took it on; these words say that it did not stay so.
 _FAILED_REFUNDS = frozenset({"CHANGE", "ABNORMAL", "CLOSED"})
+_NOT_BOOKED = frozenset({"asked", "closed"})  # we know the number, and hold no money for moved
+_AT_ODDS = frozenset({"disputed", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class OurRow:
-    """A payment or an accepted refund of our books. number: of the order, or of the refund.
+    """A payment or a refund of our books. number: of the order, or of the refund; state: our word for it.
 
     is_of_day: it happened on the statement's day; one of another day is here because theirs names it.
     """
 
-    kind: Literal["payment", "refund"]
+    kind: Kind
     number: str
     amount_fen: int
     is_of_day: bool = True
+    state: str = "paid"
+
+
+class TheirRow(Protocol):
+    """What of a row of theirs decides its bucket; a StatementRow is one."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def amount_fen(self) -> int: ...
+    @property
+    def status(self) -> str: ...
+
+
+class KeptRow(NamedTuple):
+    """A row of theirs that was kept: only what decides, for there are a million a day."""
+
+    row: int
+    kind: Kind
+    number: str
+    amount_fen: int
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One bucket's entry. difference_fen: theirs less ours, where both have it."""
+    """One bucket's entry. Refunds count against payments; a revoked row of theirs counts nothing."""
 
     bucket: Bucket
     ours: OurRow | None
-    theirs: StatementRow | None
+    theirs: TheirRow | None
+
+    @property
+    def ours_fen(self) -> int:
+        return _signed(self.ours.kind, self.ours.amount_fen) if self.ours else 0
+
+    @property
+    def theirs_fen(self) -> int:
+        if self.theirs is None or self.theirs.status == "REVOKED":
+            return 0
+        return _signed(self.theirs.kind, self.theirs.amount_fen)
 
     @property
     def difference_fen(self) -> int:
-        return (self.theirs.amount_fen if self.theirs else 0) - (self.ours.amount_fen if self.ours else 0)
+        """Theirs less ours, of a refund as of a payment: more of it at theirs is positive."""
+        ours_fen = self.ours.amount_fen if self.ours else 0
+        return abs(self.theirs_fen) - ours_fen
 
 
 def reconcile(
-    ours: Iterable[OurRow], theirs: Iterable[StatementRow], *, matched_next_day: frozenset[str] = frozenset(),
+    ours: Iterable[OurRow], theirs: Iterable[TheirRow], *,
+    named_before: frozenset[tuple[str, str]] = frozenset(), matched_next_day: frozenset[str] = frozenset(),
     has_next_day: bool = False,
 ) -> list[Pair]:
-    """Pair both sides by kind and number.
+    """Pair both sides by kind and number; a part of a day's rows at a time, if need be.
 
-    What only we have waits for the next day's statement, for the channel cuts its day at midnight by
-    its own clock; when that is there and does not name it either, it is ours alone.
+    What only we have waits for the next statement, for the channel cuts its day at midnight by its own
+    clock; when that is there and does not name it either, it is ours alone.
 
-    :param matched_next_day: numbers of ours that the next day's statement names: they belong to that day
+    :param named_before: kinds and numbers that an earlier row or an earlier day's statement names
+    :param matched_next_day: numbers of ours that another day's statement names: they belong to that day
     """
     left = {(each.kind, each.number): each for each in ours}
     pairs: list[Pair] = []
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: set[tuple[str, str]] = set()
     for row in theirs:
         key = (row.kind, row.number)
-        seen[key] += 1
-        mine = left.get(key)
-        if seen[key] > 1:
-            pairs.append(Pair("duplicate", None, row))
-        elif mine is None:
-            pairs.append(Pair("only_theirs", None, row))
-        elif mine.amount_fen != row.amount_fen:
-            pairs.append(Pair("amount_differs", mine, row))
-        elif row.status == "REVOKED" or (row.kind == "refund" and row.status in _FAILED_REFUNDS):
-            pairs.append(Pair("status_differs", mine, row))
-        else:
-            pairs.append(Pair("matched", mine, row))
+        is_repeated = key in seen or key in named_before
+        seen.add(key)
+        pairs.append(_pair(row, None if is_repeated else left.get(key), is_repeated))
     for key, mine in left.items():
         if key not in seen and mine.is_of_day and mine.number not in matched_next_day:
             pairs.append(Pair("only_ours" if has_next_day else "pending_cutoff", mine, None))
     return pairs
+
+
+def _pair(row: TheirRow, mine: OurRow | None, is_repeated: bool) -> Pair:
+    if mine is not None and mine.state in _NOT_BOOKED:
+        mine = None
+    if row.status == "REVOKED":
+        return Pair("status_differs", mine, row)
+    if is_repeated:
+        return Pair("duplicate", None, row)
+    if mine is None:
+        return Pair("only_theirs", None, row)
+    if mine.amount_fen != row.amount_fen:
+        return Pair("amount_differs", mine, row)
+    if mine.state in _AT_ODDS or (row.kind == "refund" and row.status in _FAILED_REFUNDS):
+        return Pair("status_differs", mine, row)
+    return Pair("matched", mine, row)
+
+
+def _signed(kind: Kind, amount_fen: int) -> int:
+    return amount_fen if kind == "payment" else -amount_fen

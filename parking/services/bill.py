@@ -6,15 +6,16 @@ charge is credited and another one sealed. Nothing is edited.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
-from parking.core.charge import Charge, seal_charge, sign_body
+from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid
 from parking.core.json_text import canonical
@@ -40,6 +41,7 @@ class Books:
     sizes: dict[bytes, str]
     safe: KeySafe
     now: datetime
+    _known_tariffs: dict[tuple[UUID | None, int | None], TariffInForce | None] = field(default_factory=dict)
 
     def write(
         self, session: ParkingSession, old: StoredSession | None, *, paid: Paid | None = None,
@@ -76,7 +78,7 @@ class Books:
             self._ask_to_settle(session)
         if old is not None and old.session.vehicle_key != session.vehicle_key:
             vehicles.unindex_session(self.db, old.session)
-        vehicles.index_session(self.db, session)
+        vehicles.index_session(self.db, session, is_new=old is None)
 
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
         """A voided visit's payments become those of the visit that replaced it; without one they go back."""
@@ -92,17 +94,23 @@ class Books:
         parking_sessions.write_paid(self.db, self.lot.lot_id, source, NOTHING_PAID)
         self.write(new.session, new, paid=new.paid.joined(old.paid), replaced_by=new.replaced_by)
 
+    @cached_property
+    def _key(self) -> ReceiptKey:
+        return self.safe.receipt_key(self.db, now=self.now)
+
     def _tariff(self, session: ParkingSession, old: StoredSession | None) -> TariffInForce | None:
         if old is not None:
-            return find_tariff(self.db, old)
+            version = (old.tariff_id, old.tariff_version)
+            if None in version or version not in self._known_tariffs:
+                self._known_tariffs[version] = find_tariff(self.db, old)
+            return self._known_tariffs[version]
         return tariffs.find_tariff_of_lot(self.db, self.lot.lot_id, at=session.entered_at)
 
     def _seal(self, session: ParkingSession, tariff: TariffInForce, revision: int, paid: Paid) -> Charge:
         return seal_charge(
             session, tariff=tariff.tariff, version=tariff.version, revision=revision,
             vehicle=Vehicle("large" if self.sizes.get(session.vehicle_key) == "large" else "small"),
-            context={"stop_of_day": session.stop_of_day}, paid=paid,
-            key=self.safe.receipt_key(self.db, now=self.now),
+            context={"stop_of_day": session.stop_of_day}, paid=paid, key=self._key,
         )
 
     def _add(self, charge: Charge, session: ParkingSession, revision: int) -> None:
@@ -132,7 +140,7 @@ class Books:
             parking_session_id=session.parking_session_id, kind="credit", revision=revision,
             credits_charge_id=standing.charge_id, total_fen=standing.total_fen, body=body,
             body_hash=sha256(body.encode()).digest(),
-            seal=sign_body(body, self.safe.receipt_key(self.db, now=self.now)), sealed_at=self.now,
+            seal=sign_body(body, self._key), sealed_at=self.now,
         )
         if standing.total_fen:
             self._post(ledger.transfer(

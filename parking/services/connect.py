@@ -74,15 +74,20 @@ def connect_account(
     db: Session, *, operator_id: UUID, channel: str, merchant_no: str, settings: dict[str, Any],
     secret: dict[str, str], sealer: Sealer, now: datetime,
 ) -> UUID:
-    """Take an operator's money by this account from now on; the same merchant again renews its keys."""
-    old = channel_accounts.find_connected(db, operator_id, channel)
-    account_id = old.account_id if old is not None and old.merchant_no == merchant_no else new_uuid(now)
+    """Take an operator's money by this account from now on; the same merchant again is the same account.
+
+    Its keys are renewed, also where another merchant took its place for a while.
+    """
+    had = channel_accounts.list_of_operator(db, operator_id, channel)
+    old = next((each for each in had if each.merchant_no == merchant_no), None)
+    account_id = old.account_id if old is not None else new_uuid(now)
     sealed = sealer.seal(json.dumps(secret).encode(), purpose=SECRET_PURPOSE, row=account_id.bytes)
-    if old is not None and old.account_id == account_id:
-        channel_accounts.renew_account(db, account_id, settings=settings, secret_sealed=sealed)
-        return account_id
+    for each in had:
+        if each.disconnected_at is None and each.account_id != account_id:
+            channel_accounts.disconnect_account(db, each.account_id, now=now)
     if old is not None:
-        channel_accounts.disconnect_account(db, old.account_id, now=now)
-    channel_accounts.add_account(
-        db, account=ChannelAccount(account_id, operator_id, channel, merchant_no, settings, sealed, None), now=now)
+        channel_accounts.renew_account(db, account_id, settings=settings, secret_sealed=sealed)
+    else:
+        channel_accounts.add_account(db, account=ChannelAccount(
+            account_id, operator_id, channel, merchant_no, settings, sealed, None), now=now)
     return account_id

@@ -184,8 +184,8 @@ class Case:
             since = min(since, self._correct_plate(self.moved_from, key))
             keys_joined = sorted({key, self.moved_from.vehicle_key})
         folded = refold(
-            self.db, lot=self.lot, vehicle_keys=keys_joined, since=since, sizes=self.sizes,
-            safe=self._safe, now=self.question.now,
+            self.db, lot=self.lot, since=dict.fromkeys(keys_joined, since), sizes=self.sizes, safe=self._safe,
+            now=self.question.now, landed=[ref] if self.moved_from is None else [],
         )
         self._occupied = self._occupied if folded.occupied is None else folded.occupied
         for session in folded.sessions:

@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.channel import ChannelPayment, Order, Way
-from parking.core.clock import format_instant
+from parking.core.clock import city_date, format_instant
 from parking.core.identifier import derived_uuid
 from parking.core.money import format_yuan
 from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
 from parking.core.plate import Plate
 from parking.core.price import StayTooLong
 from parking.core.secret import Secrets
+from parking.core.statement import CHANNEL_ZONE
 from parking.services.bill import Books
 from parking.services.connect import Channels
 from parking.services.owe import due_fen, lock_visit, owed_until
@@ -33,6 +34,7 @@ from parking.store import (
     outbox_messages,
     parking_sessions,
     payments,
+    reckonings,
     transfers,
 )
 from parking.store.database import Database
@@ -208,6 +210,8 @@ def confirm_payment(
         _set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
         _credit(db, payment, stored, size, min(said.paid_at, now), safe, now)
+    day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
+    reckonings.touch_movement(db, account_id, payment.operator_id, number=payment.order_no, day=day)
 
 
 def _credit(

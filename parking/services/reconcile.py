@@ -1,28 +1,39 @@
-"""A channel's statement is read whole, and laid beside our books: every row in exactly one bucket."""
+"""A channel's statement of a day is read, whole or not at all, and laid beside our books.
+
+The file is read twice: once to believe it, once to keep it. It is kept in parts, so that a gate waits
+for one of them at most; they count together, once the last of them is there.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
-from typing import BinaryIO
+from itertools import islice
+from typing import BinaryIO, Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.clock import find_zone
+from parking.core.clock import city_date
 from parking.core.identifier import derived_uuid, new_uuid
-from parking.core.reconciliation import BUCKETS, OurRow, Pair, reconcile
-from parking.core.statement import StatementRow, read_statement
-from parking.store import channel_accounts, outbox_messages, statement_imports
+from parking.core.statement import CHANNEL_ZONE, BadStatement, StatementRow, find_merchant, read_statement
+from parking.services.reckon import Day, show_day
+from parking.store import channel_accounts, movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
-from parking.store.database import Database
-from parking.store.statement_imports import OurMovement
+from parking.store.database import Database, DatabaseUnavailable
+from parking.store.statement_imports import Import, Reading
 
-ZONE = find_zone("Asia/Shanghai")  # the channel cuts its days by this clock
+ZONE = CHANNEL_ZONE
 ROWS_AT_ONCE = 2000
 READ_BYTES = 1024 * 1024
+LEASE = timedelta(minutes=1)
+# (how far, of how much): lines of the file that were believed and then kept
+Progress = Callable[[int, int], None]
 
 
 class NoAccount(Exception):
@@ -33,138 +44,202 @@ class StatementDiffers(Exception):
     """The day has a statement already, and this is another file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """A day of an account, both sides. pairs: every row of either; ours: our rows by kind and number."""
-
-    account: ChannelAccount
-    day: date
-    imported_at: datetime | None
-    pairs: list[Pair]
-    ours: dict[tuple[str, str], OurMovement]
-    fee_raw: int
-
-    def sums(self) -> dict[str, dict[str, int]]:
-        """For each bucket how many pairs, and the fen of each side; refunds count against payments."""
-        made: dict[str, dict[str, int]] = {bucket: {"count": 0, "ours_fen": 0, "theirs_fen": 0} for bucket in BUCKETS}
-        for pair in self.pairs:
-            bucket = made[pair.bucket]
-            bucket["count"] += 1
-            bucket["ours_fen"] += _signed(pair.ours)
-            bucket["theirs_fen"] += _signed(pair.theirs)
-        return made
-
-    @property
-    def net_raw(self) -> int:
-        """What the channel pays out for the day by its own rows: payments less refunds less fees; as fee_raw."""
-        return sum(_signed(pair.theirs) for pair in self.pairs) * 1000 - self.fee_raw
-
-    @property
-    def is_balanced(self) -> bool:
-        return self.imported_at is not None and all(pair.bucket == "matched" for pair in self.pairs)
+class StatementBeingRead(Exception):
+    """Somebody else is reading a statement of this day now; ask again."""
 
 
-def find_own_account(db: Session, operator_id: UUID, channel: str) -> ChannelAccount:
-    """:raises NoAccount: there is none"""
-    account = channel_accounts.find_connected(db, operator_id, channel)
-    if account is None:
-        raise NoAccount(channel)
-    return account
+def find_own_account(db: Session, operator_id: UUID, channel: str, account_id: UUID | None = None) -> ChannelAccount:
+    """The account asked for, else the one that is connected, else the last that was.
+
+    :raises NoAccount: there is none
+    """
+    for account in channel_accounts.list_of_operator(db, operator_id, channel):
+        if account_id in (None, account.account_id):
+            return account
+    raise NoAccount(channel)
 
 
 def import_statement(
     database: Database, file: BinaryIO, *, operator_id: UUID, channel: str, day: date, now: datetime,
-    progress: Callable[[int], None] = lambda _: None,
+    account_id: UUID | None = None, progress: Progress = lambda done, total: None,
 ) -> Day:
     """Read a day's statement: all of it or nothing; the same file again changes nothing.
 
+    The account is the one of the merchant that the file names; account_id says whose day was without
+    trade. A day that is not over has a provisional statement, and the next file takes its place.
+
     :param file: seekable; read twice, once to believe it and once to keep it
-    :param progress: told how many rows are kept
     :raises BadStatement: the file is refused, with its line and the reason
     :raises StatementDiffers: the day has another one
+    :raises StatementBeingRead: another file of the day is being read
     :raises NoAccount: the operator has no account at this channel
     """
+    today, clock = city_date(now, ZONE), _clock(now)
+    if day > today:
+        raise BadStatement(1, "day_not_over", day.isoformat())
     with database.reading() as db:
-        account = find_own_account(db, operator_id, channel)
+        account = _account_of(db, file, operator_id, channel, account_id)
         known = statement_imports.find_import(db, account.account_id, day)
-    file_hash = _hash(file)
-    if known is None:
-        count = sum(1 for _ in _rows(file, account, day))
-        import_id = new_uuid(now)
-        database.write(lambda db: statement_imports.begin_import(
-            db, account_id=account.account_id, import_id=import_id, operator_id=operator_id, day=day,
-            file_hash=file_hash, row_count=count, now=now))
-        _keep(database, file, account, import_id, day, progress)
-        database.write(lambda db: _finish(db, account, import_id, day, now))
-    elif known.file_hash != file_hash:
+    file_hash, line_count = _weigh(file)
+    if known is not None and known.file_hash == file_hash:
+        if day < today and not known.is_final:
+            database.write(lambda db: _seal(db, account, day, known.import_id))
+    elif known is not None and known.is_final:
         raise StatementDiffers(day.isoformat())
-    with database.reading() as db:
-        return show_day(db, account, day)
+    else:
+        ticker = _Ticker(progress, 2 * line_count)
+        count, settled_fen, fee_raw = _believe(_rows(file, account, day), ticker)
+        reading = Reading(account.account_id, account.operator_id, day, Import(
+            new_uuid(now), file_hash, day < today, count, settled_fen, fee_raw, now))
+        _keep(database, file, account, reading, ticker, clock)
+    return show_day(database, account, day, now=now)
 
 
-def show_day(db: Session, account: ChannelAccount, day: date) -> Day:
-    """Both sides of a day as they now stand."""
-    found = statement_imports.find_import(db, account.account_id, day)
-    theirs = statement_imports.list_lines(db, account.account_id, found.import_id) if found else []
-    since, until = _bounds(day)
-    movements = statement_imports.list_our_movements(
-        db, account.account_id, since=since, until=until, also=[each.number for each in theirs])
-    ours = {(each.kind, each.number): each for each in movements}
-    following = statement_imports.find_import(db, account.account_id, day + timedelta(days=1))
-    named = statement_imports.list_named(
-        db, account.account_id, following.import_id, [each.number for each in movements]) if following else frozenset()
-    before = statement_imports.find_import(db, account.account_id, day - timedelta(days=1))
-    named_before = statement_imports.list_named(
-        db, account.account_id, before.import_id, [each.number for each in movements]) if before else frozenset()
-    pairs = reconcile(
-        [OurRow(each.kind, each.number, each.amount_fen, since <= each.at < until) for each in movements],  # type: ignore[arg-type]
-        theirs, matched_next_day=named | named_before, has_next_day=following is not None,
-    )
-    return Day(
-        account, day, found.imported_at if found else None, pairs, ours, sum(each.fee_raw for each in theirs))
+def _clock(now: datetime) -> Callable[[], datetime]:
+    """A long reading goes on by the time that has passed since `now`."""
+    started = time.monotonic()
+    return lambda: now + timedelta(seconds=time.monotonic() - started)
+
+
+def _account_of(
+    db: Session, file: BinaryIO, operator_id: UUID, channel: str, account_id: UUID | None
+) -> ChannelAccount:
+    """Of the operator's accounts the file's; a file of a merchant that is none of them is refused later."""
+    file.seek(0)
+    merchant_no = find_merchant(_lines(file))
+    found = channel_accounts.list_of_operator(db, operator_id, channel)
+    own = find_own_account(db, operator_id, channel, account_id)
+    return next((account for account in found if account.merchant_no == merchant_no), own)
+
+
+@dataclass(slots=True)
+class _Ticker:
+    """Tells how far a reading has come."""
+
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def tick(self, lines: int) -> None:
+        self.done += lines
+        self.progress(min(self.done, self.total), self.total)
+
+
+def _believe(rows: Iterator[StatementRow], ticker: _Ticker) -> tuple[int, int, int]:
+    """Read to the end without keeping anything: how many rows, what they settle, and the fees."""
+    count = settled_fen = fee_raw = 0
+    for part in _parts(rows):
+        count += len(part)
+        settled_fen += sum(row.settled_fen for row in part)
+        fee_raw += sum(row.fee_raw for row in part)
+        ticker.tick(len(part))
+    return count, settled_fen, fee_raw
 
 
 def _keep(
-    database: Database, file: BinaryIO, account: ChannelAccount, import_id: UUID, day: date,
-    progress: Callable[[int], None],
+    database: Database, file: BinaryIO, account: ChannelAccount, reading: Reading, ticker: _Ticker,
+    clock: Callable[[], datetime],
 ) -> None:
-    """In parts, so that a gate waits for one of them at most."""
-    part: list[StatementRow] = []
-    kept = 0
+    def write(deed: Callable[[Session], None]) -> None:
+        database.write(lambda db: _write_as_reader(db, reading, deed, clock() + LEASE))
 
-    def write() -> None:
-        database.write(lambda db: statement_imports.add_lines(
-            db, account.account_id, import_id, account.operator_id, part))
+    if not database.write(lambda db: statement_imports.begin_import(
+        db, reading, leased_until=clock() + LEASE, now=clock())
+    ):
+        raise StatementBeingRead(reading.day.isoformat())
+    try:
+        _forget_abandoned(database, account)
+        for rows in _parts(_rows(file, account, reading.day)):
+            _keep_rows(database, write, reading, rows, clock())
+            ticker.tick(len(rows))
+        _keep_file(file, write, reading)
+        outcome = database.write(lambda db: _finish(db, reading))
+    except Exception:
+        with suppress(DatabaseUnavailable):
+            database.write(lambda db: statement_imports.abandon_import(db, reading))
+        raise
+    if outcome != "read":
+        _forget_abandoned(database, account)
+    if outcome == "differs":
+        raise StatementDiffers(reading.day.isoformat())
 
-    for row in _rows(file, account, day):
-        part.append(row)
-        if len(part) == ROWS_AT_ONCE:
-            write()
-            kept += len(part)
-            progress(kept)
-            part.clear()
-    if part:
-        write()
-        progress(kept + len(part))
+
+def _write_as_reader(db: Session, reading: Reading, deed: Callable[[Session], None], until: datetime) -> None:
+    if not statement_imports.extend_lease(db, reading, leased_until=until):
+        raise StatementBeingRead(reading.day.isoformat())
+    deed(db)
 
 
-def _finish(db: Session, account: ChannelAccount, import_id: UUID, day: date, now: datetime) -> None:
-    """The file counts now; what the channel holds for paid and we do not is asked for."""
-    if not statement_imports.finish_import(db, account.account_id, import_id):
-        raise StatementDiffers(day.isoformat())
-    numbers = [
-        each.number for each in statement_imports.list_lines(db, account.account_id, import_id)
-        if each.kind == "payment"
-    ]
-    for lot_id, payment_id in statement_imports.list_waiting(db, account.account_id, numbers):
-        outbox_messages.add_message(
-            db, lot_id=lot_id, message_id=derived_uuid(now, "query_payment", payment_id, import_id),
-            kind="query_payment", body={"payment_id": str(payment_id), "even_closed": True}, now=now)
+def _keep_rows(
+    database: Database, write: Callable[[Callable[[Session], None]], None], reading: Reading,
+    rows: list[StatementRow], now: datetime,
+) -> None:
+    """Keep some rows; what the channel holds for paid and we do not is asked for."""
+    with database.reading() as db:
+        waiting = movements.list_waiting(
+            db, reading.account_id, [row.number for row in rows if row.kind == "payment"])
+
+    def deed(db: Session) -> None:
+        statement_imports.add_lines(db, reading, rows)
+        for lot_id, payment_id in waiting:
+            _ask_for(db, lot_id, payment_id, reading, now)
+
+    write(deed)
+
+
+def _ask_for(db: Session, lot_id: int, payment_id: UUID, reading: Reading, now: datetime) -> None:
+    outbox_messages.add_message(
+        db, lot_id=lot_id, message_id=derived_uuid(now, "query_payment", payment_id, reading.read.import_id),
+        kind="query_payment", body={"payment_id": str(payment_id), "even_closed": True}, now=now)
+
+
+def _keep_file(file: BinaryIO, write: Callable[[Callable[[Session], None]], None], reading: Reading) -> None:
+    """The file itself, as it came."""
+    file.seek(0)
+    number = 0
+    while part := file.read(READ_BYTES):
+        write(partial(_add_part, reading, number, statement_imports.pack(part)))
+        number += 1
+
+
+def _add_part(reading: Reading, number: int, packed: bytes, db: Session) -> None:
+    statement_imports.add_part(db, reading, number, packed)
+
+
+def _finish(db: Session, reading: Reading) -> Literal["read", "known", "differs"]:
+    """The file counts from now on; unless the day has one that is not provisional, or is the same."""
+    account_id, day = reading.account_id, reading.day
+    known = statement_imports.find_import(db, account_id, day)
+    if known is not None and (known.is_final or known.file_hash == reading.read.file_hash):
+        statement_imports.abandon_import(db, reading)
+        return "known" if known.file_hash == reading.read.file_hash else "differs"
+    if known is not None:
+        statement_imports.supersede_import(db, account_id, known.import_id)
+    if not statement_imports.finish_import(db, reading):
+        raise StatementBeingRead(day.isoformat())
+    reckonings.touch_statement(db, account_id, reading.operator_id, day)
+    return "read"
+
+
+def _seal(db: Session, account: ChannelAccount, day: date, import_id: UUID) -> None:
+    """The day is over, and nothing was added to what was provisional."""
+    statement_imports.seal_import(db, account.account_id, import_id)
+    reckonings.touch_statement(db, account.account_id, account.operator_id, day)
+
+
+def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
+    while database.write(lambda db: statement_imports.forget_some_abandoned(db, account.account_id)):
+        pass
 
 
 def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[StatementRow]:
     file.seek(0)
     return read_statement(_lines(file), merchant_no=account.merchant_no, day=day, zone=ZONE)
+
+
+def _parts(rows: Iterator[StatementRow]) -> Iterator[list[StatementRow]]:
+    while part := list(islice(rows, ROWS_AT_ONCE)):
+        yield part
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -173,20 +248,11 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _hash(file: BinaryIO) -> bytes:
+def _weigh(file: BinaryIO) -> tuple[bytes, int]:
+    """The file's SHA-256, and how many lines it has."""
     file.seek(0)
-    made = sha256()
+    made, lines = sha256(), 0
     while part := file.read(READ_BYTES):
         made.update(part)
-    return made.digest()
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    start = datetime.combine(day, time(), ZONE)
-    return start, datetime.combine(day + timedelta(days=1), time(), ZONE)
-
-
-def _signed(row: OurRow | StatementRow | None) -> int:
-    if row is None:
-        return 0
-    return row.amount_fen if row.kind == "payment" else -row.amount_fen
+        lines += part.count(b"\n")
+    return made.digest(), lines

@@ -5,19 +5,35 @@ The same fact again changes nothing; facts may land in any order (core/parking_s
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.fact import Fact
+from parking.core.fact import Fact, FactRef
 from parking.services.fold import refold
+from parking.services.join import join_drivers
 from parking.services.unlock import KeySafe
 from parking.store import facts, terminals, vehicles
+from parking.store.facts import NewFact
 from parking.store.lots import Lot
+
+_FOLDED = ("undo", "plate_correction", "seen_elsewhere", "overdue", "manual_lift")
 
 
 class FactDiffers(Exception):
     """The terminal's number names another fact already: evidence of a fault, or worse."""
+
+
+@dataclass
+class _Concerned:
+    """The vehicles that new facts bear on. since: those to be folded anew, each with the earliest fact that is new."""
+
+    keys: set[bytes] = field(default_factory=set)
+    since: dict[bytes, datetime] = field(default_factory=dict)
 
 
 def record_fact(
@@ -36,27 +52,74 @@ def record_fact(
         if known != (fact.kind, body):
             raise FactDiffers
         return False
-    keys, since = _concerned(db, lot.lot_id, fact)
-    sizes = {key: vehicles.lock_vehicle(db, key, plate_sealed=None, now=now) for key in keys}
-    facts.add_fact(
-        db, fact, lot_id=lot.lot_id, operator_id=lot.operator_id, said_at=said_at, received_at=now,
-        clock_offset_ms=clock_offset_ms, body=body,
-    )
-    terminals.count_fact(
-        db, lot.lot_id, fact.ref.terminal_id, last_sequence=max(last, fact.ref.sequence), seen_at=now
-    )
-    if keys:
-        refold(db, lot=lot, vehicle_keys=keys, since=since, sizes=sizes, safe=safe, now=now)
+    land_facts(
+        db, lot, [NewFact(fact, said_at, clock_offset_ms, body=body)], last_sequence=last, safe=safe, now=now)
     return True
 
 
-def _concerned(db: Session, lot_id: int, fact: Fact) -> tuple[list[bytes], datetime]:
-    """Every vehicle that has, had or will have this fact or the one it corrects, and since when it matters.
+def land_facts(
+    db: Session, lot: Lot, new: Sequence[NewFact], *, last_sequence: int, safe: KeySafe, now: datetime,
+    plates_sealed: Mapping[bytes, bytes | None] | None = None, own_keys: Mapping[UUID, bytes] | None = None,
+) -> None:
+    """Store new facts of one terminal, whose numbering is held, and bring their vehicles' sessions up to date.
+
+    Vehicles are held before the facts are stored, in the one order in which everybody does; what was
+    said of the facts is then asked again, for it may have grown while we waited.
+
+    :param plates_sealed: the plates that were read, by the vehicle's key
+    :param own_keys: drivers who showed a code at an open barrier, or who may have entered by one, with their own keys
+    """
+    landing = [each.fact for each in new]
+    found = _concerned(db, lot.lot_id, landing)
+    sizes: dict[bytes, str] = {}
+    while found.keys - sizes.keys():
+        wanted = {key: (plates_sealed or {}).get(key) for key in found.keys}
+        sizes = vehicles.hold_vehicles(db, wanted, now=now)
+        found = _concerned(db, lot.lot_id, landing)
+    facts.add_facts(db, new, lot_id=lot.lot_id, operator_id=lot.operator_id, received_at=now)
+    terminals.count_fact(
+        db, lot.lot_id, landing[0].ref.terminal_id, seen_at=now, count=len(new),
+        last_sequence=max(last_sequence, *(fact.ref.sequence for fact in landing)))
+    joined: dict[bytes, datetime] = {}
+    if own_keys:
+        earliest = min(fact.ordered_at for fact in landing)
+        joined = join_drivers(db, lot, own_keys, since=earliest, now=now)
+        sizes |= vehicles.hold_vehicles(db, dict.fromkeys(joined.keys() - sizes.keys()), now=now) if joined else {}
+    since = {
+        key: min(each for each in (found.since.get(key), joined.get(key)) if each is not None)
+        for key in sorted(found.since.keys() | joined.keys())}
+    if since:
+        speaks = bool(joined) or any(fact.corrects is not None for fact in landing)
+        refold(
+            db, lot=lot, since=since, sizes=sizes, safe=safe, now=now,
+            landed=[] if speaks else [fact.ref for fact in landing])
+
+
+def _concerned(db: Session, lot_id: int, landing: Sequence[Fact]) -> _Concerned:
+    """Every vehicle that has, had or will have one of these facts or one that they correct, and since when it matters.
 
     Corrections and what they correct may land in either order, and more than one may speak of a fact.
     """
-    about = fact if fact.corrects is None else facts.find_fact(db, lot_id, fact.corrects)
-    said = facts.list_corrections(db, lot_id, [fact.corrects or fact.ref])
-    known = [each for each in (fact, about, *said) if each is not None]
-    keys = sorted({each.vehicle_key for each in known if each.vehicle_key is not None})
-    return keys, min(each.ordered_at for each in known)
+    abouts = {fact.corrects or fact.ref for fact in landing}
+    new = {fact.ref for fact in landing}
+    scans = {fact.ref: fact for fact in landing} | {
+        fact.ref: fact for fact in facts.list_facts(db, lot_id, abouts - new)}
+    said: dict[FactRef, list[Fact]] = defaultdict(list)
+    for fact in [*facts.list_corrections(db, lot_id, abouts), *(each for each in landing if each.corrects)]:
+        assert fact.corrects is not None
+        said[fact.corrects].append(fact)
+    found = _Concerned()
+    for about in abouts:
+        group = [*([scans[about]] if about in scans else []), *said[about]]
+        keys = {each.vehicle_key for each in group if each.vehicle_key is not None}
+        found.keys |= keys
+        if any(_is_folded(fact, said[about]) for fact in group):
+            earliest = min(fact.ordered_at for fact in group)
+            for key in keys:
+                found.since[key] = min(found.since.get(key, earliest), earliest)
+    return found
+
+
+def _is_folded(fact: Fact, said: Collection[Fact]) -> bool:
+    """Whether the fold looks at it: a scan at which the barrier stayed shut is none of its business."""
+    return fact.kind in _FOLDED or (fact.kind == "scan" and (fact.opened or bool(said)))

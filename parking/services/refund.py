@@ -9,10 +9,22 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.channel import ChannelRefund
+from parking.core.clock import city_date
 from parking.core.identifier import derived_uuid
 from parking.core.payment import Paid, money_state
+from parking.core.statement import CHANNEL_ZONE
 from parking.services.owe import lock_visit, owed_until
-from parking.store import channel_events, charges, lots, outbox_messages, parking_sessions, payments, refunds, transfers
+from parking.store import (
+    channel_events,
+    charges,
+    lots,
+    outbox_messages,
+    parking_sessions,
+    payments,
+    reckonings,
+    refunds,
+    transfers,
+)
 from parking.store.payments import Payment
 from parking.store.refunds import Refund
 
@@ -92,10 +104,13 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
         _post(db, "returned", refund, payment.channel, now)
     elif said.state == "failed" and was_returned:
         _post(db, "kept", refund, payment.channel, now)
+    accepted_at = refund.accepted_at or said.accepted_at or now
     refunds.change_refund(
-        db, refund, state=said.state, accepted_at=refund.accepted_at or now,
+        db, refund, state=said.state, accepted_at=accepted_at,
         channel_refund_no=said.channel_refund_no or refund.channel_refund_no,
     )
+    reckonings.touch_movement(
+        db, account_id, refund.operator_id, number=refund.refund_no, day=city_date(accepted_at, CHANNEL_ZONE))
 
 
 def _post(db: Session, kind: str, refund: Refund, channel: str, now: datetime) -> None:

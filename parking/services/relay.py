@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 
 from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
+from parking.core.identifier import derived_uuid
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
 from parking.services.refund import settle
 from parking.services.unlock import KeySafe
-from parking.store import codes, facts, logins, lots, outbox_messages, terminals, vehicles
+from parking.store import codes, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
 from parking.store.database import Database, DatabaseUnavailable
+from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
 
 LEASE = timedelta(seconds=30)
@@ -25,6 +27,7 @@ BACK_OFF_MAX = timedelta(minutes=5)
 CODES_KEPT = timedelta(days=8)
 MESSAGES_KEPT = timedelta(days=400)
 LOGINS_KEPT = timedelta(days=30)
+PAIRING_CODES_KEPT = timedelta(days=30)
 BATCH = 50
 CALLS_AT_ONCE = 8
 
@@ -70,6 +73,7 @@ def sweep(database: Database, *, now: datetime) -> int:
     return (
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
+        + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
     )
 
@@ -100,26 +104,56 @@ def _settle(db: Session, message: Message, safe: KeySafe, now: datetime) -> None
 
 
 def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
-    """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew."""
-    lot = lots.get_lot(db, int(message.body["lot_id"]))
-    vehicle_key, seen_at = bytes.fromhex(message.body["vehicle_key"]), parse_instant(message.body["seen_at"])
+    """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew.
+
+    Not where that turned out otherwise on the way here.
+    """
+    lot, vehicle_key, seen_at = _sighting(db, message)
     size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
-    service_id = terminals.get_service_terminal_id(db, lot.lot_id)
-    sequence = terminals.lock_last_sequence(db, lot.lot_id, service_id) + 1
-    cause_id: UUID = message.message_id
-    if facts.has_cause(db, lot.lot_id, cause_id):
+    if not vehicles.has_entered_elsewhere(db, vehicle_key, seen_at, than=lot.lot_id):
         return
-    fact = Fact(FactRef(service_id, sequence), "seen_elsewhere", seen_at, vehicle_key=vehicle_key)
+    if not facts.has_cause(db, lot.lot_id, message.message_id):
+        ref = _next_of_service(db, lot.lot_id)
+        fact = Fact(ref, "seen_elsewhere", seen_at, vehicle_key=vehicle_key)
+        _say(db, lot, fact, vehicle_key, message.message_id, size, safe, now)
+
+
+def _take_sighting_back(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    """Undo what was written of an entry elsewhere that did not happen."""
+    lot, vehicle_key, seen_at = _sighting(db, message)
+    size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
+    if vehicles.has_entered_elsewhere(db, vehicle_key, seen_at, than=lot.lot_id):
+        return
+    for ref in facts.list_sightings(db, lot.lot_id, vehicle_key, at=seen_at):
+        fact = Fact(_next_of_service(db, lot.lot_id), "undo", seen_at, corrects=ref)
+        _say(db, lot, fact, vehicle_key, derived_uuid(seen_at, "undo", ref.terminal_id, ref.sequence), size, safe, now)
+
+
+def _sighting(db: Session, message: Message) -> tuple[Lot, bytes, datetime]:
+    body = message.body
+    return lots.get_lot(db, int(body["lot_id"])), bytes.fromhex(body["vehicle_key"]), parse_instant(body["seen_at"])
+
+
+def _next_of_service(db: Session, lot_id: int) -> FactRef:
+    service_id = terminals.get_service_terminal_id(db, lot_id)
+    return FactRef(service_id, terminals.lock_last_sequence(db, lot_id, service_id) + 1)
+
+
+def _say(
+    db: Session, lot: Lot, fact: Fact, vehicle_key: bytes, cause_id: UUID, size: str, safe: KeySafe, now: datetime
+) -> None:
+    """Write a fact through the lot's service terminal, once for its cause, and fold the vehicle anew."""
+    at = fact.occurred_at
     facts.add_fact(
-        db, fact, lot_id=lot.lot_id, operator_id=lot.operator_id, said_at=seen_at, received_at=now, cause_id=cause_id
-    )
-    terminals.count_fact(db, lot.lot_id, service_id, last_sequence=sequence, seen_at=now)
+        db, fact, lot_id=lot.lot_id, operator_id=lot.operator_id, said_at=at, received_at=now, cause_id=cause_id)
+    terminals.count_fact(
+        db, lot.lot_id, fact.ref.terminal_id, last_sequence=fact.ref.sequence, seen_at=now)
     refold(
-        db, lot=lot, vehicle_keys=[vehicle_key], since=seen_at, sizes={vehicle_key: size}, safe=safe, now=now
-    )
+        db, lot=lot, since={vehicle_key: at}, sizes={vehicle_key: size}, safe=safe, now=now,
+        landed=[fact.ref] if fact.corrects is None else [])
 
 
 _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
-    "seen_elsewhere": _record_sighting, "settle": _settle,
+    "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
 }
 _OUTSIDE: dict[str, Callable[..., datetime | None]] = {"query_payment": query_payment, "send_refund": send_refund}

@@ -32,8 +32,7 @@ def create_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, used
     :raises NoKidLeft: 255 code keys were made
     """
     private = ec.generate_private_key(ec.SECP256R1())
-    numbers = private.public_key().public_numbers()
-    jwk: dict[str, Any] = {"crv": "P-256", "kty": "EC", "x": _base64(numbers.x), "y": _base64(numbers.y)}
+    jwk = public_jwk(private)
     key_id = new_uuid(now)
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kid = _next_kid(db) if purpose == "code" else thumbprint(jwk)
@@ -87,6 +86,12 @@ def published_jwks(db: Session, *, now: datetime) -> dict[str, Any]:
             "parking_purpose": key.purpose, **({"revoked": True} if key.revoked_at else {}),
         })
     return {"keys": published}
+
+
+def public_jwk(private: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
+    """The public half of a P-256 key."""
+    numbers = private.public_key().public_numbers()
+    return {"crv": "P-256", "kty": "EC", "x": _base64(numbers.x), "y": _base64(numbers.y)}
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:

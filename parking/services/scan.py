@@ -103,7 +103,8 @@ def _record_identity_scan(
 
 def _question(scan: Scan, terminal: TerminalAtGate, check: CodeCheck, now: datetime) -> Question:
     return Question(
-        scan, terminal, corrected_time(scan.scanned_at, scan.clock_offset_ms), check, _read_plate(scan), now
+        scan, terminal, corrected_time(scan.scanned_at, scan.clock_offset_ms), check,
+        read_plate(scan.plate, scan.plate_confidence), now,
     )
 
 
@@ -152,12 +153,12 @@ def _repeat(db: Session, desk: ScanDesk, scan: Scan, stored: StoredDecision) -> 
     return _reveal(db, desk.secrets, stored.answer)
 
 
-def _read_plate(scan: Scan) -> Plate | None:
+def read_plate(text: str | None, confidence: float | None) -> Plate | None:
     """The plate, if it is one and the camera is sure; a reading without confidence is a person's."""
-    if scan.plate is None or (scan.plate_confidence is not None and scan.plate_confidence < PLATE_CONFIDENCE_MIN):
+    if text is None or (confidence is not None and confidence < PLATE_CONFIDENCE_MIN):
         return None
     try:
-        return parse_plate(scan.plate)
+        return parse_plate(text)
     except BadPlate:
         return None
 

@@ -309,7 +309,8 @@ class WechatPaySimulator:
     def _refund_data(self, refund: SeenRefund) -> dict[str, Any]:
         return {
             "refund_id": refund.refund_id, "out_refund_no": refund.refund_no, "out_trade_no": refund.order_no,
-            "status": refund.status, "amount": {"refund": refund.amount, "currency": "CNY"}}
+            "status": refund.status, "create_time": refund.asked_at,
+            "amount": {"refund": refund.amount, "currency": "CNY"}}
 
     def seal(self, plain: bytes, context: str) -> dict[str, str]:
         nonce = secrets.token_hex(6)

@@ -61,6 +61,14 @@ def find_connected(db: Session, operator_id: UUID, channel: str) -> ChannelAccou
     return _one(db, row.operator_id == operator_id, row.channel == channel, row.disconnected_at.is_(None))
 
 
+def list_of_operator(db: Session, operator_id: UUID, channel: str) -> list[ChannelAccount]:
+    """Every account an operator has had at a channel: the connected one first, then the newest."""
+    row = ChannelAccountRow
+    found = db.execute(select(row).where(row.operator_id == operator_id, row.channel == channel).order_by(
+        row.disconnected_at.is_not(None), row.connected_at.desc(), row.account_id)).scalars()
+    return [_read(each) for each in found]
+
+
 def list_accounts(db: Session) -> list[ChannelAccount]:
     row = ChannelAccountRow
     return [_read(each) for each in db.execute(select(row).order_by(row.connected_at)).scalars()]
@@ -74,9 +82,9 @@ def add_account(db: Session, *, account: ChannelAccount, now: datetime) -> None:
 
 
 def renew_account(db: Session, account_id: UUID, *, settings: dict[str, Any], secret_sealed: bytes) -> None:
-    """New keys or addresses of the same account."""
+    """New keys or addresses of the same account; it is connected, if it was not."""
     db.execute(update(ChannelAccountRow).where(ChannelAccountRow.account_id == account_id)
-               .values(settings=settings, secret_sealed=secret_sealed))
+               .values(settings=settings, secret_sealed=secret_sealed, disconnected_at=None))
 
 
 def disconnect_account(db: Session, account_id: UUID, *, now: datetime) -> None:

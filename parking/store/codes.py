@@ -60,6 +60,15 @@ class CodeBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstUse:
+    """The fact on which a code opened a barrier."""
+
+    lot_id: int
+    terminal_id: UUID
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class CurrentCode:
     jti: bytes
     vehicle_key: bytes | None
@@ -113,6 +122,13 @@ def delete_issued_codes(db: Session, *, expired_before: datetime) -> int:
 
 def is_used(db: Session, subject: bytes, use_hash: bytes) -> bool:
     return bool(db.execute(_IS_USED, {"subject": subject, "use_hash": use_hash}).scalar_one())
+
+
+def find_use(db: Session, subject: bytes, use_hash: bytes) -> FirstUse | None:
+    """Where a code had its use."""
+    row = db.execute(select(CodeUse.lot_id, CodeUse.terminal_id, CodeUse.sequence).where(
+        CodeUse.subject == subject, CodeUse.use_hash == use_hash)).one_or_none()
+    return None if row is None else FirstUse(*row)
 
 
 def use_code(

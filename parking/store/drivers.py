@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Text, insert, select, text, update
+from sqlalchemy import CheckConstraint, Index, Text, bindparam, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
-from parking.store.statements import insert_new
+from parking.store.statements import insert_new, table_of
 
 _PROVED = text("status = 'proved' AND released_at IS NULL")
 
@@ -51,6 +52,12 @@ class DriverVehicle(Table):
 class ClaimedVehicle:
     vehicle_key: bytes
     is_proved: bool
+
+
+_vehicle = table_of(DriverVehicle).c
+_LIST_PROVERS = select(_vehicle.driver_id).where(
+    _vehicle.vehicle_key.in_(bindparam("keys", expanding=True)), _vehicle.status == "proved",
+    _vehicle.released_at.is_(None)).distinct()
 
 
 def add_driver(db: Session, *, driver_id: UUID, code_subject: bytes, now: datetime) -> None:
@@ -95,6 +102,28 @@ def list_vehicles(db: Session, driver_id: UUID) -> list[ClaimedVehicle]:
 
 def list_provers(db: Session, vehicle_key: bytes) -> list[UUID]:
     """The drivers who proved that this vehicle is theirs; asks the whole city."""
+    return list_provers_of(db, [vehicle_key])
+
+
+def list_provers_of(db: Session, vehicle_keys: Collection[bytes]) -> list[UUID]:
+    """The drivers who proved one of these vehicles; asks the whole city."""
+    return list(db.execute(_LIST_PROVERS, {"keys": list(vehicle_keys)}).scalars())
+
+
+def list_proofs(db: Session, vehicle_keys: Collection[bytes]) -> list[tuple[bytes, UUID]]:
+    """Each of these vehicles that was proved, with the driver who did; asks the whole city."""
     row = DriverVehicle
-    return list(db.execute(select(row.driver_id).where(
-        row.vehicle_key == vehicle_key, row.status == "proved", row.released_at.is_(None))).scalars())
+    rows = db.execute(select(row.vehicle_key, row.driver_id).where(
+        row.vehicle_key.in_(vehicle_keys), row.status == "proved", row.released_at.is_(None)))
+    return [(key, driver_id) for key, driver_id in rows]
+
+
+def list_code_subjects(db: Session, driver_ids: Collection[UUID]) -> list[tuple[UUID, bytes]]:
+    """The subject of each of these drivers' server-issued codes."""
+    rows = db.execute(select(Driver.driver_id, Driver.code_subject).where(Driver.driver_id.in_(driver_ids)))
+    return [(driver_id, subject) for driver_id, subject in rows]
+
+
+def list_challenged(db: Session) -> list[UUID]:
+    """The drivers whose phones a gate must ask to sign a nonce; asks the whole city."""
+    return list(db.execute(select(Driver.driver_id).where(Driver.challenged_at.is_not(None))).scalars())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +15,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Select,
     Text,
     bindparam,
     exists,
+    func,
     insert,
+    literal,
     select,
     text,
     true,
@@ -26,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.clock import EPOCH
-from parking.core.fact import KINDS, Fact, FactRef, facts_of_vehicle
+from parking.core.fact import KINDS, Fact, FactRef, corrected_time, facts_of_vehicle
 from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
 from parking.store.statements import table_of
@@ -55,6 +60,8 @@ class FactRow(Table):
         CheckConstraint("kind <> 'scan' OR direction IS NOT NULL", name="scan_direction"),
         CheckConstraint("(corrects_terminal_id IS NULL) = (corrects_sequence IS NULL)", name="corrects"),
         Index("ix_fact_vehicle", "lot_id", "vehicle_key", "ordered_at"),
+        Index("ix_fact_driver", "lot_id", "driver_id", "ordered_at",
+              sqlite_where=text("driver_id IS NOT NULL"), postgresql_where=text("driver_id IS NOT NULL")),
         Index("ix_fact_corrects", "lot_id", "corrects_terminal_id", "corrects_sequence",
               sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
         Index("ix_fact_corrected_to", "lot_id", "vehicle_key", sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
@@ -101,11 +108,36 @@ class ToldFact:
     ordered_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """What a number of a terminal stands for."""
+
+    kind: str
+    body: Any
+    is_live: bool
+    opened: bool
+    reason: str | None
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """A fact as it is stored. body: what the fold does not look at."""
+
+    fact: Fact
+    said_at: datetime
+    clock_offset_ms: int = 0
+    reason: str | None = None
+    cause_id: UUID | None = None
+    body: Any = None
+
+
 _fact_table = table_of(FactRow)
 _f, _correction = _fact_table.c, _fact_table.alias("correction").c
 _COLUMNS = (
     _f.terminal_id, _f.sequence, _f.kind, _f.occurred_at, _f.direction, _f.opened, _f.vehicle_key, _f.driver_id,
-    _f.corrects_terminal_id, _f.corrects_sequence, _f.is_degraded, _f.is_live, _f.received_at,
+    _f.corrects_terminal_id, _f.corrects_sequence, _f.is_degraded, _f.is_live, _f.received_at, _f.said_at,
+    _f.clock_offset_ms,
 )
 _ADD = insert(_fact_table)
 _SINCE = (_f.lot_id == bindparam("lot_id")) & (_f.ordered_at >= bindparam("since"))
@@ -113,39 +145,75 @@ _IS_CORRECTED = exists().where(
     _correction.lot_id == _f.lot_id, _correction.corrects_terminal_id == _f.terminal_id,
     _correction.corrects_sequence == _f.sequence,
 ).correlate(_fact_table)
-_CANDIDATES = union_all(
-    select(*_COLUMNS, _IS_CORRECTED).where(
-        _SINCE, _f.vehicle_key == bindparam("vehicle_key"), _f.corrects_sequence.is_(None)),
-    select(*_COLUMNS, true()).where(
-        _SINCE, _f.corrects_sequence.is_(None),
-        _correction.lot_id == bindparam("lot_id"), _correction.vehicle_key == bindparam("vehicle_key"),
-        _correction.corrects_sequence.is_not(None), _correction.corrects_terminal_id == _f.terminal_id,
-        _correction.corrects_sequence == _f.sequence),
-)
+
+
+def _candidates(suffix: str = "") -> tuple[Select[Any], Select[Any]]:
+    """What may be one vehicle's: what was stored under its key, and what was corrected to it."""
+    key: Any = bindparam(f"vehicle_key{suffix}")
+    number = literal(int(suffix or 0)).label("number")
+    since = (_f.lot_id == bindparam("lot_id")) & (_f.ordered_at >= bindparam(f"since{suffix}"))
+    return (
+        select(*_COLUMNS, _IS_CORRECTED.label("is_corrected"), number).where(
+            since, _f.vehicle_key == key, _f.corrects_sequence.is_(None)),
+        select(*_COLUMNS, true().label("is_corrected"), number).where(
+            since, _f.corrects_sequence.is_(None),
+            _correction.lot_id == bindparam("lot_id"), _correction.vehicle_key == key,
+            _correction.corrects_sequence.is_not(None), _correction.corrects_terminal_id == _f.terminal_id,
+            _correction.corrects_sequence == _f.sequence),
+    )
+
+
+@cache
+def _each_candidates(count: int) -> Any:
+    """Those of so many vehicles, in one statement."""
+    return union_all(*(part for number in range(count) for part in _candidates(str(number))))
+
+
+_CANDIDATES = union_all(*_candidates())
 _CORRECTIONS = select(*_COLUMNS).where(
     _f.lot_id == bindparam("lot_id"),
     tuple_(_f.corrects_terminal_id, _f.corrects_sequence).in_(bindparam("refs", expanding=True)),
 )
+_CORRECTIONS_WITH_REASON = _CORRECTIONS.add_columns(_f.reason)
+_HAS_SCAN = select(exists().where(_SINCE, _f.vehicle_key == bindparam("vehicle_key"), _f.kind == "scan"))
 _FIND = select(*_COLUMNS).where(
     _f.lot_id == bindparam("lot_id"), _f.terminal_id == bindparam("terminal_id"),
     _f.sequence == bindparam("sequence"))
+_LIST = select(*_COLUMNS).where(
+    _f.lot_id == bindparam("lot_id"),
+    tuple_(_f.terminal_id, _f.sequence).in_(bindparam("refs", expanding=True)))
+_LIST_BODIES = select(_f.sequence, _f.kind, _f.body, _f.is_live, _f.opened, _f.reason,
+                      _f.said_at).where(
+    _f.lot_id == bindparam("lot_id"), _f.terminal_id == bindparam("terminal_id"),
+    _f.sequence.in_(bindparam("sequences", expanding=True)))
 
 
 def add_fact(
     db: Session, fact: Fact, *, lot_id: int, operator_id: UUID, said_at: datetime, received_at: datetime,
     clock_offset_ms: int = 0, reason: str | None = None, cause_id: UUID | None = None, body: Any = None,
 ) -> None:
-    db.execute(_ADD, {
-        "lot_id": lot_id, "terminal_id": fact.ref.terminal_id, "sequence": fact.ref.sequence,
-        "operator_id": operator_id, "kind": fact.kind, "direction": fact.direction, "opened": fact.opened,
-        "vehicle_key": fact.vehicle_key, "driver_id": fact.driver_id, "said_at": said_at,
-        "occurred_at": fact.occurred_at, "received_at": received_at, "ordered_at": fact.ordered_at,
-        "is_live": fact.answered_at is not None, "clock_offset_ms": clock_offset_ms,
-        "is_degraded": fact.is_degraded, "reason": reason,
-        "corrects_terminal_id": fact.corrects.terminal_id if fact.corrects else None,
-        "corrects_sequence": fact.corrects.sequence if fact.corrects else None,
-        "cause_id": cause_id, "body": body or {},
-    })
+    new = NewFact(fact, said_at, clock_offset_ms, reason, cause_id, body)
+    add_facts(db, [new], lot_id=lot_id, operator_id=operator_id, received_at=received_at)
+
+
+def add_facts(
+    db: Session, new: Sequence[NewFact], *, lot_id: int, operator_id: UUID, received_at: datetime
+) -> None:
+    values = [
+        {
+            "lot_id": lot_id, "terminal_id": fact.ref.terminal_id, "sequence": fact.ref.sequence,
+            "operator_id": operator_id, "kind": fact.kind, "direction": fact.direction, "opened": fact.opened,
+            "vehicle_key": fact.vehicle_key, "driver_id": fact.driver_id, "said_at": each.said_at,
+            "occurred_at": fact.occurred_at, "received_at": received_at, "ordered_at": fact.ordered_at,
+            "is_live": fact.answered_at is not None, "clock_offset_ms": each.clock_offset_ms,
+            "is_degraded": fact.is_degraded, "reason": each.reason,
+            "corrects_terminal_id": fact.corrects.terminal_id if fact.corrects else None,
+            "corrects_sequence": fact.corrects.sequence if fact.corrects else None,
+            "cause_id": each.cause_id, "body": each.body or {},
+        }
+        for each in new for fact in (each.fact,)
+    ]
+    db.execute(_ADD, values if len(values) > 1 else values[0])
 
 
 def has_fact(db: Session, lot_id: int, ref: FactRef) -> bool:
@@ -174,6 +242,21 @@ def find_fact(db: Session, lot_id: int, ref: FactRef) -> Fact | None:
     return None if row is None else _fact(row)
 
 
+def list_facts(db: Session, lot_id: int, refs: Collection[FactRef]) -> list[Fact]:
+    """Those of these facts that are stored."""
+    if not refs:
+        return []
+    pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
+    return [_fact(row) for row in db.execute(_LIST, {"lot_id": lot_id, "refs": pairs})]
+
+
+def list_bodies(db: Session, lot_id: int, terminal_id: UUID, sequences: Collection[int]) -> dict[int, StoredBody]:
+    """What is stored under these numbers of a terminal, to tell a repeat from another fact."""
+    rows = db.execute(_LIST_BODIES, {"lot_id": lot_id, "terminal_id": terminal_id, "sequences": list(sequences)})
+    return {row.sequence: StoredBody(row.kind, row.body, row.is_live, row.opened, row.reason, row.said_at)
+            for row in rows}
+
+
 def list_facts_of_vehicle(
     db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime = EPOCH
 ) -> list[Fact]:
@@ -183,8 +266,93 @@ def list_facts_of_vehicle(
     """
     rows = db.execute(_CANDIDATES, {"lot_id": lot_id, "vehicle_key": vehicle_key, "since": since}).all()
     found = {each.ref: each for each in map(_fact, rows)}
-    corrected = [FactRef(row.terminal_id, row.sequence) for row in rows if row[-1]]
+    corrected = [FactRef(row.terminal_id, row.sequence) for row in rows if row.is_corrected]
     return facts_of_vehicle([*found.values(), *list_corrections(db, lot_id, corrected)], vehicle_key)
+
+
+def list_facts_of_vehicles(db: Session, lot_id: int, since: Mapping[bytes, datetime]) -> dict[bytes, list[Fact]]:
+    """As list_facts_of_vehicle, for many vehicles, each with its instant."""
+    keys, wanted = list(since), {"lot_id": lot_id, **{
+        name: value for number, (key, earliest) in enumerate(since.items())
+        for name, value in ((f"vehicle_key{number}", key), (f"since{number}", earliest))}}
+    rows = db.execute(_each_candidates(len(keys)), wanted).all()
+    corrected = {FactRef(row.terminal_id, row.sequence) for row in rows if row.is_corrected}
+    said: dict[FactRef | None, list[Fact]] = defaultdict(list)
+    for fact in list_corrections(db, lot_id, corrected):
+        said[fact.corrects].append(fact)
+    found: dict[bytes, dict[FactRef, Fact]] = {key: {} for key in keys}
+    for row in rows:
+        fact = _fact(row)
+        found[keys[row.number]][fact.ref] = fact
+    return {
+        key: facts_of_vehicle([*each.values(), *(fact for ref in each for fact in said[ref])], key)
+        for key, each in found.items()}
+
+
+def has_scan_of(db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime) -> bool:
+    return bool(db.execute(_HAS_SCAN, {"lot_id": lot_id, "vehicle_key": vehicle_key, "since": since}).scalar_one())
+
+
+def list_scans_around(
+    db: Session, lot_id: int, driver_id: UUID, vehicle_keys: Collection[bytes], *, since: datetime
+) -> list[Fact]:
+    """Scans at an open barrier of a driver, of these vehicles, and of every vehicle that the driver showed a code for;
+    each under what was shown, in the order of the fold."""
+    row = FactRow
+    lifted = exists().where(
+        _correction.lot_id == _f.lot_id, _correction.corrects_terminal_id == _f.terminal_id,
+        _correction.corrects_sequence == _f.sequence, _correction.kind == "manual_lift").correlate(_fact_table)
+    opened = (row.lot_id == lot_id, row.kind == "scan", (row.opened == True) | lifted, row.ordered_at >= since)  # noqa: E712
+    shown = db.execute(select(row.vehicle_key).distinct().where(
+        *opened, row.driver_id == driver_id, row.vehicle_key.is_not(None))).scalars()
+    keys = {*vehicle_keys, *(key for key in shown if key is not None)}
+    rows = db.execute(select(*_COLUMNS).where(*opened, row.vehicle_key.in_(keys)))
+    return sorted(map(_fact, rows), key=lambda fact: fact.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """What was said later of scans. joined: the last owner that the service worked out; fixed: that it did not."""
+
+    undone: set[FactRef]
+    joined: dict[FactRef, bytes]
+    fixed: dict[FactRef, bytes]
+
+
+def list_owners(
+    db: Session, lot_id: int, refs: Collection[FactRef], *, recomputed: Collection[str | None]
+) -> Owners:
+    """:param recomputed: the reasons of corrections that the service works out anew"""
+    found = Owners(set(), {}, {})
+    if not refs:
+        return found
+    pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
+    rows = db.execute(_CORRECTIONS_WITH_REASON, {"lot_id": lot_id, "refs": pairs}).all()
+    for fact, reason in sorted(((_fact(row), row.reason) for row in rows), key=lambda each: each[0].position):
+        assert fact.corrects is not None
+        if fact.kind == "undo":
+            found.undone.add(fact.corrects)
+        elif fact.kind == "plate_correction" and fact.vehicle_key is not None:
+            (found.joined if reason in recomputed else found.fixed)[fact.corrects] = fact.vehicle_key
+    return found
+
+
+def list_gaps(db: Session, lot_id: int, terminal_id: UUID, *, limit: int) -> list[tuple[int, int]]:
+    """The newest ranges of a terminal's numbers that never arrived, each with its first and its last number."""
+    before = func.coalesce(func.lag(_f.sequence).over(order_by=_f.sequence), 0).label("before")
+    numbered = select(_f.sequence, before).where(_f.lot_id == lot_id, _f.terminal_id == terminal_id).subquery()
+    rows = db.execute(
+        select(numbered.c.before + 1, numbered.c.sequence - 1)
+        .where(numbered.c.sequence - numbered.c.before > 1).order_by(numbered.c.sequence.desc()).limit(limit))
+    return [(first, last) for first, last in rows]
+
+
+def list_sightings(db: Session, lot_id: int, vehicle_key: bytes, *, at: datetime) -> list[FactRef]:
+    """What was written of a vehicle's entry elsewhere at an instant, and was not undone."""
+    rows = db.execute(select(_f.terminal_id, _f.sequence).where(
+        _f.lot_id == lot_id, _f.vehicle_key == vehicle_key, _f.ordered_at == at, _f.kind == "seen_elsewhere",
+        ~_IS_CORRECTED))
+    return [FactRef(*row) for row in rows]
 
 
 def list_told(
@@ -221,4 +389,5 @@ def _fact(row: Any) -> Fact:
         FactRef(row.terminal_id, row.sequence), row.kind, row.occurred_at, row.direction, row.opened,
         row.vehicle_key, row.driver_id, None if target is None else FactRef(target, row.corrects_sequence),
         row.is_degraded, row.received_at if row.is_live else None,
+        row.is_degraded and corrected_time(row.said_at, row.clock_offset_ms) != row.occurred_at,
     )

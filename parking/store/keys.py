@@ -75,6 +75,11 @@ def is_revoked(db: Session, purpose: str, kid: str) -> bool:
     return db.execute(_FIND_REVOKED_AT, {"purpose": purpose, "kid": kid}).scalar_one_or_none() is not None
 
 
+def find_revoked_at(db: Session, purpose: str, kid: str) -> datetime | None:
+    found: datetime | None = db.execute(_FIND_REVOKED_AT, {"purpose": purpose, "kid": kid}).scalar_one_or_none()
+    return found
+
+
 def retire_key(db: Session, key_id: UUID, *, at: datetime) -> None:
     db.execute(update(SigningKey).where(SigningKey.key_id == key_id).values(retired_at=at))
 

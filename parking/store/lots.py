@@ -132,6 +132,16 @@ def has_gate(db: Session, lot_id: int, gate_id: int) -> bool:
     ).first() is not None
 
 
+def find_gate(db: Session, lot_id: int, gate_id: int) -> Gate | None:
+    return db.execute(select(Gate).where(Gate.lot_id == lot_id, Gate.gate_id == gate_id)).scalar_one_or_none()
+
+
+def list_gates(db: Session, operator_id: UUID) -> list[Gate]:
+    """An operator's, by lot and number."""
+    return list(db.execute(
+        select(Gate).where(Gate.operator_id == operator_id).order_by(Gate.lot_id, Gate.gate_id)).scalars())
+
+
 def list_lots_with_occupancy(db: Session, *, operator_id: UUID | None = None) -> list[tuple[Lot, int]]:
     """Every lot, or an operator's, with the vehicles inside; by number."""
     query = select(Lot, LotState.occupied_count).join(LotState, LotState.lot_id == Lot.lot_id).order_by(Lot.lot_id)

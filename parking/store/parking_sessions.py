@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,11 @@ from sqlalchemy import (
     bindparam,
     exists,
     insert,
+    literal,
     select,
     text,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -112,6 +115,30 @@ _FIND_LAST = (
     .order_by(_s.entered_at.desc(), _s.parking_session_id.desc())
     .limit(1)
 )
+
+
+@cache
+def _each_last(count: int) -> Any:
+    """The newest session of each of so many vehicles, in one statement."""
+    parts = [
+        select(literal(number).label("number"), _session)
+        .where(_s.lot_id == bindparam("lot_id"), _s.vehicle_key == bindparam(f"key_{number}"), _s.state != "voided",
+               _s.entered_at < bindparam(f"before_{number}"))
+        .order_by(_s.entered_at.desc(), _s.parking_session_id.desc()).limit(1).subquery()
+        for number in range(count)]
+    return union_all(*(select(part) for part in parts))
+
+
+@cache
+def _each_since(count: int) -> Any:
+    """The sessions of each of so many vehicles from an instant on, in one statement."""
+    return union_all(*(
+        select(literal(number).label("number"), _session)
+        .where(_s.lot_id == bindparam("lot_id"), _s.vehicle_key == bindparam(f"key_{number}"),
+               _s.entered_at >= bindparam(f"since_{number}"))
+        for number in range(count)))
+
+
 _ADD = insert(_session)
 _OF_PAYMENTS = ("paid_fen", "paid_until_at", "leave_by_at")  # written by write_paid alone
 _WRITE = (
@@ -159,6 +186,30 @@ def find_last_session(
     return None if found is None else _stored(found)
 
 
+def find_last_sessions(
+    db: Session, lot_id: int, entered_before: Mapping[bytes, datetime]
+) -> dict[bytes, StoredSession]:
+    """As find_last_session, for many vehicles, each with its instant."""
+    wanted: dict[str, Any] = {"lot_id": lot_id}
+    for number, (key, before) in enumerate(entered_before.items()):
+        wanted |= {f"key_{number}": key, f"before_{number}": before}
+    rows = db.execute(_each_last(len(entered_before)), wanted)
+    return {row.vehicle_key: _stored(row) for row in rows}
+
+
+def list_sessions_of_vehicles(
+    db: Session, lot_id: int, since: Mapping[bytes, datetime]
+) -> dict[bytes, list[StoredSession]]:
+    """As list_sessions_of_vehicle, for many vehicles, each with its instant."""
+    wanted: dict[str, Any] = {"lot_id": lot_id}
+    for number, (key, earliest) in enumerate(since.items()):
+        wanted |= {f"key_{number}": key, f"since_{number}": earliest}
+    found: dict[bytes, list[StoredSession]] = {key: [] for key in since}
+    for row in db.execute(_each_since(len(since)), wanted):
+        found[row.vehicle_key].append(_stored(row))
+    return {key: sorted(each, key=lambda stored: stored.session.entered_at) for key, each in found.items()}
+
+
 def list_inside_of_driver(db: Session, lot_id: int, driver_id: UUID) -> list[ParkingSession]:
     """Sessions at a lot that a driver's code opened and that have not been left."""
     row = ParkingSessionRow
@@ -166,6 +217,12 @@ def list_inside_of_driver(db: Session, lot_id: int, driver_id: UUID) -> list[Par
         row.lot_id == lot_id, row.driver_id == driver_id, row.state.in_(("open", "suspended"))
     ).order_by(row.entered_at.desc())
     return [_stored(each).session for each in db.execute(query).scalars()]
+
+
+def list_open_of_lot(db: Session, lot_id: int) -> list[StoredSession]:
+    """The visits that go on in a lot, in the order of their entry."""
+    return [_stored(each) for each in db.execute(
+        select(_session).where(_s.lot_id == lot_id, _s.state == "open").order_by(_s.entered_at, _s.parking_session_id))]
 
 
 def find_session(db: Session, lot_id: int, parking_session_id: UUID) -> StoredSession | None:

@@ -36,6 +36,7 @@ class RefundRow(Table):
         ForeignKeyConstraint(["lot_id", "payment_id"], ["payment.lot_id", "payment.payment_id"]),
         Index("ix_refund_payment", "lot_id", "payment_id"),
         Index("ix_refund_accepted_at", "operator_id", "accepted_at"),
+        Index("ix_refund_refund_no", "refund_no"),
         spread("lot_id", "lot"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parking.store import (
+    anomalies,
     channel_accounts,
     channel_events,
     charges,
@@ -12,14 +13,18 @@ from parking.store import (
     drivers,
     facts,
     identities,
+    key_sets,
     keys,
     logins,
     lots,
     operators,
     outbox_messages,
+    pairing_codes,
     parking_sessions,
     payments,
+    reckonings,
     refunds,
+    silences,
     statement_imports,
     tariffs,
     terminals,
@@ -29,9 +34,9 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    channel_accounts, channel_events, charges, codes, credentials, decisions, drivers, facts, identities, keys, logins,
-    lots, operators, outbox_messages, parking_sessions, payments, refunds, statement_imports, tariffs, terminals,
-    transfers, vehicles,
+    anomalies, channel_accounts, channel_events, charges, codes, credentials, decisions, drivers, facts,
+    identities, key_sets, keys, logins, lots, operators, outbox_messages, pairing_codes, parking_sessions,
+    payments, reckonings, refunds, silences, statement_imports, tariffs, terminals, transfers, vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

@@ -1,38 +1,61 @@
-"""Channels' statements as they were read, and our side of the same days."""
+"""Channels' statements as they were read: the file, byte for byte, and its rows.
+
+A file is read in parts, a transaction each, so that no gate waits for it. Whoever reads holds a
+lease that each part extends; one that died leaves the lease to run out, and the next one starts anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import zlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, delete, insert, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Text,
+    delete,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.core.clock import from_ms, to_ms
+from parking.core.reconciliation import KeptRow, Kind
 from parking.core.statement import StatementRow
-from parking.store.columns import Bytes, Fen, Instant, Table, Uuid, Wide, spread
-from parking.store.payments import ChannelOrder, PaymentRow
-from parking.store.refunds import RefundRow
-from parking.store.statements import table_of
+from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
+from parking.store.statements import insert_new, table_of
 
-_READ = text("state = 'read'")
-NUMBERS_AT_ONCE = 500
+_READ, _READING = text("state = 'read'"), text("state = 'reading'")
+ROWS_FORGOTTEN_AT_ONCE = 5000
 
 
 class StatementImport(Table):
-    """One file of one day of one account. Protects: a day has one statement (the partial unique index).
+    """One file of one day of one account; it counts once it is `read`.
 
-    Rows are written in parts, so that no gate waits for them; they count once the state is `read`.
+    Protects: a day has one statement, and is read by one at a time (the partial unique indexes). A
+    provisional one, read before its day was over, is superseded by the next; what a reader that died,
+    or came second, left behind is abandoned and then forgotten.
     """
 
     __tablename__ = "statement_import"
     __table_args__ = (
-        CheckConstraint("state IN ('reading', 'read')", name="state"),
+        CheckConstraint("state IN ('reading', 'read', 'superseded', 'abandoned')", name="state"),
+        CheckConstraint("(state = 'reading') = (leased_until IS NOT NULL)", name="leased_until"),
+        CheckConstraint("is_final IN (0, 1)", name="is_final"),
         Index("uq_statement_import_day", "account_id", "statement_date", unique=True,
               sqlite_where=_READ, postgresql_where=_READ),
+        Index("uq_statement_import_reading", "account_id", "statement_date", unique=True,
+              sqlite_where=_READING, postgresql_where=_READING),
+        Index("ix_statement_import_operator", "operator_id", "statement_date"),
         spread("account_id", "statement"),
     )
 
@@ -42,24 +65,35 @@ class StatementImport(Table):
     statement_date: Mapped[str] = mapped_column(Text)
     file_hash: Mapped[bytes] = mapped_column(Bytes)
     state: Mapped[str] = mapped_column(Text)
+    is_final: Mapped[bool] = mapped_column(Flag)
     row_count: Mapped[int] = mapped_column(Integer)
+    settled_fen: Mapped[int] = mapped_column(Fen)
+    fee_raw: Mapped[int] = mapped_column(Wide)
     imported_at: Mapped[datetime] = mapped_column(Instant)
+    leased_until: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class StatementLine(Table):
-    """A row of the channel's, as it was read; fee_raw in thousandths of a fen."""
+    """A row of the channel's; fee_raw in thousandths of a fen.
+
+    Protects: a row of a statement that was read is never changed, and never deleted (triggers).
+    """
 
     __tablename__ = "statement_line"
     __table_args__ = (
         CheckConstraint("kind IN ('payment', 'refund')", name="kind"),
-        CheckConstraint("amount_fen > 0", name="amount_fen"),
+        CheckConstraint("amount_fen > 0 OR (amount_fen = 0 AND status = 'REVOKED')", name="amount_fen"),
+        ForeignKeyConstraint(["account_id", "import_id"],
+                             ["statement_import.account_id", "statement_import.import_id"]),
+        # The account last: before a first ANALYZE, PostgreSQL would look for numbers by a key that begins with it.
+        PrimaryKeyConstraint("import_id", "row", "account_id"),
         Index("ix_statement_line_number", "account_id", "number"),
         spread("account_id", "statement"),
     )
 
-    account_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    row: Mapped[int] = mapped_column(Integer, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(Uuid)
+    import_id: Mapped[UUID] = mapped_column(Uuid)
+    row: Mapped[int] = mapped_column(Integer)
     operator_id: Mapped[UUID] = mapped_column(Uuid)
     kind: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(Instant)
@@ -71,33 +105,52 @@ class StatementLine(Table):
     fee_raw: Mapped[int] = mapped_column(Wide)
 
 
+class StatementFile(Table):
+    """A part of a statement's file as it came, compressed by zlib; the parts in order are the file."""
+
+    __tablename__ = "statement_file"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id", "import_id"],
+                             ["statement_import.account_id", "statement_import.import_id"]),
+        spread("account_id", "statement"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid)
+    body: Mapped[bytes] = mapped_column(Bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
+    """settled_fen: what the channel settles for the rows, fees apart; fee_raw in thousandths of a fen."""
+
     import_id: UUID
     file_hash: bytes
+    is_final: bool
     row_count: int
+    settled_fen: int
+    fee_raw: int
     imported_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class OurMovement:
-    """A payment or an accepted refund of ours, and the visit it was for."""
+class Reading:
+    """A file that is about to be read, and the day it is of."""
 
-    kind: str
-    number: str
-    amount_fen: int
-    at: datetime
-    state: str
-    lot_id: int
-    parking_session_id: UUID
-    payment_id: UUID
+    account_id: UUID
+    operator_id: UUID
+    day: date
+    read: Import
 
 
 def find_import(db: Session, account_id: UUID, day: date) -> Import | None:
     """The statement of a day, if it has been read."""
     row = StatementImport
-    found = db.execute(select(row.import_id, row.file_hash, row.row_count, row.imported_at).where(
-        row.account_id == account_id, row.statement_date == day.isoformat(), row.state == "read")).one_or_none()
+    found = db.execute(select(
+        row.import_id, row.file_hash, row.is_final, row.row_count, row.settled_fen, row.fee_raw, row.imported_at,
+    ).where(row.account_id == account_id, row.statement_date == day.isoformat(), row.state == "read")).one_or_none()
     return None if found is None else Import(*found)
 
 
@@ -107,123 +160,129 @@ def list_days(db: Session, operator_id: UUID, *, limit: int) -> list[tuple[UUID,
     found = db.execute(
         select(row.account_id, row.statement_date, row.row_count)
         .where(row.operator_id == operator_id, row.state == "read")
-        .order_by(row.statement_date.desc()).limit(limit))
+        .order_by(row.statement_date.desc(), row.account_id).limit(limit))
     return [(each.account_id, each.statement_date, each.row_count) for each in found]
 
 
-def begin_import(
-    db: Session, *, account_id: UUID, import_id: UUID, operator_id: UUID, day: date, file_hash: bytes,
-    row_count: int, now: datetime,
-) -> None:
-    """Start anew: what an import that died left of this day is forgotten."""
-    row = StatementImport
-    dead = list(db.execute(select(row.import_id).where(
-        row.account_id == account_id, row.statement_date == day.isoformat(), row.state == "reading")).scalars())
-    for each in dead:
-        db.execute(delete(StatementLine).where(
-            StatementLine.account_id == account_id, StatementLine.import_id == each))
-        db.execute(delete(row).where(row.account_id == account_id, row.import_id == each))
-    db.execute(insert(row).values(
-        account_id=account_id, import_id=import_id, operator_id=operator_id, statement_date=day.isoformat(),
-        file_hash=file_hash, state="reading", row_count=row_count, imported_at=now))
+def begin_import(db: Session, reading: Reading, *, leased_until: datetime, now: datetime) -> bool:
+    """Hold a day to read it; False while another's lease lives. What one that died left is abandoned."""
+    row, read = StatementImport, reading.read
+    db.execute(update(row).where(
+        row.account_id == reading.account_id, row.statement_date == reading.day.isoformat(), row.state == "reading",
+        row.leased_until < now).values(state="abandoned", leased_until=None))
+    return insert_new(
+        db, StatementImport, account_id=reading.account_id, import_id=read.import_id,
+        operator_id=reading.operator_id, statement_date=reading.day.isoformat(), file_hash=read.file_hash,
+        state="reading", is_final=read.is_final, row_count=read.row_count, settled_fen=read.settled_fen,
+        fee_raw=read.fee_raw, imported_at=read.imported_at, leased_until=leased_until)
 
 
-def add_lines(db: Session, account_id: UUID, import_id: UUID, operator_id: UUID, rows: list[StatementRow]) -> None:
+def extend_lease(db: Session, reading: Reading, *, leased_until: datetime) -> bool:
+    """False if the import is no longer its reader's; called in each transaction that writes for it."""
+    return _change(db, reading.account_id, reading.read.import_id, "reading", leased_until=leased_until)
+
+
+def add_lines(db: Session, reading: Reading, rows: list[StatementRow]) -> None:
     db.execute(insert(table_of(StatementLine)), [
         {
-            "account_id": account_id, "import_id": import_id, "operator_id": operator_id, "row": each.row,
-            "kind": each.kind, "at": each.at, "order_no": each.order_no, "number": each.number,
-            "channel_no": each.channel_no, "amount_fen": each.amount_fen, "status": each.status,
-            "fee_raw": each.fee_raw,
+            "account_id": reading.account_id, "import_id": reading.read.import_id,
+            "operator_id": reading.operator_id, "row": each.row, "kind": each.kind, "at": each.at,
+            "order_no": each.order_no, "number": each.number, "channel_no": each.channel_no,
+            "amount_fen": each.amount_fen, "status": each.status, "fee_raw": each.fee_raw,
         }
         for each in rows
     ])
 
 
-def finish_import(db: Session, account_id: UUID, import_id: UUID) -> bool:
-    """From now on it counts; False if it was started anew meanwhile."""
-    row = StatementImport
-    done = db.execute(update(row).where(
-        row.account_id == account_id, row.import_id == import_id).values(state="read"))
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+def add_part(db: Session, reading: Reading, part: int, body: bytes) -> None:
+    """body: a part of the file, packed."""
+    db.execute(insert(table_of(StatementFile)), {
+        "account_id": reading.account_id, "import_id": reading.read.import_id,
+        "operator_id": reading.operator_id, "part": part, "body": body,
+    })
 
 
-def list_lines(db: Session, account_id: UUID, import_id: UUID) -> list[StatementRow]:
+def pack(part: bytes) -> bytes:
+    """A part of a file as it is kept; made before the transaction, for it takes longer than the writing."""
+    return zlib.compress(part)
+
+
+def find_part(db: Session, account_id: UUID, import_id: UUID, part: int) -> bytes | None:
+    """A part of the file, as it came; the first is 0, None after the last."""
+    row = StatementFile
+    found = db.execute(select(row.body).where(
+        row.account_id == account_id, row.import_id == import_id, row.part == part)).scalar_one_or_none()
+    return None if found is None else zlib.decompress(found)
+
+
+def finish_import(db: Session, reading: Reading) -> bool:
+    """From now on it counts; False if it is no longer its reader's."""
+    return _change(db, reading.account_id, reading.read.import_id, "reading", state="read", leased_until=None)
+
+
+def abandon_import(db: Session, reading: Reading) -> None:
+    _change(db, reading.account_id, reading.read.import_id, "reading", state="abandoned", leased_until=None)
+
+
+def supersede_import(db: Session, account_id: UUID, import_id: UUID) -> None:
+    _change(db, account_id, import_id, "read", state="superseded")
+
+
+def seal_import(db: Session, account_id: UUID, import_id: UUID) -> None:
+    """The day is over, and the provisional file was the whole of it."""
+    _change(db, account_id, import_id, "read", is_final=True)
+
+
+def forget_some_abandoned(db: Session, account_id: UUID) -> bool:
+    """Delete a part of what abandoned imports left; True if there may be more."""
+    row, line, file = StatementImport, table_of(StatementLine).c, table_of(StatementFile).c
+    found = db.execute(select(row.import_id).where(
+        row.account_id == account_id, row.state == "abandoned").limit(1)).scalar_one_or_none()
+    if found is None:
+        return False
+    for columns, place in ((line, line.row), (file, file.part)):
+        some = select(place).where(columns.account_id == account_id, columns.import_id == found).order_by(
+            place).limit(ROWS_FORGOTTEN_AT_ONCE)
+        last = db.execute(select(some.subquery().c[0]).order_by(text("1 DESC")).limit(1)).scalar_one_or_none()
+        if last is not None:
+            db.execute(delete(place.table).where(
+                columns.account_id == account_id, columns.import_id == found, place <= last))
+            return True
+    db.execute(delete(row).where(row.account_id == account_id, row.import_id == found))
+    return True
+
+
+def list_lines(db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int) -> list[KeptRow]:
+    """Rows of a statement from after a line of the file on."""
     row = StatementLine
     found = db.execute(
-        select(row.row, row.kind, row.at, row.order_no, row.number, row.channel_no, row.amount_fen, row.status,
-               row.fee_raw)
-        .where(row.account_id == account_id, row.import_id == import_id).order_by(row.row))
-    return [StatementRow(*each) for each in found]  # type: ignore[arg-type]
+        select(row.row, row.kind, row.number, row.amount_fen, row.status)
+        .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
+        .order_by(row.row).limit(limit))
+    return [KeptRow(*each) for each in found]  # type: ignore[arg-type]
 
 
-def list_named(db: Session, account_id: UUID, import_id: UUID, numbers: Iterable[str]) -> frozenset[str]:
-    """Which of these numbers a statement names."""
-    row, named = StatementLine, set[str]()
-    for part in _parts(sorted(set(numbers))):
-        named |= set(db.execute(select(row.number).where(
-            row.account_id == account_id, row.import_id == import_id, row.number.in_(part))).scalars())
-    return frozenset(named)
+def list_read(db: Session, account_id: UUID) -> dict[bytes, str]:
+    """The day of each statement of an account that was read, by its import."""
+    row = StatementImport
+    return {each[0]: each[1] for each in db.execute(select(
+        type_coerce(row.import_id, Bytes()), row.statement_date).where(
+            row.account_id == account_id, row.state == "read"))}
 
 
-def list_our_movements(
-    db: Session, account_id: UUID, *, since: datetime, until: datetime, also: Iterable[str]
-) -> list[OurMovement]:
-    """What was paid and given back through an account in [since, until), and what these numbers name."""
-    movements: dict[tuple[str, str], OurMovement] = {}
-    last = _before(until)
-    for each in _movements(
-        db, account_id, PaymentRow.paid_at.between(since, last), RefundRow.accepted_at.between(since, last)
-    ):
-        movements[each.kind, each.number] = each
-    missing = sorted(set(also) - {number for _, number in movements})
-    for part in _parts(missing):
-        ids = {
-            kind: [each.subject_id for each in db.execute(select(ChannelOrder.subject_id).where(
-                ChannelOrder.order_no.in_(part), ChannelOrder.account_id == account_id, ChannelOrder.kind == kind))]
-            for kind in ("payment", "refund")
-        }
-        for each in _movements(
-            db, account_id, PaymentRow.payment_id.in_(ids["payment"]), RefundRow.refund_id.in_(ids["refund"])
-        ):
-            movements[each.kind, each.number] = each
-    return list(movements.values())
+def list_mentions(db: Session, account_id: UUID, numbers: list[str]) -> list[tuple[Kind, str, bytes, int]]:
+    """Where an account's statements name these numbers, read or not: kind, number, import, row.
+
+    Their imports are not joined: a planner without statistics would begin with those.
+    """
+    line = StatementLine
+    found = db.execute(select(line.kind, line.number, type_coerce(line.import_id, Bytes()), line.row).where(
+        line.account_id == account_id, line.number.in_(numbers)))
+    return [tuple(each) for each in found]  # type: ignore[misc]
 
 
-def list_waiting(db: Session, account_id: UUID, numbers: Iterable[str]) -> list[tuple[int, UUID]]:
-    """The orders among these that we do not hold for paid."""
-    row, found = PaymentRow, []
-    for part in _parts(sorted(set(numbers))):
-        found += [(each.lot_id, each.payment_id) for each in db.execute(
-            select(row.lot_id, row.payment_id).where(
-                row.account_id == account_id, row.order_no.in_(part), row.state != "paid"))]
-    return found
-
-
-def _movements(db: Session, account_id: UUID, paid: Any, returned: Any) -> Iterator[OurMovement]:
-    payment, refund = PaymentRow, RefundRow
-    for each in db.execute(
-        select(payment.order_no, payment.amount_fen, payment.paid_at, payment.state, payment.lot_id,
-               payment.parking_session_id, payment.payment_id)
-        .where(payment.account_id == account_id, payment.state == "paid", paid)
-    ):
-        yield OurMovement("payment", *each)  # type: ignore[arg-type]
-    for each in db.execute(
-        select(refund.refund_no, refund.amount_fen, refund.accepted_at, refund.state, refund.lot_id,
-               payment.parking_session_id, payment.payment_id)
-        .join(payment, (payment.lot_id == refund.lot_id) & (payment.payment_id == refund.payment_id))
-        .where(payment.account_id == account_id, refund.state.in_(("accepted", "done")), returned)
-    ):
-        yield OurMovement("refund", *each)  # type: ignore[arg-type]
-
-
-def _before(instant: datetime) -> datetime:
-    """The last instant before: columns hold whole milliseconds, and BETWEEN has both ends."""
-    return from_ms(to_ms(instant) - 1)
-
-
-def _parts(numbers: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(numbers), NUMBERS_AT_ONCE):
-        yield numbers[start : start + NUMBERS_AT_ONCE]
-
-
+def _change(db: Session, account_id: UUID, import_id: UUID, was: str, **values: Any) -> bool:
+    row = StatementImport
+    done = db.execute(update(row).where(
+        row.account_id == account_id, row.import_id == import_id, row.state == was).values(**values))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]

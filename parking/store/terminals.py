@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, bindparam, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
@@ -17,8 +17,8 @@ from parking.store.statements import table_of
 class Terminal(Table):
     """A device that tells what happens at a gate, or a lot's own service terminal.
 
-    Its token is stored as a hash alone. The service terminal has no token: the service writes
-    through it what is established later (a correction, a sighting elsewhere).
+    Its token is stored as a hash alone; the one before it holds a little longer. The service terminal
+    has no token: the service writes through it what is established later (a correction, a sighting elsewhere).
     """
 
     __tablename__ = "terminal"
@@ -26,6 +26,7 @@ class Terminal(Table):
         CheckConstraint("kind IN ('gate', 'service')", name="kind"),
         CheckConstraint("(kind = 'gate') = (gate_id IS NOT NULL)", name="gate_id"),
         CheckConstraint("(kind = 'gate') = (token_hash IS NOT NULL)", name="token_hash"),
+        Index("uq_terminal_old_token_hash", "old_token_hash", unique=True),
         spread(None, "reference"),
     )
 
@@ -37,12 +38,15 @@ class Terminal(Table):
     token_hash: Mapped[bytes | None] = mapped_column(Bytes, unique=True)
     created_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    old_token_hash: Mapped[bytes | None] = mapped_column(Bytes)
+    old_token_until: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class TerminalState(Table):
-    """When a terminal was last heard, and how far its numbering is.
+    """When a terminal was last heard, how far its numbering is, and what its lane knows.
 
-    last_sequence - fact_count is how many of its facts are missing.
+    last_sequence - fact_count is how many of its facts are missing. bundle_made_at: of the newest
+    bundle that it said it decides by.
     """
 
     __tablename__ = "terminal_state"
@@ -57,6 +61,7 @@ class TerminalState(Table):
     last_sequence: Mapped[int] = mapped_column(Wide)
     fact_count: Mapped[int] = mapped_column(Wide)
     last_seen_at: Mapped[datetime | None] = mapped_column(Instant)
+    bundle_made_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,22 @@ _FIND_BY_TOKEN = (
     .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
     .where(Terminal.token_hash == bindparam("token_hash"), Terminal.revoked_at.is_(None))
 )
-_LOCK_LAST_SEQUENCE = (
-    select(_state.c.last_sequence)
-    .where(_state.c.lot_id == bindparam("lot_id"), _state.c.terminal_id == bindparam("terminal_id"))
-    .with_for_update()
+_FIND_BY_OLD_TOKEN = (
+    select(Terminal.terminal_id, Lot, Gate.gate_id, Gate.name, Gate.direction)
+    .join(Lot, Lot.lot_id == Terminal.lot_id)
+    .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
+    .where(Terminal.old_token_hash == bindparam("token_hash"), Terminal.old_token_until > bindparam("now"),
+           Terminal.revoked_at.is_(None))
 )
+_LAST_SEQUENCE = select(_state.c.last_sequence).where(
+    _state.c.lot_id == bindparam("lot_id"), _state.c.terminal_id == bindparam("terminal_id"))
+_LOCK_LAST_SEQUENCE = _LAST_SEQUENCE.with_for_update()
 _COUNT_FACT = (
     update(_state)
     .where(_state.c.lot_id == bindparam("in_lot"), _state.c.terminal_id == bindparam("of_terminal"))
     .values(
-        last_sequence=bindparam("last"), fact_count=_state.c.fact_count + 1, last_seen_at=bindparam("seen_at"))
+        last_sequence=bindparam("last"), fact_count=_state.c.fact_count + bindparam("more"),
+        last_seen_at=bindparam("seen_at"))
 )
 
 
@@ -103,9 +114,11 @@ def add_terminal(
     ))
 
 
-def find_terminal_by_token(db: Session, token_hash: bytes) -> TerminalAtGate | None:
-    """The terminal that holds this token, unless it was revoked."""
+def find_terminal_by_token(db: Session, token_hash: bytes, *, now: datetime) -> TerminalAtGate | None:
+    """The terminal that holds this token, or held it until a moment ago, unless it was revoked."""
     row = db.execute(_FIND_BY_TOKEN, {"token_hash": token_hash}).one_or_none()
+    if row is None:
+        row = db.execute(_FIND_BY_OLD_TOKEN, {"token_hash": token_hash, "now": now}).one_or_none()
     return None if row is None else TerminalAtGate(*row)
 
 
@@ -113,6 +126,22 @@ def get_service_terminal_id(db: Session, lot_id: int) -> UUID:
     return db.execute(
         select(Terminal.terminal_id).where(Terminal.lot_id == lot_id, Terminal.kind == "service")
     ).scalar_one()
+
+
+def replace_token(
+    db: Session, terminal_id: UUID, *, token_hash: bytes, called_with: bytes, old_until: datetime
+) -> None:
+    """Another token; the one that asked for it holds until an instant, or as long as it held before.
+
+    A caller that did not hear the answer asks again with what it has, and is not shut out.
+    """
+    row = Terminal
+    db.execute(
+        update(row).where(row.terminal_id == terminal_id, row.token_hash == called_with)
+        .values(old_token_hash=called_with, old_token_until=old_until, token_hash=token_hash))
+    db.execute(
+        update(row).where(row.terminal_id == terminal_id, row.old_token_hash == called_with)
+        .values(token_hash=token_hash))
 
 
 def revoke_terminal(db: Session, terminal_id: UUID, *, now: datetime) -> bool:
@@ -130,12 +159,16 @@ def lock_last_sequence(db: Session, lot_id: int, terminal_id: UUID) -> int:
     return int(db.execute(_LOCK_LAST_SEQUENCE, {"lot_id": lot_id, "terminal_id": terminal_id}).scalar_one())
 
 
+def get_last_sequence(db: Session, lot_id: int, terminal_id: UUID) -> int:
+    return int(db.execute(_LAST_SEQUENCE, {"lot_id": lot_id, "terminal_id": terminal_id}).scalar_one())
+
+
 def count_fact(
-    db: Session, lot_id: int, terminal_id: UUID, *, last_sequence: int, seen_at: datetime
+    db: Session, lot_id: int, terminal_id: UUID, *, last_sequence: int, seen_at: datetime, count: int = 1
 ) -> None:
-    """One more fact of this terminal is stored; the row is held by lock_last_sequence."""
+    """One more fact of this terminal is stored, or more; the row is held by lock_last_sequence."""
     changed = db.execute(_COUNT_FACT, {
-        "in_lot": lot_id, "of_terminal": terminal_id, "last": last_sequence, "seen_at": seen_at})
+        "in_lot": lot_id, "of_terminal": terminal_id, "last": last_sequence, "seen_at": seen_at, "more": count})
     assert changed.rowcount == 1  # type: ignore[attr-defined]
 
 
@@ -145,6 +178,16 @@ def see_terminal(db: Session, lot_id: int, terminal_id: UUID, *, now: datetime) 
         .where(TerminalState.lot_id == lot_id, TerminalState.terminal_id == terminal_id)
         .values(last_seen_at=now)
     )
+
+
+def note_bundle(db: Session, lot_id: int, terminal_id: UUID, *, made_at: datetime) -> None:
+    """A lane said by which bundle it decides; a heartbeat that comes late takes nothing back."""
+    row = TerminalState
+    db.execute(
+        update(row)
+        .where(row.lot_id == lot_id, row.terminal_id == terminal_id,
+               row.bundle_made_at.is_(None) | (row.bundle_made_at < made_at))
+        .values(bundle_made_at=made_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +202,7 @@ class TerminalReport:
     revoked_at: datetime | None
     last_sequence: int
     missing_count: int
+    bundle_made_at: datetime | None
 
 
 def list_gate_names(db: Session, lot_id: int) -> dict[UUID, str]:
@@ -177,7 +221,7 @@ def list_terminals(
         select(
             Terminal.terminal_id, Terminal.lot_id, Gate.name, Gate.direction, TerminalState.last_seen_at,
             Terminal.revoked_at, TerminalState.last_sequence,
-            TerminalState.last_sequence - TerminalState.fact_count,
+            TerminalState.last_sequence - TerminalState.fact_count, TerminalState.bundle_made_at,
         )
         .join(TerminalState, (TerminalState.lot_id == Terminal.lot_id)
               & (TerminalState.terminal_id == Terminal.terminal_id))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Integer, Text, bindparam, delete, or_, select, tuple_, update
@@ -82,6 +81,9 @@ _LEARN_PLATE = (
 )
 _FIND_PRESENCE = select(_presence.c.lot_id, _presence.c.parking_session_id, _presence.c.entered_at).where(
     _presence.c.vehicle_key == bindparam("vehicle_key"))
+_LIST_PRESENCES = select(
+    _presence.c.vehicle_key, _presence.c.lot_id, _presence.c.parking_session_id, _presence.c.entered_at,
+).where(_presence.c.vehicle_key.in_(bindparam("keys", expanding=True)))
 _OF_PRESENCE = _presence.c.vehicle_key == bindparam("of_vehicle")
 _LEAVE = delete(_presence).where(_OF_PRESENCE)
 _MOVE = update(_presence).where(_OF_PRESENCE).values(
@@ -91,15 +93,14 @@ _MOVE_VISIT = (
     .where(_visit.c.vehicle_key == bindparam("of_vehicle"), _visit.c.parking_session_id == bindparam("of_session"))
     .values(entered_at=bindparam("from_"), until_at=bindparam("until"))
 )
-_LIST_AROUND = (
-    select(_visit.c.lot_id, _visit.c.parking_session_id, _visit.c.entered_at, _visit.c.until_at)
+_LIST_ELSEWHERE = (
+    select(_visit.c.vehicle_key, _visit.c.lot_id, _visit.c.parking_session_id, _visit.c.entered_at, _visit.c.until_at)
     .where(
-        _visit.c.vehicle_key == bindparam("vehicle_key"), _visit.c.lot_id != bindparam("lot_id"),
+        _visit.c.vehicle_key.in_(bindparam("keys", expanding=True)), _visit.c.lot_id != bindparam("lot_id"),
         or_(_visit.c.until_at.is_(None), _visit.c.until_at > bindparam("since")),
     )
     .order_by(_visit.c.entered_at)
 )
-_LIST_AROUND_UNTIL = _LIST_AROUND.where(_visit.c.entered_at < bindparam("until"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ class Visit:
     parking_session_id: UUID
     entered_at: datetime
     until_at: datetime | None
+
+    def overlaps(self, other: Visit) -> bool:
+        """Whether it went on when the other began, or began while the other went on."""
+        return (self.until_at is None or self.until_at > other.entered_at) and (
+            other.until_at is None or self.entered_at < other.until_at)
 
 
 def lock_vehicle(
@@ -141,6 +147,24 @@ def lock_vehicles(
     return {key: found for key, (found, _) in held.items()}
 
 
+def hold_vehicles(
+    db: Session, plates_sealed: Mapping[bytes, bytes | None], *, now: datetime, size: str = "small"
+) -> dict[bytes, str]:
+    """Hold all of these vehicles, in order, making those that are new; returns their sizes.
+
+    :param plates_sealed: each vehicle with its plate, where that was read
+    """
+    held = _lock(db, sorted(plates_sealed))
+    for key in sorted(plates_sealed.keys() - held.keys()):
+        new = {"plate_sealed": plates_sealed[key], "size": size, "created_at": now}
+        held |= {key: (size, plates_sealed[key] is not None)} if insert_new(db, Vehicle, vehicle_key=key, **new) else (
+            _lock(db, [key]))
+    for key, sealed in plates_sealed.items():
+        if sealed is not None and not held[key][1]:
+            db.execute(_LEARN_PLATE, {"of_vehicle": key, "sealed": sealed})
+    return {key: found for key, (found, _) in held.items()}
+
+
 def _lock(db: Session, vehicle_keys: list[bytes]) -> dict[bytes, tuple[str, bool]]:
     """Each vehicle's size, and whether its plate is known."""
     return {key: (size, has_plate) for key, size, has_plate in db.execute(_LOCK, {"keys": vehicle_keys})}
@@ -167,9 +191,18 @@ def find_presence(db: Session, vehicle_key: bytes) -> Visit | None:
     return None if row is None else Visit(*row, None)
 
 
-def place_vehicle(db: Session, vehicle_key: bytes, lot_id: int, inside: ParkingSession | None) -> None:
-    """Say where the vehicle is after a lot's facts were folded: the newest entry in the city wins."""
-    now_there = find_presence(db, vehicle_key)
+def find_presences(db: Session, vehicle_keys: Iterable[bytes]) -> dict[bytes, Visit]:
+    """Where each of these vehicles is; one that is nowhere is left out."""
+    return {row[0]: Visit(*row[1:], None) for row in db.execute(_LIST_PRESENCES, {"keys": list(vehicle_keys)})}
+
+
+def place_vehicle(
+    db: Session, vehicle_key: bytes, lot_id: int, now_there: Visit | None, inside: ParkingSession | None
+) -> None:
+    """Say where the vehicle is after a lot's facts were folded: the newest entry in the city wins.
+
+    :param now_there: as find_presences says
+    """
     if inside is None:
         if now_there is not None and now_there.lot_id == lot_id:
             db.execute(_LEAVE, {"of_vehicle": vehicle_key})
@@ -187,21 +220,21 @@ def place_vehicle(db: Session, vehicle_key: bytes, lot_id: int, inside: ParkingS
         })
 
 
-def index_session(db: Session, session: ParkingSession) -> None:
-    """Keep the city-wide index beside a session that was folded anew."""
+def index_session(db: Session, session: ParkingSession, *, is_new: bool = False) -> None:
+    """Keep the city-wide index beside a session that was folded anew. is_new: it was never there before."""
     if session.state == "voided":
         unindex_session(db, session)
         return
-    moved = db.execute(_MOVE_VISIT, {
-        "of_vehicle": session.vehicle_key, "of_session": session.parking_session_id,
-        "from_": session.entered_at, "until": session.until_at,
-    })
-    if not moved.rowcount:  # type: ignore[attr-defined]
-        insert_new(
-            db, VehicleParkingSession, vehicle_key=session.vehicle_key,
-            parking_session_id=session.parking_session_id, lot_id=session.lot_id, entered_at=session.entered_at,
-            until_at=session.until_at,
-        )
+    if not is_new:
+        moved = db.execute(_MOVE_VISIT, {
+            "of_vehicle": session.vehicle_key, "of_session": session.parking_session_id,
+            "from_": session.entered_at, "until": session.until_at,
+        })
+        if moved.rowcount:  # type: ignore[attr-defined]
+            return
+    insert_new(
+        db, VehicleParkingSession, vehicle_key=session.vehicle_key, parking_session_id=session.parking_session_id,
+        lot_id=session.lot_id, entered_at=session.entered_at, until_at=session.until_at)
 
 
 def unindex_session(db: Session, session: ParkingSession) -> None:
@@ -213,13 +246,28 @@ def unindex_session(db: Session, session: ParkingSession) -> None:
     )
 
 
-def list_visits_around(db: Session, vehicle_key: bytes, session: ParkingSession) -> list[Visit]:
-    """Visits to other lots that overlap a session, or began while it went on; oldest first."""
-    wanted: dict[str, Any] = {
-        "vehicle_key": vehicle_key, "lot_id": session.lot_id, "since": session.entered_at}
-    if session.until_at is None:
-        return [Visit(*row) for row in db.execute(_LIST_AROUND, wanted)]
-    return [Visit(*row) for row in db.execute(_LIST_AROUND_UNTIL, {**wanted, "until": session.until_at})]
+def list_visits_elsewhere(
+    db: Session, vehicle_keys: Iterable[bytes], lot_id: int, *, since: datetime
+) -> dict[bytes, list[Visit]]:
+    """Each vehicle's visits to other lots that went on at an instant or began after it, oldest first."""
+    found: dict[bytes, list[Visit]] = {}
+    for row in db.execute(_LIST_ELSEWHERE, {"keys": list(vehicle_keys), "lot_id": lot_id, "since": since}):
+        found.setdefault(row[0], []).append(Visit(*row[1:]))
+    return found
+
+
+def list_lots_left_at(db: Session, vehicle_key: bytes, at: datetime, *, but: int) -> list[int]:
+    """The other lots in which a vehicle was when something ended its visit, or may have been, at an instant."""
+    row = VehicleParkingSession
+    return list(db.execute(select(row.lot_id).distinct().where(
+        row.vehicle_key == vehicle_key, row.lot_id != but, row.entered_at < at,
+        or_(row.until_at.is_(None), row.until_at >= at)).order_by(row.lot_id)).scalars())
+
+
+def has_entered_elsewhere(db: Session, vehicle_key: bytes, at: datetime, *, than: int) -> bool:
+    row = VehicleParkingSession
+    return db.execute(select(row.lot_id).where(
+        row.vehicle_key == vehicle_key, row.lot_id != than, row.entered_at == at).limit(1)).first() is not None
 
 
 def list_visits(

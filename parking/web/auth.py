@@ -86,11 +86,16 @@ def calling_terminal() -> TerminalAtGate:
     return cast(TerminalAtGate, g.terminal)
 
 
+def calling_token() -> str:
+    """The token that the terminal calls with."""
+    return cast(str, g.terminal_token)
+
+
 def find_terminal(token: str) -> TerminalAtGate | None:
     if not 0 < len(token) <= TOKEN_MAX:
         return None
     with current_app.extensions["database"].reading() as db:
-        return terminals.find_terminal_by_token(db, token_hash(token))
+        return terminals.find_terminal_by_token(db, token_hash(token), now=now())
 
 
 def check_same_site() -> None:
@@ -179,5 +184,5 @@ def _require_terminal() -> Any:
             401, "unknown_terminal", "Send the token of a terminal that is not revoked.",
             headers=(("WWW-Authenticate", "Bearer"),),
         )
-    g.terminal = found
+    g.terminal, g.terminal_token = found, token
     return None

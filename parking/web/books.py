@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, BinaryIO, cast
+from uuid import UUID
 
-from flask import Blueprint, current_app, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.reconciliation import Pair
 from parking.core.statement import BadStatement
-from parking.services.reconcile import ZONE, Day, NoAccount, find_own_account, import_statement, show_day
-from parking.store import statement_imports
+from parking.services.reckon import Day, Page, show_day
+from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement
+from parking.store import channel_accounts, statement_imports
+from parking.store.channel_accounts import ChannelAccount
+from parking.store.reckonings import Difference
 from parking.web import auth
-from parking.web.contract import DifferencesQuery, ReconciliationAnswer, StatementQuery, parse_date
+from parking.web.contract import AccountQuery, DifferencesQuery, ReconciliationAnswer, StatementQuery, parse_date
 from parking.web.errors import Problem
 from parking.web.openapi import api
 from parking.web.reading import read_query
@@ -27,33 +30,31 @@ blueprint = Blueprint("books", __name__)
 FILE_BYTES_MAX = 512 * 1024 * 1024
 PART_BYTES = 256 * 1024
 CHANNEL = "wechat_pay"
+SHOWN_MAX = 200
 
 
 @blueprint.post("/v1/statements")
 @auth.operator
 @api("Import a channel's statement of a day: the file as it is", query=StatementQuery, raw="text/csv",
-     answer=ReconciliationAnswer, problems=(400, 404, 409, 413))
+     answer=ReconciliationAnswer, problems=(400, 404, 409, 413, 503))
 def statements() -> Any:
     asked = read_query(StatementQuery)
     request.max_content_length = FILE_BYTES_MAX
     with _received() as file:
         day = import_statement(
-            _database(), file, operator_id=auth.operator_id(), channel=asked.channel, day=asked.date, now=auth.now())
-    return _answer(day, [], None)
+            _database(), file, operator_id=auth.operator_id(), channel=asked.channel, account_id=asked.account,
+            day=asked.date, now=auth.now())
+    return _answer(day)
 
 
 @blueprint.get("/v1/reconciliations/<channel>/<day>")
 @auth.operator
 @api("A day's buckets, and its differences by cursor", query=DifferencesQuery, answer=ReconciliationAnswer,
-     problems=(404,))
+     problems=(404, 503))
 def reconciliation(channel: str, day: str) -> Any:
     asked = read_query(DifferencesQuery)
-    shown = _day(channel, day)
-    pairs = [pair for pair in shown.pairs if pair.bucket == asked.bucket or (
-        asked.bucket is None and pair.bucket != "matched")]
-    page = pairs[asked.cursor : asked.cursor + asked.limit]
-    more = asked.cursor + asked.limit < len(pairs)
-    return _answer(shown, page, str(asked.cursor + asked.limit) if more else None)
+    account, page = _account(channel, asked.account), Page(asked.bucket, asked.cursor, asked.limit)
+    return _answer(show_day(_database(), account, _date(day), page=page, now=auth.now()))
 
 
 @blueprint.get("/console/days")
@@ -62,14 +63,15 @@ def newest_day() -> Any:
     """The newest day with a statement, else yesterday."""
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=1)
-    day = days[0][1] if days else (city_date(auth.now(), ZONE) - timedelta(days=1)).isoformat()
-    return redirect(f"/console/days/{day}", code=303)
+    if days:
+        return redirect(f"/console/days/{days[0][1]}?account={days[0][0]}", code=303)
+    return redirect(f"/console/days/{city_date(auth.now(), ZONE) - timedelta(days=1)}", code=303)
 
 
 @blueprint.get("/console/days/<day>")
 @auth.operator
 def day_page(day: str) -> Any:
-    return _page(day)
+    return _page(day, read_query(AccountQuery).account)
 
 
 @blueprint.post("/console/days/<day>")
@@ -77,60 +79,87 @@ def day_page(day: str) -> Any:
 def day_form(day: str) -> Any:
     """A file from the page's form; refused, the page says which line and why."""
     request.max_content_length = FILE_BYTES_MAX
-    sent = request.files.get("file")
+    asked, sent = read_query(AccountQuery).account, request.files.get("file")
     if sent is None:
-        return _page(day, refused="no_file")
+        return _page(day, asked, refused="no_file")
     try:
-        import_statement(
-            _database(), cast(BinaryIO, sent.stream), operator_id=auth.operator_id(), channel=CHANNEL, day=_date(day),
-            now=auth.now())
+        read = import_statement(
+            _database(), cast(BinaryIO, sent.stream), operator_id=auth.operator_id(), channel=CHANNEL,
+            account_id=asked, day=_date(day), now=auth.now())
     except BadStatement as bad:
-        return _page(day, refused=f"{bad}", status=400)
-    return redirect(f"/console/days/{day}", code=303)
+        return _page(day, asked, refused=f"{bad}", status=400)
+    return redirect(f"/console/days/{day}?account={read.account.account_id}", code=303)
 
 
-def _page(day: str, *, refused: str | None = None, status: int = 200) -> Any:
+@blueprint.get("/console/days/<day>/file")
+@auth.operator
+def day_file(day: str) -> Any:
+    """The day's statement, byte for byte as it came."""
+    account = _account(CHANNEL, read_query(AccountQuery).account)
+    with _database().reading() as db:
+        read = statement_imports.find_import(db, account.account_id, _date(day))
+    if read is None:
+        raise Problem(404, "not_found", "There is no statement of this day.")
+    saved_as = f'attachment; filename="statement-{account.merchant_no}-{day}.csv"'
+    return Response(
+        _file_parts(_database(), account, read.import_id), content_type="application/octet-stream",
+        headers={"Content-Disposition": saved_as, "Cache-Control": "no-store"})
+
+
+def _file_parts(database: Any, account: ChannelAccount, import_id: UUID) -> Iterator[bytes]:
+    number = 0
+    while True:
+        with database.reading() as db:
+            part = statement_imports.find_part(db, account.account_id, import_id, number)
+        if part is None:
+            return
+        yield part
+        number += 1
+
+
+def _page(day: str, asked: UUID | None, *, refused: str | None = None, status: int = 200) -> Any:
+    on = _date(day)
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
+        accounts = channel_accounts.list_of_operator(db, auth.operator_id(), CHANNEL)
     try:
-        shown = _day(CHANNEL, day)
+        shown = show_day(
+            _database(), _account(CHANNEL, asked), on, page=Page(limit=SHOWN_MAX), now=auth.now())
     except NoAccount:
-        return render_template("day.html", day=day, shown=None, days=days, refused=refused), status
-    differences = [_item(shown, pair) for pair in shown.pairs if pair.bucket != "matched"]
-    before, after = (_date(day) + timedelta(days=step) for step in (-1, 1))
+        if asked is not None:
+            raise
+        return render_template("day.html", day=day, shown=None, refused=refused), status
+    before, after = (on + timedelta(days=step) for step in (-1, 1))
     return render_template(
-        "day.html", day=day, shown=shown, sums=shown.sums(), differences=differences[:200], days=days,
-        more=max(0, len(differences) - 200), refused=refused, before=before, after=after,
+        "day.html", day=day, shown=shown, differences=[_item(each) for each in shown.items], days=days,
+        merchants={each.account_id: each.merchant_no for each in accounts}, before=before, after=after,
+        more=shown.reckoned.difference_count - len(shown.items), refused=refused,
     ), status
 
 
-def _day(channel: str, text: str) -> Day:
-    day = _date(text)
+def _account(channel: str, asked: UUID | None) -> ChannelAccount:
     with _database().reading() as db:
-        return show_day(db, find_own_account(db, auth.operator_id(), channel), day)
+        return find_own_account(db, auth.operator_id(), channel, asked)
 
 
-def _answer(day: Day, page: list[Pair], cursor: str | None) -> dict[str, Any]:
+def _answer(day: Day) -> dict[str, Any]:
     return {
-        "channel": day.account.channel, "date": day.day.isoformat(),
-        "imported_at": format_instant(day.imported_at) if day.imported_at else None,
-        "is_balanced": day.is_balanced, "fee_raw": day.fee_raw, "buckets": day.sums(),
-        "items": [_item(day, pair) for pair in page], "next_cursor": cursor,
+        "channel": day.account.channel, "account": str(day.account.account_id),
+        "merchant_no": day.account.merchant_no, "date": day.day.isoformat(),
+        "imported_at": format_instant(day.read.imported_at) if day.read else None,
+        "is_provisional": day.is_provisional, "is_balanced": day.is_balanced, "fee_raw": day.fee_raw,
+        "net_raw": day.net_raw, "buckets": day.buckets, "items": [_item(each) for each in day.items],
+        "next_cursor": None if day.next_place is None else str(day.next_place),
     }
 
 
-def _item(day: Day, pair: Pair) -> dict[str, Any]:
-    row = pair.theirs or pair.ours
-    assert row is not None
-    mine = day.ours.get((row.kind, row.number))
+def _item(found: Difference) -> dict[str, Any]:
+    session_id, lot_id = found.parking_session_id, found.lot_id
     return {
-        "bucket": pair.bucket, "kind": row.kind, "number": row.number,
-        "ours_fen": pair.ours.amount_fen if pair.ours else None,
-        "theirs_fen": pair.theirs.amount_fen if pair.theirs else None,
-        "difference_fen": pair.difference_fen,
-        "status": pair.theirs.status if pair.theirs else None,
-        "row": pair.theirs.row if pair.theirs else None,
-        "parking_session_id": format_lot_id(mine.lot_id, mine.parking_session_id) if mine else None,
+        "bucket": found.bucket, "kind": found.kind, "number": found.number, "ours_fen": found.ours_fen,
+        "theirs_fen": found.theirs_fen, "difference_fen": found.difference_fen, "state": found.state,
+        "status": found.status, "row": found.row,
+        "parking_session_id": format_lot_id(lot_id, session_id) if lot_id is not None and session_id else None,
     }
 
 

@@ -9,13 +9,15 @@ from flask import Blueprint, current_app, render_template
 from parking.core.identifier import parse_lot_id
 from parking.services import show
 from parking.services.recount import recount_visit
-from parking.store import lots, operators, terminals
+from parking.services.watch import is_silent
+from parking.store import anomalies, lots, operators, silences, terminals
 from parking.web import auth
 from parking.web.contract import SessionsQuery
 from parking.web.reading import read_query
 from parking.web.visits import get_visit
 
 blueprint = Blueprint("console", __name__)
+SILENCES_SHOWN = 10
 
 
 @blueprint.get("/console")
@@ -26,9 +28,17 @@ def page() -> Any:
         name = operators.get_operator(db, operator_id).name
         found = lots.list_lots_with_occupancy(db, operator_id=operator_id)
         devices = terminals.list_terminals(db, operator_id=operator_id)
+        odd_count = anomalies.count_open(db, operator_id)
+        gates = lots.list_gates(db, operator_id)
+        silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
-    shown = [each for each in devices if each.revoked_at is None]
-    return render_template("console.html", name=name, lots=found, terminals=shown, names=names)
+    now, by_id = auth.now(), {each.terminal_id: each for each in devices}
+    shown = [
+        (each, is_silent(each.last_seen_at, now=now), each.bundle_made_at and now - each.bundle_made_at)
+        for each in devices if each.revoked_at is None]
+    return render_template(
+        "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
+        silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 
 @blueprint.get("/console/parking-sessions/<session_id>")

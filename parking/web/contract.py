@@ -311,12 +311,20 @@ def _date(value: Any) -> Any:
 DateText = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 
 
-class StatementQuery(Strict):
+class AccountQuery(Strict):
+    """Which of the operator's accounts at the channel; the one that is connected, if none is named."""
+
+    account: UuidText | None = None
+
+
+class StatementQuery(AccountQuery):
+    """The file's merchant says the account; `account` says it for a day without trade."""
+
     channel: Literal["wechat_pay"]
     date: DateText
 
 
-class DifferencesQuery(Strict):
+class DifferencesQuery(AccountQuery):
     bucket: Literal[
         "matched", "only_ours", "only_theirs", "amount_differs", "status_differs", "duplicate", "pending_cutoff",
     ] | None = None
@@ -337,19 +345,27 @@ class DifferenceAnswer(Answer):
     ours_fen: FenCount | None
     theirs_fen: FenCount | None
     difference_fen: FenCount
+    state: str | None
     status: str | None
     row: int | None
     parking_session_id: str | None
 
 
 class ReconciliationAnswer(Answer):
-    """fee_raw: the channel's fees of the day in thousandths of a fen. Refunds count against payments."""
+    """Refunds count against payments. fee_raw: the channel's fees of the day; net_raw: what it pays out for
+    it, coupons and fees apart; both in thousandths of a fen. is_provisional: read before the day was over.
+    state of an item: our word for it; status: the channel's.
+    """
 
     channel: str
+    account: str
+    merchant_no: str
     date: str
     imported_at: str | None
+    is_provisional: bool
     is_balanced: bool
     fee_raw: int
+    net_raw: int
     buckets: dict[str, BucketAnswer]
     items: list[DifferenceAnswer]
     next_cursor: str | None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory
 from sqlalchemy.orm import Session
 
 from parking.core.clock import format_instant, from_ms, to_ms
@@ -15,6 +16,7 @@ from parking.core.code_picture import code_png, code_svg
 from parking.core.identifier import uuid7_shaped
 from parking.core.payment import ORDER_LIFE
 from parking.core.plate import BadPlate, Plate, parse_plate
+from parking.core.pseudonym import token_hash
 from parking.services import show
 from parking.services.claim import TooManyVehicles, claim_plate, release_plate
 from parking.services.issue import CodeNow, issue_new_code, show_current_code
@@ -33,6 +35,7 @@ from parking.web.reading import read_body, read_query
 from parking.web.visits import get_visit, read_plate
 
 blueprint = Blueprint("driver", __name__)
+STATIC = Path(__file__).parent / "static"
 _ORDER_LIFE_MS = ORDER_LIFE // timedelta(milliseconds=1)
 
 
@@ -97,7 +100,15 @@ def page() -> Any:
         inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now())
     asked = request.args.get("plate")
     chosen = asked if asked in plates else (plates[0] if plates and asked is None else None)
-    return render_template("driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id)
+    return render_template(
+        "driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id, phone=_phone(driver_id))
+
+
+@blueprint.get("/driver-worker.js")
+@auth.anyone
+def worker() -> Any:
+    """What keeps the page for a phone without network; served from here, because its place is its scope."""
+    return send_from_directory(STATIC, "driver-worker.js", max_age=0)
 
 
 @blueprint.get("/driver/vehicles")
@@ -160,6 +171,14 @@ def sessions_page() -> Any:
 @auth.driver
 def session_page(session_id: str) -> Any:
     return render_template("session.html", session=get_visit(session_id))
+
+
+def _phone(driver_id: UUID) -> dict[str, Any]:
+    """What the page must know to do without us: whose it is (a hash), by whose clock, and as of when."""
+    return {
+        "driver": token_hash(str(driver_id)).hex()[:32], "zone": str(current_app.extensions["config"].city_zone),
+        "at": to_ms(auth.now()),
+    }
 
 
 def _order_id(session: dict[str, Any]) -> UUID:

@@ -22,9 +22,10 @@ from parking.services.attest import NotCharged
 from parking.services.bind import KeyOfAnother, TooManyCredentials
 from parking.services.connect import NotConnected
 from parking.services.issue import NotYourVehicle
+from parking.services.pair import BadPairingCode
 from parking.services.pay import NothingDue, PaymentIdReused
 from parking.services.quote import NotInForce
-from parking.services.reconcile import NoAccount, StatementDiffers
+from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
 from parking.services.unlock import NoKey
@@ -149,6 +150,9 @@ _KNOWN: dict[type[Exception], Any] = {
         extra=(("row", error.row),)),
     StatementDiffers: lambda error: Problem(
         409, "statement_differs", "This day has a statement already, and it is another file."),
+    StatementBeingRead: lambda error: Problem(
+        503, "statement_being_read", "Another file of this day is being read; ask again.",
+        headers=(("Retry-After", str(RETRY_SECONDS)),)),
     NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
     NotConnected: lambda error: Problem(
         409, "channel_not_connected", "The operator of this lot takes no money by this channel."),
@@ -159,6 +163,9 @@ _KNOWN: dict[type[Exception], Any] = {
     PrinterBusy: lambda error: Problem(
         503, "printer_busy", "Another long receipt is being set; ask again.",
         headers=(("Retry-After", str(RETRY_SECONDS)),)),
+    BadPairingCode: lambda error: Problem(
+        401, "bad_pairing_code", "This code pairs nothing: make another one at the console.",
+        errors=[("pairing_code", "unknown, used or ended")]),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
     PaymentIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),

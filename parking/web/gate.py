@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory
 
 from parking.core.clock import format_instant
 from parking.core.reason import in_all_languages
@@ -18,6 +19,7 @@ from parking.web.openapi import api
 from parking.web.reading import read_body
 
 blueprint = Blueprint("gate", __name__)
+STATIC = Path(__file__).parent / "static"
 
 
 @blueprint.post("/v1/scans")
@@ -57,14 +59,27 @@ def terminal() -> Any:
 @blueprint.get("/gate")
 @auth.anyone
 def page() -> Any:
-    """The gate page; without a terminal's cookie it asks for the token first."""
+    """The gate page; without a terminal's cookie it leads to where one is given."""
     token = request.cookies.get(auth.TERMINAL_COOKIE, "")
     found = auth.find_terminal(token) if token else None
     if found is None:
-        return render_template("gate_pair.html", failed=False)
+        return redirect("/gate/pair", code=303)
     answer = Response(render_template("gate.html", terminal=found))
     answer.headers["X-Page"] = "gate"
     return answer
+
+
+@blueprint.get("/gate-worker.js")
+@auth.anyone
+def worker() -> Any:
+    """What keeps the page for a lane without network; served from here, because its place is its scope."""
+    return send_from_directory(STATIC, "gate-worker.js", max_age=0)
+
+
+@blueprint.get("/gate/pair")
+@auth.anyone
+def pair_page() -> Any:
+    return render_template("gate_pair.html", failed=False)
 
 
 @blueprint.post("/gate/pair")

@@ -18,7 +18,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a view takes and gives; media: another content type of a 200; raw: of a body that is a file."""
+    """What a view takes and gives; media: another content type of a 200; raw: of a body that is a file;
+    etag: whether it answers 304 to If-None-Match."""
 
     summary: str
     answer: type[BaseModel] | None = None
@@ -27,17 +28,18 @@ class Contract:
     problems: tuple[int, ...] = ()
     media: str | None = None
     raw: str | None = None
+    etag: bool = False
 
 
 def api(
     summary: str, *, answer: type[BaseModel] | None = None, body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None, problems: tuple[int, ...] = (), media: str | None = None,
-    raw: str | None = None,
+    raw: str | None = None, etag: bool = False,
 ) -> Callable[[View], View]:
     """State a view's contract; the OpenAPI document is made of these."""
 
     def state(view: View) -> View:
-        view.contract = Contract(summary, answer, body, query, problems, media, raw)  # type: ignore[attr-defined]
+        view.contract = Contract(summary, answer, body, query, problems, media, raw, etag)  # type: ignore[attr-defined]
         return view
 
     return state
@@ -108,6 +110,9 @@ def _operation(view: Any, arguments: set[str]) -> dict[str, Any]:
             needed = name in contract.query.model_json_schema().get("required", [])
             parameters.append({"name": name, "in": "query", "required": needed, "schema": described})
         responses.setdefault("400", {"description": _STATUS[400], "content": problem})
+    if contract.etag:
+        responses["304"] = {"description": "Unchanged since the answer with this ETag"}
+        parameters.append({"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}})
     made: dict[str, Any] = {"summary": contract.summary, "responses": responses}
     if parameters:
         made["parameters"] = parameters

@@ -33,7 +33,8 @@ def register(app: Flask) -> None:
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
-                             "sign_in_failure": sign_in_failure, "pays": bool(app.extensions["channels"].names())}
+                             "sign_in_failure": sign_in_failure, "problem_words": problem_words,
+                             "pays": bool(app.extensions["channels"].names())}
 
     @app.after_request
     def _secure(answer: Response) -> Response:
@@ -41,7 +42,7 @@ def register(app: Flask) -> None:
         policy = _GATE_POLICY if is_gate else _POLICY
         answer.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
         answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Referrer-Policy"] = "same-origin"  # with "no-referrer" forms over plain http have no Origin
         answer.headers["Permissions-Policy"] = f"camera=({'self' if is_gate else ''}), geolocation=(), microphone=()"
         answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -145,3 +146,26 @@ def sign_in_failure(reason: str) -> str:
         "unavailable": gettext("The sign-in service does not answer right now. Please try again in a moment."),
     }
     return str(words[reason])
+
+
+def problem_words(status: int, reason: str) -> str:
+    """What a page says of an answer that is no success, and what to do; programs get the detail."""
+    words = {
+        "not_charged": gettext("There is a receipt once the vehicle has left."),
+        "nothing_due": gettext("There is nothing to pay now."),
+        "not_your_vehicle": gettext("This plate is not among your vehicles."),
+        "channel_not_connected": gettext("This car park takes no money this way."),
+        "channel_refused": gettext("The payment channel refused. Please choose another way, or call the attendant."),
+        "drivers_only": gettext("This is for drivers. Sign in as one."),
+        "operators_only": gettext("This is for an operator's staff. Sign in as one of them."),
+        "cross_site": gettext("This came from another site's page, so nothing was done. Please start from our own."),
+        "too_many_requests": gettext("Too many questions from here. Please wait a minute."),
+        "body_too_large": gettext("This is too large."),
+    }
+    if reason in words:
+        return str(words[reason])
+    if status == 404:
+        return str(gettext("There is no such page, or it is not yours."))
+    if status >= 500:
+        return str(gettext("The service cannot answer right now. Please try again in a moment."))
+    return str(gettext("What was sent could not be taken. Please go back, look it over and try again."))

@@ -36,6 +36,7 @@ VENDOR = Path(__file__).parent / "vendor" / "node_modules"
 VENDOR_FILES = {
     "pico.css": "@picocss/pico/css/pico.min.css",
     "htmx.js": "htmx.org/dist/htmx.min.js",
+    "qr.js": "qr/index.js",
     "zxing/reader.js": "zxing-wasm/dist/iife/reader/index.js",
     "zxing/reader.wasm": "zxing-wasm/dist/reader/zxing_reader.wasm",
 }

@@ -179,7 +179,8 @@ def _seed(base: str, environment: dict[str, str], seed: int, sign_ins: Path, *, 
     if not has_city:
         say("making the demo city")
         run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "seed-demo", "--seed", str(seed),
-            "--sign-ins", sign_ins, "--base", base, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+            "--sign-ins", sign_ins, "--base", base, "--root", VAR / "root.pem", cwd=ROOT, env=environment,
+            stdout=subprocess.DEVNULL)
     made = json.loads(sign_ins.read_text())
     made["base"] = base
     write_whole(VAR / "demo.json", json.dumps(made, ensure_ascii=False, indent=1))

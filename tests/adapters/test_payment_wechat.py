@@ -6,7 +6,8 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -20,6 +21,7 @@ from parking.core.channel import (
     ChannelRefused,
     ChannelUnavailable,
 )
+from parking.core.clock import format_instant
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.simulators.wechat_pay_keys import Keys
 from tests.adapters.contract import NUMBER, ChannelContract, order
@@ -58,6 +60,12 @@ def test_events_are_read_and_only_once_they_are_believed(pair: tuple[WechatPay, 
     said = channel.read_event(simulator.sign_headers(paid), paid, now=now())
     assert isinstance(said, ChannelPayment) and said.amount_fen == 1500
     assert channel.read_event(simulator.sign_headers(back), back, now=now()) == ChannelRefund("r1", "done", "50", 300)
+    asked: dict[str, Any] = {"order_no": NUMBER, "refund_no": "r2", "total_fen": 1500, "why": "paid twice"}
+    taken_on = simulator.clock() - timedelta(hours=9)
+    first = channel.refund(**asked, amount_fen=300, now=now())
+    simulator.seen.refunds["r2"].asked_at = format_instant(taken_on)
+    assert first.accepted_at is not None and first.accepted_at > taken_on
+    assert channel.query_refund("r2", now=now()).accepted_at == taken_on, "by the channel's clock, whenever we ask"
     for position in range(0, len(paid), 7):
         bent = bytearray(paid)
         bent[position] ^= 1

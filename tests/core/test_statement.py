@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from parking.core.clock import find_zone
 from parking.core.reconciliation import OurRow, reconcile
-from parking.core.statement import BadStatement, StatementRow, read_statement
+from parking.core.statement import BadStatement, StatementRow, find_merchant, read_statement
 
 FILE = (Path(__file__).parents[1] / "cases/wechat_statement_2026-03-10.csv").read_bytes()
 ZONE, DAY = find_zone("Asia/Shanghai"), date(2026, 3, 10)
@@ -74,6 +74,20 @@ def test_what_only_we_have_is_ours_alone_once_the_next_day_does_not_name_it() ->
     (lambda text: text + b"`1,`2\n", "more_after_the_end"),
     (lambda text: text.replace(b"parking", b"p" * 20_000, 1), "line_too_long"),
     (lambda text: text.replace("商户号,".encode(), b"", 1), "no_header"),
+    (lambda text: text.replace(b"`CNY", b"`USD", 1), "other_currency"),
+    (lambda text: text.replace("费率备注".encode(), "退款成功时间".encode(), 1), "not_all_kinds"),
+    (lambda text: text.replace("微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,".encode(), b"", 1),
+     "not_all_kinds"),
+    (lambda text: b"".join([text.splitlines(keepends=True)[0], *text.splitlines(keepends=True)[-2:]]), "no_rows"),
+    (lambda text: text.replace(",手续费总金额".encode(), b"", 1), "no_totals"),
+    (lambda text: text.replace(",申请退款总金额".encode(), b"", 1), "no_totals"),
+    (lambda text: text[: text.rindex(b"\n", 0, -1) + 1].replace(
+        "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额".encode(),
+        "总交易单数".encode()) + b"`5\n", "no_totals"),
+    (lambda text: text.replace("充值券退款金额".encode(), "别的金额".encode(), 1), "no_totals"),
+    (lambda text: b"No Bill Exist\n`1\n", "more_after_the_end"),
+    (lambda text: b"No Bill Exists\n", "no_header"),
+    (lambda text: text.replace(b"`15.00,", b"`0.00,"), "bad_amount"),
 ])
 def test_a_bent_file_is_refused_whole_with_its_line_and_a_reason(
     change: Callable[[bytes], bytes], reason: str | None
@@ -88,6 +102,72 @@ def test_a_bent_file_is_refused_whole_with_its_line_and_a_reason(
 
     assert wrong.value.reason == reason
     assert wrong.value.row >= 1
+
+
+def test_a_day_without_trade_has_no_rows_and_no_merchant() -> None:
+    for text in (b"No Bill Exist", b"No Bill Exist\n", b"No Bill Exist\r\n"):
+        assert read(text, merchant="whoever") == []
+        assert find_merchant([text]) is None
+
+
+def test_the_merchant_is_the_first_rows() -> None:
+    assert find_merchant(FILE.splitlines(keepends=True)) == "1900000001"
+    for text in (b"", FILE.splitlines(keepends=True)[0], b"\xff\n\xff\n", b"a,b\n`1,`2\n"):
+        assert find_merchant(text.splitlines(keepends=True)) is None
+
+
+def test_a_coupon_is_no_difference_and_no_payout() -> None:
+    """15.00 asked for, 2.00 of it by a coupon: we compare 15.00, the channel settles 13.00."""
+    bent = FILE.replace(b"`CNY,`15.00,`0.00", b"`CNY,`13.00,`2.00", 1).replace(b"`5,`90.00,", b"`5,`88.00,")
+
+    rows = read(bent)
+
+    assert (rows[0].amount_fen, rows[0].settled_fen) == (1500, 1300)
+    assert sum(row.settled_fen for row in rows) * 1000 - sum(row.fee_raw for row in rows) == 57_64 * 1000
+
+
+def test_a_revoked_order_settles_nothing() -> None:
+    none = FILE.replace(b"`SUCCESS,`OTHERS,`CNY,`10.00", b"`REVOKED,`OTHERS,`CNY,`0.00").replace(
+        b"`10.00,`0.00,`\n", b"`0.00,`0.00,`\n").replace(b"`5,`90.00,", b"`5,`80.00,").replace(
+        b"`0.36000,`90.00", b"`0.36000,`80.00")
+    some = FILE.replace(b"`SUCCESS,`OTHERS,`CNY,`10.00", b"`REVOKED,`OTHERS,`CNY,`10.00")
+
+    for text, fen in ((none, 0), (some, 1000)):
+        row = read(text)[2]
+        assert (row.status, row.amount_fen, row.settled_fen) == ("REVOKED", fen, 0)
+        pair = reconcile([], [row])[0]
+        assert (pair.bucket, pair.theirs_fen, pair.difference_fen) == ("status_differs", 0, 0)
+
+
+def row_of(number: str, fen: int, status: str = "SUCCESS", *, row: int = 2, kind: str = "payment") -> StatementRow:
+    return StatementRow(row, kind, read(FILE)[0].at, number, number, "c", fen, status, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("mine", "theirs", "bucket", "difference_fen"), [
+    (OurRow("payment", "a", 1000, state="disputed"), row_of("a", 900), "amount_differs", -100),
+    (OurRow("payment", "a", 1000, state="disputed"), row_of("a", 1000), "status_differs", 0),
+    (OurRow("payment", "a", 1000, state="asked"), row_of("a", 1000), "only_theirs", 1000),
+    (OurRow("payment", "a", 1000, state="closed"), row_of("a", 1000), "only_theirs", 1000),
+    (OurRow("payment", "a", 1000), row_of("a", 1000, "REVOKED"), "status_differs", -1000),
+    (OurRow("payment", "a", 1000), row_of("a", 0, "REVOKED"), "status_differs", -1000),
+    (OurRow("refund", "a", 300, state="failed"), row_of("a", 300, "PROCESSING", kind="refund"), "status_differs", 0),
+    (OurRow("refund", "a", 300, state="done"), row_of("a", 300, "PROCESSING", kind="refund"), "matched", 0),
+    (OurRow("refund", "a", 300, state="accepted"), row_of("a", 300, "ABNORMAL", kind="refund"), "status_differs", 0),
+    (OurRow("refund", "a", 300, state="accepted"), row_of("a", 200, "ABNORMAL", kind="refund"), "amount_differs", -100),
+])
+def test_our_word_for_a_row_counts_too(mine: OurRow, theirs: StatementRow, bucket: str, difference_fen: int) -> None:
+    [pair] = reconcile([mine], [theirs])
+
+    assert (pair.bucket, pair.difference_fen) == (bucket, difference_fen)
+
+
+def test_a_row_that_was_named_before_is_a_duplicate_unless_it_is_revoked() -> None:
+    before = frozenset({("payment", "a"), ("payment", "b")})
+    ours = [OurRow("payment", "a", 1000)]
+
+    pairs = reconcile(ours, [row_of("a", 1000), row_of("b", 1000, "REVOKED")], named_before=before)
+
+    assert [(pair.bucket, pair.ours) for pair in pairs] == [("duplicate", None), ("status_differs", None)]
 
 
 def test_columns_are_found_by_name() -> None:

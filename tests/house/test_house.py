@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from babel.messages.pofile import read_po
 from flask import Flask
 
+from parking.core.anomaly import RULES
 from parking.core.line import RULE_NAMES
 from parking.core.reason import LANGUAGES, REASONS
 from parking.store.migrations import alembic_config
@@ -110,6 +111,13 @@ def test_every_reason_is_documented_and_said_in_every_language() -> None:
 
     assert documented == set(REASONS)
     assert all(reason.says[language].strip() for reason in REASONS.values() for language in LANGUAGES)
+
+
+def test_every_rule_of_an_anomaly_is_documented_and_said_in_every_language() -> None:
+    documented = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/anomalies.md").read_text("utf-8"), re.MULTILINE))
+
+    assert documented == set(RULES)
+    assert all(says[language].strip() for says in RULES.values() for language in LANGUAGES)
 
 
 def test_every_line_rule_is_in_the_tariff_page() -> None:

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, insert, select
 
 from parking.core.clock import city_date, parse_instant
 from parking.core.lot_code import lot_code
-from parking.services.reconcile import ZONE, import_statement
+from parking.core.money import format_yuan
+from parking.services.reconcile import ZONE, StatementBeingRead, find_own_account, import_statement
 from parking.store import statement_imports
-from parking.store.channel_accounts import ChannelAccountRow
+from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
 from parking.store.lots import Lot
+from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import ChannelOrder, PaymentRow
 from parking.store.refunds import RefundRow
 from parking.store.statement_imports import StatementImport, StatementLine
@@ -78,39 +80,78 @@ def test_the_statement_that_the_channel_wrote_matches_every_row(channel: tuple[C
     assert day["buckets"]["matched"]["ours_fen"] == day["buckets"]["matched"]["theirs_fen"] == 4000
     assert upload(city, text, today()) == day
     assert (rows(city, StatementImport), rows(city, StatementLine)) == (1, 6)
-    assert upload(city, text + b"\n", today(), status=409)["reason"] == "statement_differs"
+
+
+def account_of(city: City, operator: int = 0) -> ChannelAccount:
+    lot_id = 1 if operator == 0 else 2
+    with city.app.extensions["database"].reading() as db:
+        operator_id = db.execute(select(Lot.operator_id).where(Lot.lot_id == lot_id)).scalar_one()
+        return find_own_account(db, operator_id, "wechat_pay")
+
+
+def add_payment(city: City, number: str, fen: int, at: str, *, state: str = "paid", refunded_fen: int = 0) -> UUID:
+    """A payment in our books as if it had been credited then."""
+    account, payment_id, when = account_of(city), uuid4(), parse_instant(at)
+    with city.app.extensions["database"].writing() as db:
+        session_id = db.execute(select(ParkingSessionRow.parking_session_id).limit(1)).scalar_one()
+        paid = {"paid_at": when, "transaction_no": f"t{number}"} if state == "paid" else {}
+        db.execute(insert(ChannelOrder).values(
+            order_no=number, kind="payment", account_id=account.account_id, lot_id=1, subject_id=payment_id))
+        db.execute(insert(PaymentRow).values(
+            lot_id=1, payment_id=payment_id, operator_id=account.operator_id, channel="wechat_pay",
+            account_id=account.account_id, parking_session_id=session_id, way="qr", order_no=number, amount_fen=fen,
+            state=state, quoted_at=when, expires_at=when, refunded_fen=refunded_fen, **paid))
+    return payment_id
+
+
+def add_refund(city: City, number: str, fen: int, at: str, *, of: UUID, state: str = "accepted") -> None:
+    account, refund_id, when = account_of(city), uuid4(), parse_instant(at)
+    with city.app.extensions["database"].writing() as db:
+        db.execute(insert(ChannelOrder).values(
+            order_no=number, kind="refund", account_id=account.account_id, lot_id=1, subject_id=refund_id))
+        db.execute(insert(RefundRow).values(
+            lot_id=1, refund_id=refund_id, operator_id=account.operator_id, payment_id=of, refund_no=number,
+            amount_fen=fen, why="by hand", state=state, asked_at=when, accepted_at=when))
+
+
+def add_books(city: City) -> None:
+    """Our books: 15.00 paid; 45.00 paid and 30.00 refunded; 12.00 paid; 8.00 paid at 23:59:58."""
+    land(city, 1, "entry", 1, datetime(2026, 3, 10, 8, tzinfo=ZONE))
+    add_payment(city, "P20260310000001", 1500, "2026-03-10T09:41:07+08:00")
+    refunded = add_payment(city, "P20260310000002", 4500, "2026-03-10T11:10:40+08:00", refunded_fen=3000)
+    add_refund(city, "R20260310000001", 3000, "2026-03-10T15:00:00+08:00", of=refunded)
+    add_payment(city, "P20260310000003", 1200, "2026-03-10T12:00:00+08:00")
+    add_payment(city, "P20260310000004", 800, "2026-03-10T23:59:58+08:00")
+
+
+def statement(*rows: tuple[str, str, int], day: str = "2026-03-11", merchant: str = "1900000001") -> bytes:
+    """A file of (number, state, fen): SUCCESS and REVOKED of orders, REFUND of refunds."""
+    lines, settled, refunded = [FILE.read_text("utf-8").splitlines()[0]], 0, 0
+    for number, state, fen in rows:
+        yuan, is_refund = format_yuan(fen), state == "REFUND"
+        paid, back = ("0.00", yuan) if is_refund else (yuan, "0.00")
+        settled, refunded = (settled, refunded + fen) if is_refund else (settled + fen, refunded)
+        refund = ("0", "0", back, "0.00", "", "")
+        if is_refund:
+            refund = ("5000", number, back, "0.00", "ORIGINAL", "PROCESSING")
+        lines.append("`" + ",`".join((
+            f"{day} 10:00:00", "wx", merchant, "0", "", f"42{number}", "P1" if is_refund else number, "o", "NATIVE",
+            state, "OTHERS", "CNY", paid, "0.00", *refund, "parking", "", "0.00000", "0.60%", paid, back, "")))
+    lines.append(FILE.read_text("utf-8").splitlines()[-2])
+    lines.append("`" + ",`".join((
+        str(len(rows)), format_yuan(settled), format_yuan(refunded), "0.00", "0.00000", format_yuan(settled),
+        format_yuan(refunded))))
+    return "\n".join(lines).encode()
+
+
+def day_of(city: City, day: str = "2026-03-10", more: str = "") -> dict[str, Any]:
+    return city.get(f"/v1/reconciliations/wechat_pay/{day}{more}", city.operators[0])
 
 
 def test_the_worked_day_in_the_books(city: City) -> None:
-    """Our books: 15.00 paid; 45.00 paid and 30.00 refunded; 12.00 paid; 8.00 paid at 23:59:58."""
     with simulated_channel() as simulator:
         connect(city.app, simulator)
-    entered = datetime(2026, 3, 10, 8, tzinfo=ZONE)
-    land(city, 1, "entry", 1, entered)
-    session = visit(city)
-    books = (("P20260310000001", 1500, "09:41:07"), ("P20260310000002", 4500, "11:10:40"),
-             ("P20260310000003", 1200, "12:00:00"), ("P20260310000004", 800, "23:59:58"))
-    with city.app.extensions["database"].writing() as db:
-        operator_id = db.execute(select(Lot.operator_id).where(Lot.lot_id == 1)).scalar_one()
-        account = db.execute(select(ChannelAccountRow.account_id).where(
-            ChannelAccountRow.operator_id == operator_id)).scalar_one()
-        for number, fen, clock in books:
-            payment_id, at = uuid4(), parse_instant(f"2026-03-10T{clock}+08:00")
-            db.execute(insert(ChannelOrder).values(
-                order_no=number, kind="payment", account_id=account, lot_id=1, subject_id=payment_id))
-            db.execute(insert(PaymentRow).values(
-                lot_id=1, payment_id=payment_id, operator_id=operator_id, channel="wechat_pay", account_id=account,
-                parking_session_id=session.parking_session_id, way="qr", order_no=number, amount_fen=fen, state="paid",
-                quoted_at=at, expires_at=at, paid_at=at, transaction_no=f"t{number}",
-                refunded_fen=3000 if fen == 4500 else 0))
-            if fen == 4500:
-                refund_id, number = uuid4(), "R20260310000001"
-                db.execute(insert(ChannelOrder).values(
-                    order_no=number, kind="refund", account_id=account, lot_id=1, subject_id=refund_id))
-                db.execute(insert(RefundRow).values(
-                    lot_id=1, refund_id=refund_id, operator_id=operator_id, payment_id=payment_id, refund_no=number,
-                    amount_fen=3000, why="by hand", state="accepted", asked_at=at,
-                    accepted_at=parse_instant("2026-03-10T15:00:00+08:00")))
+    add_books(city)
 
     day = upload(city, FILE.read_bytes(), "2026-03-10")
 
@@ -130,6 +171,7 @@ def test_the_worked_day_in_the_books(city: City) -> None:
     upload(city, following, "2026-03-11")
     again = city.get("/v1/reconciliations/wechat_pay/2026-03-10", city.operators[0])
     assert counts(again)["only_ours"] == 1 and "pending_cutoff" not in counts(again)
+    assert upload(city, FILE.read_bytes() + b"\n", "2026-03-10", status=409)["reason"] == "statement_differs"
 
 
 def test_planted_differences_are_found_and_a_lost_payment_is_asked_for(channel: tuple[City, Channel]) -> None:
@@ -207,10 +249,13 @@ def test_an_import_that_died_is_started_anew(
     assert counts(city.get("/v1/reconciliations/wechat_pay/2026-03-10", city.operators[0])) == {}
     monkeypatch.setattr(statement_imports, "add_lines", real)
 
+    with pytest.raises(StatementBeingRead):
+        import_statement(database, io.BytesIO(FILE.read_bytes()), operator_id=operator_id, channel="wechat_pay",
+                         day=day, now=now())
     shown = import_statement(database, io.BytesIO(FILE.read_bytes()), operator_id=operator_id, channel="wechat_pay",
-                             day=day, now=now())
+                             day=day, now=now() + timedelta(minutes=2))
 
-    assert len(shown.pairs) == 5
+    assert sum(each["count"] for each in shown.buckets.values()) == 5
     assert (rows(city, StatementImport), rows(city, StatementLine)) == (1, 5)
 
 

@@ -102,7 +102,9 @@ def test_over_real_http_what_is_too_long_gets_its_answer(served: str) -> None:
 CALLS = (
     ("POST", "/v1/scans", {"terminal"}), ("GET", "/v1/terminal", {"terminal"}), ("POST", "/v1/codes", {"driver"}),
     ("GET", "/v1/codes/current.png", {"driver"}), ("GET", "/v1/codes/current.svg", {"driver"}),
-    ("GET", "/v1/parking-sessions", {"driver", "operator"}),
+    ("GET", "/v1/parking-sessions", {"driver", "operator"}), ("POST", "/v1/lane-events", {"terminal"}),
+    ("GET", "/v1/terminal/bundle", {"terminal"}), ("POST", "/v1/terminal/token", {"terminal"}),
+    ("GET", "/v1/anomalies", {"operator"}), ("GET", "/console/anomalies", {"operator"}),
     ("GET", "/driver", {"driver"}), ("GET", "/driver/inside", {"driver"}), ("GET", "/console", {"operator"}),
     ("GET", "/console/parking-sessions", {"operator"}),
 )

@@ -1,0 +1,140 @@
+"""A lane is given what it must know to decide alone (docs/lanes.md): never a plate, a name or a driver's id."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.clock import format_instant
+from parking.core.code import HONOURED_AT_EXIT
+from parking.core.code_wire import City
+from parking.core.json_text import canonical_hash
+from parking.core.pseudonym import lot_plate_key, plate_name
+from parking.core.secret import Secrets
+from parking.core.status_list import pack_indexes
+from parking.store import credentials, drivers, key_sets, parking_sessions, tariffs, terminals, vehicles
+from parking.store.parking_sessions import StoredSession
+from parking.store.terminals import TerminalAtGate
+
+PART = 500
+NAMES_MAX = 200_000
+Item = TypeVar("Item")
+
+
+@dataclass
+class PlateNames:
+    """A plate's name at a lot, by the vehicle's key: opening a sealed plate costs more than remembering."""
+
+    secrets: Secrets
+    _held: OrderedDict[tuple[int, bytes], str] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def names(self, db: Session, lot_id: int, vehicle_keys: list[bytes]) -> dict[bytes, str]:
+        """Hex names of those whose plates are known."""
+        with self._lock:
+            found = {key: self._held[lot_id, key] for key in vehicle_keys if (lot_id, key) in self._held}
+        lot_key = lot_plate_key(self.secrets.pepper, lot_id)
+        for part in _parts([key for key in vehicle_keys if key not in found]):
+            for key, sealed in vehicles.list_sealed_plates(db, part).items():
+                found[key] = plate_name(lot_key, self.secrets.open_plate(key, sealed)).hex()
+        with self._lock:
+            self._held |= {(lot_id, key): name for key, name in found.items()}
+            while len(self._held) > NAMES_MAX:
+                self._held.popitem(last=False)
+        return found
+
+
+def make_bundle(
+    db: Session, terminal: TerminalAtGate, *, city: City, names: PlateNames, now: datetime
+) -> tuple[dict[str, Any], str]:
+    """The bundle, and a name for what is in it: the same while nothing changed but the time and the numbering."""
+    lot, secrets = terminal.lot, names.secrets
+    ended_after = now - HONOURED_AT_EXIT
+    inside = parking_sessions.list_open_of_lot(db, lot.lot_id)
+    in_force = tariffs.find_tariff_of_lot(db, lot.lot_id, at=now)
+    priced = {version: tariffs.get_tariff_version(db, *version).tariff for version in {
+        (each.tariff_id, each.tariff_version) for each in inside
+        if each.tariff_id is not None and each.tariff_version is not None}}
+    hashes = {version: tariff.hash for version, tariff in priced.items()}
+    used = {tariff.hash: json.loads(tariff.canonical) for tariff in [
+        *priced.values(), *([in_force.tariff] if in_force else [])]}
+    newest = key_sets.find_newest(db)
+    plates = names.names(db, lot.lot_id, [each.session.vehicle_key for each in inside])
+    subjects = _subjects_of(db, inside, ended_after)
+    said: dict[str, Any] = {
+        "city": {"number": city.number, "name": city.name},
+        "lot": {
+            "id": lot.lot_id, "time_zone": lot.time_zone, "spaces": lot.spaces, "collects": lot.collects,
+            "is_closed": lot.is_closed, "turned": sorted(lot.turned_reasons)},
+        "key_set": newest.jws if newest else None,
+        "revoked": pack_indexes(credentials.list_revoked_indexes(db, expiring_after=ended_after)),
+        "plate_key": base64.b64encode(lot_plate_key(secrets.pepper, lot.lot_id)).decode(),
+        "inside": [
+            {
+                "plate": plates.get(each.session.vehicle_key),
+                "subjects": sorted(subject.hex() for subject in subjects[each.session.parking_session_id]),
+                "entered_at": format_instant(each.session.entered_at),
+                "paid_until": _or_none(each.paid.paid_until_at), "leave_by": _or_none(each.paid.leave_by_at),
+                "paid_fen": each.paid.fen,
+                "tariff": None if each.tariff_id is None or each.tariff_version is None
+                else hashes[each.tariff_id, each.tariff_version],
+            }
+            for each in inside],
+        "tariffs": used,
+        "tariff": in_force.tariff.hash if in_force else None,
+        "challenged": sorted(subject.hex() for subject in _challenged(db, ended_after)),
+    }
+    gate = {"id": str(terminal.terminal_id), "gate_id": terminal.gate_id, "direction": terminal.direction}
+    name = canonical_hash([said, gate])
+    last = terminals.get_last_sequence(db, lot.lot_id, terminal.terminal_id)
+    return {"made_at": format_instant(now), **said, "terminal": {**gate, "next_sequence": last + 1}}, name
+
+
+def _subjects_of(db: Session, inside: list[StoredSession], ended_after: datetime) -> dict[UUID, set[bytes]]:
+    """Under what each visit's drivers may show a code: who came by one, and who has proved the vehicle."""
+    owners: dict[bytes, set[UUID]] = defaultdict(set)
+    for part in _parts([each.session.vehicle_key for each in inside]):
+        for key, driver_id in drivers.list_proofs(db, part):
+            owners[key].add(driver_id)
+    of_visit = {
+        each.session.parking_session_id: {
+            *owners[each.session.vehicle_key], *([each.session.driver_id] if each.session.driver_id else [])}
+        for each in inside}
+    subjects = _live_subjects(db, {driver for found in of_visit.values() for driver in found}, ended_after)
+    return {
+        visit: {subject for driver in found for subject in subjects[driver]} for visit, found in of_visit.items()}
+
+
+def _challenged(db: Session, ended_after: datetime) -> set[bytes]:
+    return {subject for found in _live_subjects(db, set(drivers.list_challenged(db)), ended_after).values()
+            for subject in found}
+
+
+def _live_subjects(db: Session, driver_ids: set[UUID], ended_after: datetime) -> dict[UUID, set[bytes]]:
+    found: dict[UUID, set[bytes]] = defaultdict(set)
+    for part in _parts(sorted(driver_ids)):
+        for driver_id, subject in [
+            *drivers.list_code_subjects(db, part),
+            *credentials.list_live_subjects(db, part, expiring_after=ended_after),
+        ]:
+            found[driver_id].add(subject)
+    return found
+
+
+def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+    listed = list(items)
+    for start in range(0, len(listed), PART):
+        yield listed[start : start + PART]
+
+
+def _or_none(instant: datetime | None) -> str | None:
+    return format_instant(instant) if instant else None

@@ -1,0 +1,253 @@
+"""Both sides of a day are laid beside each other, a part at a time, and what it came to is kept.
+
+A day is reckoned by whoever looks at it first after one of its sides has changed; until then
+everybody reads what was kept. Each part is a transaction of its own, so that no gate waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.clock import start_of_day
+from parking.core.reconciliation import BUCKETS, KeptRow, Kind, OurRow, Pair, reconcile
+from parking.core.statement import CHANNEL_ZONE
+from parking.store import movements, reckonings, statement_imports
+from parking.store.channel_accounts import ChannelAccount
+from parking.store.database import Database
+from parking.store.reckonings import Difference, Reckoning
+from parking.store.statement_imports import Import
+
+ROWS_AT_ONCE = 1000
+MOMENT = timedelta(milliseconds=1)
+KINDS: tuple[Kind, ...] = ("payment", "refund")
+Placed = tuple[int, Pair]
+Days = dict[bytes, str]  # of the account's statements that were read, by import
+Sums = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which pairs of a day are wanted: of a bucket, else all that do not match. after: a place, 0 for the start."""
+
+    bucket: str | None = None
+    after: int = 0
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of an account, both sides, and a page of its pairs; next_place: where the next page begins."""
+
+    account: ChannelAccount
+    day: date
+    read: Import | None
+    reckoned: Reckoning
+    items: list[Difference]
+    next_place: int | None
+
+    @property
+    def buckets(self) -> Sums:
+        """For each bucket how many pairs, and the fen of each side; refunds count against payments."""
+        return {bucket: self.reckoned.buckets[bucket] for bucket in BUCKETS}
+
+    @property
+    def is_provisional(self) -> bool:
+        """The statement was read before its day was over: another will take its place."""
+        return self.read is not None and not self.read.is_final
+
+    @property
+    def fee_raw(self) -> int:
+        return self.read.fee_raw if self.read else 0
+
+    @property
+    def net_raw(self) -> int:
+        """What the channel pays out for the day by its own rows, coupons and fees apart; as fee_raw."""
+        return self.read.settled_fen * 1000 - self.read.fee_raw if self.read else 0
+
+    @property
+    def is_balanced(self) -> bool:
+        return self.read is not None and self.reckoned.difference_count == 0
+
+
+def show_day(database: Database, account: ChannelAccount, day: date, *, page: Page = Page(), now: datetime) -> Day:
+    """Both sides of a day as they now stand; reckoned anew if either has changed."""
+    with database.reading() as db:
+        reckoned = reckonings.find_reckoning(db, account.account_id, day)
+        if reckoned is not None and reckoned.is_current:
+            return _read_day(db, account, day, reckoned, page)
+    reckon(database, account, day, now=now)
+    with database.reading() as db:
+        reckoned = reckonings.find_reckoning(db, account.account_id, day)
+        assert reckoned is not None
+        return _read_day(db, account, day, reckoned, page)
+
+
+def reckon(database: Database, account: ChannelAccount, day: date, *, now: datetime) -> None:
+    """Put every row of either side into its bucket, and keep the sums and what does not match."""
+    number, generation = database.write(
+        lambda db: reckonings.begin_reckoning(db, account.account_id, account.operator_id, day))
+    with database.reading() as db:
+        read = statement_imports.find_import(db, account.account_id, day)
+        days = statement_imports.list_read(db, account.account_id)
+    has_next = read is not None and read.is_final and max(days.values()) > day.isoformat()
+    sheet = _Sheet(database, account, day, number)
+    for part in _their_parts(database, account, read, days):
+        sheet.add(part.pairs())
+    for ours in _our_parts(database, account, day, days):
+        sheet.add(reconcile(ours, [], has_next_day=has_next))
+    sheet.write()
+    database.write(lambda db: reckonings.finish_reckoning(
+        db, account.account_id, day, number, generation=generation, buckets=sheet.sums,
+        difference_count=sheet.place, now=now))
+    while database.write(
+        lambda db: reckonings.forget_some_differences(db, account.account_id, day, before=number)
+    ):
+        pass
+
+
+class _Sheet:
+    """What a reckoning has found so far; what does not match is written in parts."""
+
+    def __init__(self, database: Database, account: ChannelAccount, day: date, number: int) -> None:
+        self._database, self._account, self._day, self._number = database, account, day, number
+        self._found: list[Placed] = []
+        self.sums: Sums = {bucket: {"count": 0, "ours_fen": 0, "theirs_fen": 0} for bucket in BUCKETS}
+        self.place = 0
+
+    def add(self, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            bucket = self.sums[pair.bucket]
+            bucket["count"] += 1
+            bucket["ours_fen"] += pair.ours_fen
+            bucket["theirs_fen"] += pair.theirs_fen
+            if pair.bucket != "matched":
+                self.place += 1
+                self._found.append((self.place, pair))
+        if len(self._found) >= ROWS_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        while self._found:
+            part, self._found = self._found[:ROWS_AT_ONCE], self._found[ROWS_AT_ONCE:]
+            self._write(part)
+
+    def _write(self, part: list[Placed]) -> None:
+        with self._database.reading() as db:
+            found = _differences(db, self._account, part)
+        self._database.write(lambda db: reckonings.add_differences(
+            db, self._account.account_id, self._account.operator_id, self._day, self._number, found))
+
+
+def _read_day(db: Session, account: ChannelAccount, day: date, reckoned: Reckoning, page: Page) -> Day:
+    read = statement_imports.find_import(db, account.account_id, day)
+    if page.bucket == "matched":
+        items, next_place = _list_matched(db, account, read, page)
+    else:
+        found = reckonings.list_differences(
+            db, account.account_id, day, reckoned.number, after=page.after, limit=page.limit + 1, bucket=page.bucket)
+        items = found[: page.limit]
+        next_place = items[-1].place if items and len(found) > page.limit else None
+    return Day(account, day, read, reckoned, items, next_place)
+
+
+def _list_matched(
+    db: Session, account: ChannelAccount, read: Import | None, page: Page
+) -> tuple[list[Difference], int | None]:
+    """What matches is not kept: it is found again from a row of the file on, in one part at most."""
+    if read is None:
+        return [], None
+    part = _their_part(db, account, read, statement_imports.list_read(db, account.account_id), after=page.after)
+    placed = [(pair.theirs.row, pair) for pair in part.pairs() if pair.theirs and pair.bucket == "matched"]
+    items = _differences(db, account, placed[: page.limit])
+    if len(placed) > page.limit:
+        return items, items[-1].place if items else page.after
+    return items, part.rows[-1].row if len(part.rows) == ROWS_AT_ONCE else None
+
+
+@dataclass(frozen=True, slots=True)
+class _TheirPart:
+    """Some rows of theirs, which of them were named before, and ours that they name."""
+
+    rows: list[KeptRow]
+    named_before: frozenset[tuple[str, str]]
+    ours: list[OurRow]
+
+    def pairs(self) -> list[Pair]:
+        return reconcile(self.ours, self.rows, named_before=self.named_before)
+
+
+def _their_parts(
+    database: Database, account: ChannelAccount, read: Import | None, days: Days
+) -> Iterator[_TheirPart]:
+    after = 0
+    while read is not None:
+        with database.reading() as db:
+            part = _their_part(db, account, read, days, after=after)
+        yield part
+        if len(part.rows) < ROWS_AT_ONCE:
+            return
+        after = part.rows[-1].row
+
+
+def _their_part(db: Session, account: ChannelAccount, read: Import, days: Days, *, after: int) -> _TheirPart:
+    account_id, this = account.account_id, read.import_id.bytes
+    rows = statement_imports.list_lines(db, account_id, read.import_id, after=after, limit=ROWS_AT_ONCE)
+    ours = [each for kind in KINDS for each in movements.list_named(
+        db, account_id, kind, [row.number for row in rows if row.kind == kind])]
+    first, day = rows[0].row if rows else 0, days.get(this, "")
+    named_before = frozenset(
+        (kind, number)
+        for kind, number, import_id, row in statement_imports.list_mentions(
+            db, account_id, [each.number for each in rows])
+        if (row < first if import_id == this else import_id in days and days[import_id] < day))
+    return _TheirPart(rows, named_before, ours)
+
+
+def _our_parts(database: Database, account: ChannelAccount, day: date, days: Days) -> Iterator[list[OurRow]]:
+    """Our movements of the day that no statement names: one that does has them in its own day."""
+    account_id, operator_id = account.account_id, account.operator_id
+    until = start_of_day(day + timedelta(days=1), CHANNEL_ZONE)
+    for kind in KINDS:
+        since = start_of_day(day, CHANNEL_ZONE)
+        while since < until:
+            with database.reading() as db:
+                last = movements.find_end(
+                    db, account_id, operator_id, kind, since=since, until=until, count=ROWS_AT_ONCE)
+                end = until if last is None else last + MOMENT
+                found = movements.list_of_day(db, account_id, operator_id, kind, since=since, until=end)
+                mentions = statement_imports.list_mentions(db, account_id, [each.number for each in found])
+            named = {(of, number) for of, number, import_id, _ in mentions if import_id in days}
+            yield [each for each in found if (kind, each.number) not in named]
+            since = end
+
+
+def _differences(db: Session, account: ChannelAccount, placed: list[Placed]) -> list[Difference]:
+    """What is kept and shown of pairs, with the visits that ours were for."""
+    visits = {kind: movements.list_visits(
+        db, account.account_id, kind, [_number(pair) for _, pair in placed if _kind(pair) == kind]) for kind in KINDS}
+    return [_difference(place, pair, *visits[_kind(pair)].get(_number(pair), (None, None))) for place, pair in placed]
+
+
+def _difference(place: int, pair: Pair, lot_id: int | None, parking_session_id: UUID | None) -> Difference:
+    ours, theirs = pair.ours, pair.theirs
+    return Difference(
+        place, pair.bucket, _kind(pair), _number(pair), ours.amount_fen if ours else None,
+        theirs.amount_fen if theirs else None, pair.difference_fen, ours.state if ours else None,
+        theirs.status if theirs else None, theirs.row if theirs else None, lot_id, parking_session_id)
+
+
+def _kind(pair: Pair) -> Kind:
+    row = pair.theirs or pair.ours
+    assert row is not None
+    return row.kind
+
+
+def _number(pair: Pair) -> str:
+    row = pair.theirs or pair.ours
+    assert row is not None
+    return row.number
