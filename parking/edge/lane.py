@@ -1,0 +1,324 @@
+"""One showing at a lane, from what was read to the barrier: ask, or decide alone; write down; then open.
+
+The order is the promise. What is written in one transaction is on the disk before the barrier moves,
+and nothing but that transaction leads to it: an answer that comes late finds nobody waiting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from threading import RLock
+from typing import Any
+from uuid import uuid4
+
+from parking.core.clock import format_instant
+from parking.core.fact import Direction
+from parking.core.money import format_yuan
+from parking.core.pseudonym import plate_name
+from parking.core.reason import REASONS, message
+from parking.edge.bundle import Bundle, BundleShelf
+from parking.edge.challenge import Challenges, nonce_text
+from parking.edge.check import NO_CODE, CodeCheck, check_code
+from parking.edge.clock import LaneClock, Reading
+from parking.edge.decide import Known, decide_alone
+from parking.edge.fee import due_fen
+from parking.edge.hardware import Barrier, DeviceFailed, Showing
+from parking.edge.lane_file import CannotWrite
+from parking.edge.passage import Followed, Seen, Watch
+from parking.edge.record import Outcome, Record
+from parking.edge.service import NoAnswer, NumberTaken, Service
+from parking.edge.whereabouts import Whereabouts
+
+REPEAT_SECONDS = 5.0
+PASSING_SECONDS = 20.0
+LIFTED_WITHIN_SECONDS = 300.0
+_EXIT_REASONS = frozenset({"left", "fee_due", "not_inside"})
+
+
+class NoBundle(Exception):
+    """The lane has never seen the service, so it knows neither keys nor its lot."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneAnswer:
+    """What the lane's display says. decided_by: `service` or `lane`. nonce: the text of the QR picture to show.
+
+    is_repeat: the same showing was read again, and nothing was done.
+    """
+
+    opens: bool
+    reason: str
+    says: dict[str, str]
+    sequence: int
+    decided_by: str
+    nonce: str | None = None
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One showing with all that the lane made of it. nonce: the one that its code answers."""
+
+    showing: Showing
+    bundle: Bundle
+    reading: Reading
+    check: CodeCheck
+    nonce: bytes | None
+
+
+@dataclass
+class Lane:
+    """wake: called when there is something to tell the service. say: a line for whoever runs the lane."""
+
+    record: Record
+    shelf: BundleShelf
+    clock: LaneClock
+    service: Service
+    barrier: Barrier
+    has_display: bool = False
+    wake: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda _: None
+    monotonic: Callable[[], float] = time.monotonic
+    watch: Watch = field(default_factory=Watch)
+    challenges: Challenges = field(default_factory=Challenges)
+    _last: tuple[Showing, LaneAnswer, float] | None = None
+    _held: tuple[int, _Case, Outcome, float] | None = None
+    _lock: RLock = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        self.barrier.listen(self.note_seen)
+        self.record.recover()
+
+    def show(self, showing: Showing) -> LaneAnswer:
+        """Answer one showing; where it says `opens`, the barrier has been told to, once.
+
+        :raises NoBundle: the lane has never seen the service
+        :raises CannotWrite: nothing was written down, so nothing opened
+        """
+        with self._lock:
+            repeated = self._repeated(showing)
+            if repeated is not None:
+                return repeated
+            self.record.take_back_asked()
+            case = self._examine(showing)
+            answer = self._ask(case) if self._may_ask(case) else self._decide(case)
+            self._last = (showing, answer, self.monotonic())
+        self.wake()
+        return answer
+
+    def note_seen(self, seen: Seen) -> None:
+        """What barrier and loop report, on any thread; it happened now, whatever the lane is waiting for."""
+        at, reading = self.monotonic(), self.clock.read()
+        with self._lock:
+            direction = _said_direction(self.shelf.bundle)
+            self._follow(self.watch.note_seen(seen, direction=direction, at=at), reading)
+        self.wake()
+
+    def tick(self) -> None:
+        """Once a second or so: a barrier that does not answer is noticed."""
+        with self._lock:
+            self._follow(self.watch.tick(at=self.monotonic()), self.clock.read())
+
+    def lift(self, *, by: str, why: str, picture: str | None = None) -> int:
+        """Open by hand; returns the event's number. It belongs to the showing that was just held, if there is one.
+
+        :param picture: SHA-256 of a picture of the scene, in hex
+        :raises ValueError: it does not say who and why
+        :raises CannotWrite: nothing was written down, so nothing opened
+        """
+        by, why = by.strip(), why.strip()
+        if not by or not why or len(by) > 200 or len(why) > 500:
+            raise ValueError("a lift by hand says who and why")
+        if picture is not None and (len(picture) != 64 or set(picture) - set("0123456789abcdef")):
+            raise ValueError("a picture is named by its SHA-256 in hex")
+        with self._lock:
+            held, self._held = self._held, None
+            if held is not None and self.monotonic() - held[3] > LIFTED_WITHIN_SECONDS:
+                held = None
+            reading = self.clock.read()
+            of = None if held is None else held[0]
+            with self.record.file.transaction():
+                number = self.record.add("manual_lift", reading, {"by": by, "why": why, "picture": picture, "of": of})
+                if held is not None:
+                    self.record.note_opened(number, held[2], held[1].check.claims, reading)
+                self.record.add("barrier", reading, {"command": "open", "of": of or number})
+            direction = _said_direction(self.shelf.bundle) if held is None else held[2].direction
+            self._command(of or number, direction, takes_back=False)
+        self.wake()
+        return number
+
+    def open_remotely(self, order_id: str, *, seconds_left: float) -> bool:
+        """Carry out an order of the service, once, and never after it expired; False where it was not."""
+        file = self.record.file
+        with self._lock:
+            if seconds_left <= 0 or file.read_note(f"order {order_id}") is not None:
+                return False
+            with file.transaction():
+                file.write_note(f"order {order_id}", "done")
+                number = self.record.add(
+                    "barrier", self.clock.read(), {"command": "open", "remote": order_id, "of": None})
+            self._command(number, _said_direction(self.shelf.bundle), takes_back=False)
+        self.wake()
+        return True
+
+    def standing_nonce(self) -> str | None:
+        """What the display shows to phones that must answer a challenge."""
+        nonce = self.challenges.standing(at=self.monotonic())
+        return None if nonce is None else nonce_text(nonce)
+
+    # What one showing is.
+
+    def _examine(self, showing: Showing) -> _Case:
+        bundle = self.shelf.bundle
+        if bundle is None:
+            raise NoBundle
+        self.clock.raise_floor(bundle.key_set.issued_at)
+        reading, nonce, check = self.clock.read(), None, NO_CODE
+        if showing.code is not None:
+            nonce = self.challenges.expected(showing.code, city=bundle.city, at=self.monotonic())
+            check = check_code(
+                showing.code, bundle, now=reading.at, is_exit=bundle.direction != "entry",
+                is_degraded=reading.is_degraded, nonce=nonce, is_used=self.record.replay.is_used)
+            if check.issued_at is not None:
+                self.clock.raise_floor(check.issued_at)
+                reading = self.clock.read()
+        return _Case(showing, bundle, reading, check, nonce)
+
+    def _may_ask(self, case: _Case) -> bool:
+        """Not while the service would answer from before what this lane decided, nor what this lane knows."""
+        return (
+            self.service.is_answering and case.check.refused != "code_used"
+            and not self.record.journal.has_untold_decision())
+
+    def _repeated(self, showing: Showing) -> LaneAnswer | None:
+        """A reader sees one showing many times; only its first reading is one."""
+        if self._last is None:
+            return None
+        before, answer, at = self._last
+        ago = self.monotonic() - at
+        is_same = showing == before and ago <= REPEAT_SECONDS
+        is_waiting = (
+            answer.opens and ago <= PASSING_SECONDS and self.watch.is_open_for(at=self.monotonic()) == answer.sequence
+            and showing.plate is not None and before.plate is not None and showing.plate.text == before.plate.text)
+        return replace(answer, is_repeat=True) if is_same or is_waiting else None
+
+    # Two ways to a decision.
+
+    def _ask(self, case: _Case) -> LaneAnswer:
+        scan_id, shown = str(uuid4()), _shown(case)
+        body = {**shown, "scan_id": scan_id, "direction": _said_direction(case.bundle)}
+        number = self.record.add("scan", case.reading, body, state="asked")
+        live = {
+            "scan_id": scan_id, "sequence": number, "scanned_at": format_instant(case.reading.said_at),
+            "clock_offset_ms": case.reading.offset_ms, **shown}
+        try:
+            outcome = _read_answer(self.service.ask_counted("POST", "/v1/scans", live), scan_id, case)
+        except NoAnswer as problem:
+            self.say(f"no answer to scan {number}, deciding alone: {problem}")
+            return self._decide(case, asked=number)
+        except NumberTaken as taken:
+            self.say(f"number {number} is taken: another device counts with this terminal's token")
+            return self._decide(case, asked=number, free=taken.next_sequence)
+        self.service.note_answered()
+        self.record.settle_live(number, outcome, case.check.claims, case.reading, body)
+        return self._conclude(number, case, outcome, "service")
+
+    def _decide(self, case: _Case, *, asked: int | None = None, free: int | None = None) -> LaneAnswer:
+        outcome = self._judge(case)
+        number = self.record.add_alone(
+            outcome, case.check.claims, case.reading, _shown(case), asked=asked, free=free)
+        return self._conclude(number, case, outcome, "lane")
+
+    def _judge(self, case: _Case) -> Outcome:
+        bundle, now = case.bundle, case.reading.at
+        places, is_stale = Whereabouts(bundle, self.record.movements), bundle.is_stale(now)
+        known = Known(
+            rules=bundle.rules, direction=bundle.direction, plate_key=bundle.plate_key,
+            find_subject=places.find_subject, find_plate=places.find_plate,
+            due_fen=lambda visit: due_fen(bundle, visit, now=now), challenged=bundle.challenged,
+            has_display=self.has_display, is_stale=is_stale,
+            has_risk_left=not is_stale or self.record.risk.has_left(now))
+        made = decide_alone(known, code=case.check, plate=case.showing.plate)
+        return Outcome(
+            made.decision.opens, made.decision.reason, made.direction, made.plate_name, made.taken_for,
+            made.asks_nonce, made.is_risked, made.due_fen)
+
+    def _conclude(self, number: int, case: _Case, outcome: Outcome, decided_by: str) -> LaneAnswer:
+        """Everything is on the disk: open, or say why not."""
+        self._held = None if outcome.opens else (number, case, outcome, self.monotonic())
+        if outcome.opens:
+            if case.nonce is not None:
+                self.challenges.spend(case.nonce)
+            self._command(number, outcome.direction)
+        nonce = None
+        if outcome.asks_nonce is not None and self.has_display:
+            nonce = nonce_text(self.challenges.show(outcome.asks_nonce, at=self.monotonic()))
+        return LaneAnswer(outcome.opens, outcome.reason, _says(outcome), number, decided_by, nonce)
+
+    # The barrier.
+
+    def _command(self, of: int, direction: Direction, *, takes_back: bool = True) -> None:
+        self.watch.note_command(of, direction=direction, at=self.monotonic(), takes_back=takes_back)
+        try:
+            self.barrier.open()
+        except DeviceFailed as failed:
+            self.say(f"the barrier did not take the command: {failed}")
+
+    def _follow(self, followed: list[Followed], reading: Reading) -> None:
+        for each in followed:
+            try:
+                self.record.follow(each, reading)
+            except CannotWrite as failed:  # the barrier has moved already
+                self.say(f"{each.kind} could not be written down: {failed}")
+                continue
+            if each.kind in ("undo", "barrier") or "tailgating" in each.body:
+                self.say(f"{each.kind} {each.body}")
+
+
+def _shown(case: _Case) -> dict[str, Any]:
+    """What was shown, as it goes on the wire."""
+    shown: dict[str, Any] = {}
+    if case.showing.code is not None:
+        shown["code"] = case.showing.code
+    plate = case.showing.plate
+    if plate is not None:
+        shown["plate"] = plate.text
+        if plate.confidence is not None:
+            shown["plate_confidence"] = plate.confidence
+    if case.nonce is not None:
+        shown["nonce"] = case.nonce.hex()
+    return shown
+
+
+def _says(outcome: Outcome) -> dict[str, str]:
+    """The words for the display: the service's, or the published ones of the reason."""
+    if outcome.says is not None:
+        return dict(outcome.says)
+    if outcome.reason not in REASONS:
+        return {}
+    said = message(outcome.reason, due_yuan=format_yuan(outcome.due_fen))
+    return {str(language): text for language, text in said.items()}
+
+
+def _said_direction(bundle: Bundle | None) -> Direction:
+    return "exit" if bundle is not None and bundle.direction == "exit" else "entry"
+
+
+def _read_answer(answer: dict[str, Any], scan_id: str, case: _Case) -> Outcome:
+    """:raises NoAnswer: it is not an answer to this scan"""
+    decision, reason, visit = answer.get("decision"), answer.get("reason"), answer.get("parking_session")
+    if answer.get("scan_id") != scan_id or decision not in ("open", "hold") or not isinstance(reason, str):
+        raise NoAnswer("not an answer to this scan")
+    direction = _said_direction(case.bundle)
+    if case.bundle.direction == "both" and (
+            reason in _EXIT_REASONS or (isinstance(visit, dict) and visit.get("left_at") is not None)):
+        direction = "exit"
+    plate = case.showing.plate
+    name = plate_name(case.bundle.plate_key, plate.plate) if plate and plate.is_confident and plate.plate else None
+    claims, says = case.check.claims, answer.get("message")
+    asks = claims is not None and reason == "code_stale" and claims.subject in case.bundle.challenged
+    return Outcome(
+        decision == "open", reason, direction, name, asks_nonce=claims.subject if claims is not None and asks else None,
+        says={str(key): str(text) for key, text in says.items()} if isinstance(says, dict) else None)
