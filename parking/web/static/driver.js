@@ -1,40 +1,209 @@
-// The code on the phone renews itself before it expires, and says when it could not.
-const figure = document.getElementById("code");
-const picture = figure.querySelector("img");
-const left = document.getElementById("left");
-const query = figure.dataset.plate ? `?plate=${encodeURIComponent(figure.dataset.plate)}` : "";
-let expires = 0, refresh = 0, busy = false, shown = null;
+// The driver's page: the phone's own code, with or without network; the service's where a phone can hold no key.
+import * as clock from "./phone/clock.js";
+import { drawCode, makeCode, secondsOf } from "./phone/code.js";
+import { bindOthers, refresh } from "./phone/contact.js";
+import { Refused } from "./phone/credential.js";
+import { showIssued } from "./phone/issued.js";
+import { canHoldKeys } from "./phone/key.js";
+import { forget, isLeaving } from "./phone/leave.js";
+import * as shelf from "./phone/shelf.js";
 
-async function renew() {
-  if (busy) return;
-  busy = true;
-  try {
-    const answer = await fetch(`/v1/codes/current.svg${query}`, { cache: "no-store" });
-    if (answer.status === 401) { location.reload(); return; }
-    if (!answer.ok) throw new Error(answer.status);
-    // Measure on the server's clock: a phone's own clock may be wrong.
-    const offset = Date.now() - Date.parse(answer.headers.get("Date"));
-    expires = Date.parse(answer.headers.get("Code-Expires-At")) + offset;
-    refresh = Math.min(Date.parse(answer.headers.get("Code-Refresh-After")) + offset, Date.now() + 30000);
-    const bytes = `data:image/svg+xml;base64,${btoa(await answer.text())}`;
-    picture.src = bytes;
-    shown = bytes;
-  } catch {
-    refresh = Date.now() + 2000;
-  } finally {
-    busy = false;
+const ROTATE_MS = 10_000, SHOWN_LIFE_MS = 30_000; // how often the phone signs, and how long a gate takes it
+const CONTACT_MS = 60_000, RETRY_MS = 10_000;
+const HONOURED_AT_EXIT_MS = 7 * 24 * 3600_000;
+
+const $ = (id) => document.getElementById(id);
+const figure = $("code"), picture = figure.querySelector("img"), left = $("left"), say = $("say"), again = $("again");
+const inside = $("inside"), asOf = $("as-of");
+const links = [...document.querySelectorAll(".choices a")];
+const choices = [...links.map((each) => each.dataset.plate).filter(Boolean), ""];
+
+let plate = "", held = null, isOnline = navigator.onLine, isRevoked = false, isFull = false;
+let rotateAt = 0, shownAt = 0, contactAt = 0, isRotating = false, isAsking = false;
+let insideAt = Number(figure.dataset.at), timer = null;
+
+async function start() {
+  if (await shelf.readNote("driver") !== figure.dataset.driver) {
+    await shelf.empty();
+    await shelf.writeNote("driver", figure.dataset.driver);
   }
+  clock.restore(await shelf.readNote("offset"));
+  isRevoked = await shelf.readNote("revoked") ?? false;
+  if (isRevoked) hide();
+  followInside(await shelf.readNote("inside"));
+  followChoice();
+  again.addEventListener("click", bindAgain);
+  document.addEventListener("visibilitychange", wake);
+  addEventListener("online", () => { contactAt = 0; });
+  addEventListener("offline", () => setOnline(false));
+  timer = setInterval(tick, 250);
+  wake();
+  navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver", updateViaCache: "none" }).catch(() => {});
+  navigator.storage?.persist?.();
+}
+
+function wake() {
+  if (document.hidden) return;
+  navigator.wakeLock?.request("screen").catch(() => {});
+  rotateAt = 0;
+  tick();
 }
 
 function tick() {
+  if (document.hidden || isLeaving()) return;
   const now = Date.now();
-  const old = shown !== null && now >= expires;
-  figure.toggleAttribute("data-old", old);
-  left.textContent = old ? left.dataset.lost
-    : left.dataset.text.replace("{n}", Math.max(0, Math.ceil((refresh - now) / 1000)));
-  if (now >= refresh && !document.hidden) renew();
+  if (now >= rotateAt && !isRevoked) rotate().catch(giveUp);
+  if (now >= contactAt) contact().catch(giveUp);
+  figure.toggleAttribute("data-old", held !== null && now >= shownAt + SHOWN_LIFE_MS);
+  const seconds = Math.max(0, Math.ceil((shownAt + ROTATE_MS - now) / 1000));
+  write(left, held ? left.dataset.text.replace("{n}", seconds) : "");
+  write(say, whatToSay());
+  again.hidden = !isRevoked;
+  asOf.hidden = isOnline;
+  write(asOf, asOf.dataset.text.replace("{t}", clock.say(insideAt, figure.dataset.zone)));
 }
-document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
-await renew();
-tick();
-setInterval(tick, 500);
+
+// Words are written only where they change: a screen reader would say them again.
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function whatToSay() {
+  const state = isRevoked ? "revoked" : !held ? (isOnline ? "binding" : "none")
+    : clock.now() >= held.expiresAt ? "ended" : isOnline ? "online" : "offline";
+  return say.dataset[state].replace("{t}", held ? clock.say(held.expiresAt, figure.dataset.zone) : "");
+}
+
+async function rotate() {
+  if (isRotating) return;
+  isRotating = true;
+  rotateAt = Date.now() + ROTATE_MS;
+  try {
+    const chosen = plate, showing = await shelf.advance(chosen, secondsOf(clock.now()));
+    const isHeld = showing && clock.now() < showing.expiresAt + HONOURED_AT_EXIT_MS;
+    const drawn = isHeld && drawCode(await makeCode(showing));
+    if (chosen !== plate || isRevoked) return;
+    if (drawn) {
+      [held, picture.src, figure.hidden, shownAt] = [showing, drawn, false, Date.now()];
+      figure.toggleAttribute("data-blank", false);
+    } else {
+      if (held) hide();
+      contactAt = Math.min(contactAt, Date.now() + (isOnline ? 0 : RETRY_MS));
+    }
+  } finally {
+    isRotating = false;
+  }
+}
+
+function hide() {
+  [held, figure.hidden] = [null, true];
+}
+
+async function contact() {
+  if (isAsking) return;
+  isAsking = true;
+  const chosen = plate;
+  try {
+    if (!isRevoked && !await refresh(chosen, choices)) await endHere();
+    setOnline(true);
+    if (held?.subject !== (await shelf.find(chosen))?.subject) rotateAt = 0;
+    if (!isRevoked && !isFull) await bindOthers(choices);
+  } catch (error) {
+    await meet(error);
+  } finally {
+    isAsking = false;
+    contactAt = chosen === plate ? Date.now() + (isOnline ? CONTACT_MS : RETRY_MS) : 0;
+  }
+}
+
+async function meet(error) {
+  setOnline(error instanceof Refused);
+  if (!isOnline) {
+    if (!held) hide();
+    return;
+  }
+  if (error.status === 401) return leave();
+  isFull = error.reason === "too_many_credentials";
+  if ((await shelf.find(plate))?.wire) return; // another choice was refused, or a renewal: later, perhaps
+  $("full").hidden = !isFull;
+  giveUp();
+}
+
+// The credential was revoked: this phone shows no code until its driver says so.
+async function endHere() {
+  await shelf.end();
+  isRevoked = true;
+  hide();
+}
+
+async function bindAgain() {
+  await shelf.writeNote("revoked", false);
+  [isRevoked, contactAt] = [false, 0];
+}
+
+async function leave() {
+  clearInterval(timer);
+  await forget();
+  location.reload();
+}
+
+// Without a key of its own the phone shows what the service makes, as long as there is network.
+function giveUp() {
+  clearInterval(timer);
+  write(say, "");
+  showIssued(plate);
+}
+
+function setOnline(is) {
+  isOnline = is;
+  for (const each of inside.querySelectorAll("button")) each.disabled = !is; // paying needs the service
+}
+
+// A vehicle is chosen on the phone, by the rule of the service: what the address asks for, else the first.
+function followChoice() {
+  const asked = new URLSearchParams(location.search).get("plate");
+  choose(choices.includes(asked ?? choices[0]) ? asked ?? choices[0] : "");
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      if (timer === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      history.replaceState(null, "", link.href);
+      held = null;
+      figure.toggleAttribute("data-blank", true); // another vehicle's code is not held to a gate by mistake
+      choose(link.dataset.plate);
+      tick();
+    });
+  }
+}
+
+function choose(chosen) {
+  [plate, rotateAt] = [chosen, 0];
+  for (const link of links) {
+    const isChosen = link.dataset.plate === chosen;
+    link.classList.toggle("outline", !isChosen);
+    if (isChosen) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+// What is inside: as it was last told, whichever of page and shelf is newer, and then as it is polled.
+function followInside(kept) {
+  if (kept?.at > insideAt) [inside.innerHTML, insideAt] = [kept.html, kept.at];
+  document.body.addEventListener("htmx:before:request", (event) => {
+    if (!isOnline) event.preventDefault(); // contact() finds out when there is network again
+  });
+  document.body.addEventListener("htmx:before:response", (event) => {
+    const answer = event.detail.ctx.response.raw;
+    if (answer.redirected) leave(); // to the page to sign in at
+    if (answer.redirected || !answer.ok) event.preventDefault();
+    else setOnline(true);
+  });
+  document.body.addEventListener("htmx:error", () => setOnline(false));
+  document.body.addEventListener("htmx:after:swap", () => {
+    insideAt = clock.now();
+    shelf.writeNote("inside", { html: inside.innerHTML, at: insideAt });
+  });
+}
+
+if (canHoldKeys()) start().catch(giveUp);
+else showIssued(figure.dataset.plate);
