@@ -139,16 +139,21 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
     )
     decisions.add_decision(
         db, lot_id=lot.lot_id, terminal_id=terminal.terminal_id, scan_id=scan.scan_id,
-        operator_id=lot.operator_id, sequence=scan.sequence, body_hash=scan.body_hash, opens=decision.opens,
+        operator_id=lot.operator_id, sequence=scan.sequence, body_hash=_kept_hash(desk, scan), opens=decision.opens,
         reason=decision.reason, parking_session_id=session.parking_session_id if session else None,
         answer=answer, decided_at=question.now,
     )
     return _reveal(db, desk.secrets, answer, seen=question.plate)
 
 
+def _kept_hash(desk: ScanDesk, scan: Scan) -> bytes:
+    """Keyed: from a plain hash of a body, whose other fields are stored, its plate could be found by trying."""
+    return desk.secrets.shown_hash(scan.body_hash.hex())
+
+
 def _repeat(db: Session, desk: ScanDesk, scan: Scan, stored: StoredDecision) -> dict[str, Any]:
     """:raises IdReused: the stored answer is to another body"""
-    if stored.body_hash != scan.body_hash:
+    if stored.body_hash not in (_kept_hash(desk, scan), scan.body_hash):  # the latter: from before it was keyed
         raise IdReused(str(scan.scan_id))
     return _reveal(db, desk.secrets, stored.answer)
 

@@ -6,23 +6,25 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import create_engine, delete, func, insert, select, text, update
 
 from parking.core.clock import format_instant, parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
 from parking.core.tariff import read_tariff
 from parking.services import relay, show
+from parking.services.judge import Scan
 from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
 from parking.services.rotate import revoke_key, rotate_key
 from parking.store import keys, lots, tariffs
 from parking.store.charges import ChargeRow
 from parking.store.codes import CodeUse
+from parking.store.decisions import DecisionRow
 from parking.store.drivers import DriverVehicle
 from parking.store.facts import FactRow
 from parking.store.lots import Lot, LotState
@@ -508,3 +510,30 @@ def amounts(city: City) -> dict[str, list[int]]:
     with city.app.extensions["database"].reading() as db:
         rows = db.execute(select(ChargeRow.kind, ChargeRow.total_fen)).all()
     return {kind: sorted(fen for each, fen in rows if each == kind) for kind in ("charge", "credit")}
+
+
+def test_an_answer_from_before_bodies_were_hashed_under_a_key_is_given_again(city: City) -> None:
+    shown = {"scan_id": str(uuid4()), "scanned_at": format_instant(now()), "plate": "沪A12345", "sequence": 1}
+    first = city.scan(1, "entry", **shown)
+    plain = Scan(UUID(shown["scan_id"]), 1, parse_instant(shown["scanned_at"]), plate="沪A12345").body_hash
+    with city.app.extensions["database"].reading() as db:
+        kept = db.execute(select(DecisionRow.body_hash)).scalar_one()
+    assert kept != plain, "whoever holds the table cannot try plates against it"
+    rewrite_decision(city, plain)
+
+    assert city.scan(1, "entry", **shown) == first
+    assert city.scan(1, "entry", status=409, **{**shown, "plate": "沪A12346"})["reason"] == "id_reused"
+
+
+def rewrite_decision(city: City, body_hash: bytes) -> None:
+    """As an older version wrote it; decisions are append-only, so a row is put in the place of the one there."""
+    with city.app.extensions["database"].reading() as db:
+        row = dict(db.execute(select(DecisionRow.__table__)).mappings().one())
+    url = str(city.app.extensions["config"].database_url)
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execute(text("DROP TRIGGER decision_no_delete"))
+        connection.execute(delete(DecisionRow))
+        connection.execute(insert(DecisionRow.__table__), {**row, "body_hash": body_hash})
+    engine.dispose()
