@@ -284,14 +284,19 @@ def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> Non
               help="Where to write the demo's sign-ins (mode 0600).")
 @click.option("--base", default="http://127.0.0.1:8000", show_default=True)
 @click.option("--realm", default="shanghai", show_default=True, help="Whose numbers the simulators' people have.")
-def seed_demo(seed: int, sign_ins: Path, base: str, realm: str) -> None:
+@click.option("--root", "root_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Sign the key set for lanes by this offline root; made if it is not there.")
+def seed_demo(seed: int, sign_ins: Path, base: str, realm: str, root_file: Path | None) -> None:
     """Make Shanghai in small in an empty database."""
     extensions, now, half = current_app.extensions, _now(), sign_ins.with_suffix(".half")
+    root = None if root_file is None else _root_in(root_file)
 
     def seed_and_tell(db: Any) -> Any:
         """The sign-ins are on disk before the city is: nothing else knows its passwords."""
         made = seed_demo_city(
             db, seed=seed, secrets=extensions["secrets"], safe=extensions["key_safe"], realm=realm, now=now)
+        if root is not None:
+            vouch.sign_key_set(db, root, now=now)
         half.touch(mode=0o600)
         half.chmod(0o600)
         half.write_text(json.dumps({
@@ -328,6 +333,16 @@ def worker(once: bool) -> None:
             return
         if not delivered:
             time.sleep(IDLE_SECONDS)
+
+
+def _root_in(file: Path) -> vouch.Root:
+    """The root in a file, made there if there is none; beside it, in `.json`, what lanes pin."""
+    if not file.exists():
+        pem, root = vouch.make_root()
+        file.touch(mode=0o600)
+        file.write_bytes(pem)
+        file.with_suffix(".json").write_text(json.dumps(root.jwk))
+    return vouch.read_root(file.read_bytes())
 
 
 def _now() -> datetime:
