@@ -206,14 +206,15 @@ def test_a_phone_and_a_lane_that_are_both_cut_off_come_and_go(city: City, tmp_pa
         exit_.sync.fetch()
         exit_.wire.mode = "cut"
 
-        left = exit_.show(other.show(counter=2))
+        going = other.show(counter=2)
+        left = exit_.show(going)
 
         assert (left.reason, left.decided_by) == ("fee_due", "lane"), "another phone of the same driver"
         exit_.wire.mode = "through"
         assert exit_.sync.round()
         assert visits(city, 3) == ["closed"] and missing(city, 3) == 0
         assert {event.state for each in (entry, exit_) for event in each.lane.record.journal.list_all()} == {"told"}
-        assert exit_.show(other.show(counter=2)).reason == "code_used"
+        assert exit_.show(going).reason == "code_used"
 
 
 def test_who_is_inside_is_in_the_bundle_and_leaves_while_the_lane_is_cut_off(city: City, tmp_path: Path) -> None:
