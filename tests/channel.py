@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from flask import Flask
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from parking.services.connect import connect_account
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.simulators.wechat_pay_keys import Keys
 from parking.store.operators import Operator
+from tests.serving import simulating
 
 KEYS = Keys.make()  # once a process: an RSA key takes long
 
@@ -23,16 +22,8 @@ KEYS = Keys.make()  # once a process: an RSA key takes long
 def simulated_channel() -> Iterator[WechatPaySimulator]:
     """A channel that nobody has ordered from yet, at `base_url`."""
     simulator = WechatPaySimulator(KEYS)
-    server = make_server("127.0.0.1", 0, simulator.app, threaded=True)
-    simulator.base_url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with simulating(simulator.app) as simulator.base_url:
         yield simulator
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def connect(app: Flask, simulator: WechatPaySimulator) -> None:

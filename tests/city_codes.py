@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from flask import Flask
-from werkzeug.serving import make_server
 
 from parking.adapters.identity_suishen import Account, SuishenCodes
 from parking.core.identity import CityCodes
 from parking.services.resolve import CityReader
 from parking.simulators.city_codes import CityCodesSimulator
+from tests.serving import simulating
 
 REALM = "test-city"
 PEOPLE = ["310101199001011237", "31010119900101123x", "310101198505054321"]
@@ -24,17 +23,8 @@ PEOPLE = ["310101199001011237", "31010119900101123x", "310101198505054321"]
 def simulated_city_codes() -> Iterator[CityCodesSimulator]:
     """A service that nobody has asked yet, at `base_url`."""
     simulator = CityCodesSimulator(PEOPLE, password="open-sesame")
-    server = make_server("127.0.0.1", 0, simulator.app, threaded=True)
-    server.daemon_threads = True
-    simulator.base_url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with simulating(simulator.app) as simulator.base_url:
         yield simulator
-    finally:
-        server.shutdown()
-        thread.join()
-        server.socket.close()
 
 
 def account(base_url: str, **changes: Any) -> Account:

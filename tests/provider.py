@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from flask import Flask, Response, request
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
-from werkzeug.serving import make_server
 
 from tests.city import now
+from tests.serving import simulating
 
 CLIENT, SECRET = "parking", "s3cret"
 FIRST_KEY = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
@@ -102,16 +101,8 @@ class Provider:
 @contextmanager
 def simulated_provider() -> Iterator[Provider]:
     provider = Provider()
-    server = make_server("127.0.0.1", 0, provider.app(), threaded=True)
-    provider.issuer = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with simulating(provider.app()) as provider.issuer:
         yield provider
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def settings(issuer: str, *names: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The app under gunicorn, as in production, on a port of its own, for clients that speak real HTTP."""
+"""On ports of their own, for real HTTP: the app under gunicorn, as in production, and outside parties."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from werkzeug.serving import make_server
 
 from tests.city import KEYS
 
@@ -44,6 +48,21 @@ def serving(
     finally:
         server.terminate()
         server.wait(20)
+
+
+@contextmanager
+def simulating(app: Any) -> Iterator[str]:
+    """The address at which an outside party's WSGI app answers; a call that hangs does not keep the test."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.socket.close()
 
 
 def _wait_until_alive(address: str, server: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from wechatpayv3.utils import aes_decrypt, build_authorization, load_private_key, load_public_key, rsa_verify
 
-from parking.adapters.payment_wechat import WechatPay, is_signed
+from parking.adapters.payment_wechat import WechatPay
+from parking.adapters.wechat_pay_wire import is_signed
 from parking.core.channel import (
     BadEvent,
     ChannelPayment,
