@@ -24,7 +24,7 @@ from joserfc.jwk import Key, KeySet, import_key
 
 from parking.adapters.line import Breaker, Lines, NoAnswer
 from parking.core.identity_provider import Asked, ProviderUnavailable, SignInRefused
-from parking.core.json_text import BadJson, load_strict
+from parking.core.json_text import BadJson, load_object, load_strict
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 SECONDS_MAX = 3.0
@@ -166,11 +166,9 @@ class OpenIdProvider:
                 break
             try:
                 opened = jws.deserialize_compact(token, keys, algorithms=list(ALGORITHMS))
-                said = load_strict(opened.payload)
+                return dict(opened.headers()), load_object(opened.payload)
             except (JoseError, ValueError, TypeError, KeyError, BadJson):
                 continue
-            if isinstance(said, dict):
-                return dict(opened.headers()), said
         raise SignInRefused("not_believed", "signature")
 
     def _metadata(self, now: datetime) -> _Metadata:

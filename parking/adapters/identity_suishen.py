@@ -25,7 +25,7 @@ import httpx
 
 from parking.adapters.line import Breaker, Line, Lines, NoAnswer
 from parking.core.identity import UNKNOWN_CODE, IdentityUnresolved, Purpose, Reading
-from parking.core.json_text import BadJson, load_strict
+from parking.core.json_text import BadJson, load_object
 
 PATHS = {"login": "/login", "resolve": "/resolve"}
 SECONDS_MAX = 0.8
@@ -144,9 +144,6 @@ def _read(answer: tuple[int, bytes]) -> dict[str, Any]:
     if status != 200:
         raise IdentityUnresolved(f"status_{status}")
     try:
-        said = load_strict(body)
+        return load_object(body)
     except BadJson:
         raise IdentityUnresolved("unreadable") from None
-    if not isinstance(said, dict):
-        raise IdentityUnresolved("unreadable")
-    return said

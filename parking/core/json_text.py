@@ -49,6 +49,14 @@ def load_strict(raw: bytes, *, depth_max: int = 8, texts_apart: bool = False) ->
     return value
 
 
+def load_object(raw: bytes, *, depth_max: int = 8) -> dict[str, Any]:
+    """:raises BadJson: as load_strict, or no object"""
+    value = load_strict(raw, depth_max=depth_max)
+    if not isinstance(value, dict):
+        raise BadJson("a JSON object")
+    return value
+
+
 def canonical(value: Any) -> str:
     """One text for one value: keys sorted, no spaces, characters as themselves."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)

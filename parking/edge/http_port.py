@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from parking.core.json_text import BadJson, load_strict
+from parking.core.json_text import BadJson, load_object
 from parking.edge.decide import PlateReading
 from parking.edge.hardware import Showing
 from parking.edge.lane import Lane, LaneAnswer, NoBundle
@@ -136,12 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdigit() or int(length) > BODY_BYTES_MAX:
             raise _Refused(413, "a body of at most 64 KiB, with its length")
         try:
-            said = load_strict(self.rfile.read(int(length)))
+            return load_object(self.rfile.read(int(length)))
         except BadJson as wrong:
             raise _Refused(400, str(wrong)) from None
-        if not isinstance(said, dict):
-            raise _Refused(400, "a JSON object")
-        return said
 
     def _send(self, status: int, body: Any) -> None:
         raw = json.dumps(body, ensure_ascii=False).encode()

@@ -20,7 +20,7 @@ from threading import Lock, Semaphore, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from parking.core.json_text import BadJson, load_strict
+from parking.core.json_text import BadJson, load_object
 
 ANSWER_SECONDS_MAX = 1.5
 FAILURES_MAX = 2
@@ -46,12 +46,9 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """:raises NoAnswer: not a JSON object"""
         try:
-            read = load_strict(self.raw, depth_max=_DEPTH_MAX)
+            return load_object(self.raw, depth_max=_DEPTH_MAX)
         except BadJson as wrong:
-            raise NoAnswer(f"no JSON: {wrong}") from None
-        if not isinstance(read, dict):
-            raise NoAnswer("no JSON object")
-        return read
+            raise NoAnswer(f"no JSON object: {wrong}") from None
 
 
 @dataclass
