@@ -9,7 +9,6 @@ serial is not known. Nothing unsigned is believed. Source: pay.weixin.qq.com/doc
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 import threading
@@ -20,14 +19,12 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from parking.adapters.wechat_pay_wire import SCHEME, SEALED_BY, is_signed, open_sealed, sign
 from parking.core.channel import (
     BadEvent,
     ChannelPayment,
@@ -39,9 +36,8 @@ from parking.core.channel import (
     RefundState,
 )
 from parking.core.clock import format_instant, parse_instant
-from parking.core.json_text import BadJson, load_strict
+from parking.core.json_text import BadJson, load_object, load_strict
 
-SCHEME = "WECHATPAY2-SHA256-RSA2048"
 AGE_MAX = timedelta(minutes=5)
 KEYS_ASKED_EVERY = timedelta(minutes=1)
 KEYS_ASKED_AGAIN = timedelta(seconds=5)
@@ -137,9 +133,9 @@ class WechatPay:
         try:
             event = load_strict(body)
             kind, resource = event["event_type"], event["resource"]
-            if resource["algorithm"] != "AEAD_AES_256_GCM":
+            if resource["algorithm"] != SEALED_BY:
                 raise BadEvent("unknown_algorithm")
-            said = load_strict(_open(self._merchant.api_v3_key, resource))
+            said = load_strict(open_sealed(self._merchant.api_v3_key, resource))
         except (BadJson, KeyError, TypeError, ValueError, InvalidTag):
             raise BadEvent("unreadable") from None
         if not isinstance(said, dict) or said.get("mchid") != self._merchant.mchid:
@@ -213,12 +209,9 @@ class WechatPay:
     @staticmethod
     def _json(text: bytes) -> dict[str, Any]:
         try:
-            said = load_strict(text)
+            return load_object(text)
         except BadJson:
-            raise ChannelUnavailable("an answer that is no JSON") from None
-        if not isinstance(said, dict):
-            raise ChannelUnavailable("an answer that is no JSON object")
-        return said
+            raise ChannelUnavailable("an answer that is no JSON object") from None
 
     def _authorization(self, method: str, path: str, now: datetime, body: bytes) -> str:
         merchant, nonce, at = self._merchant, secrets.token_hex(16), str(int(now.timestamp()))
@@ -255,7 +248,7 @@ class WechatPay:
             listed = self._json(text)["data"] if answer.status_code == 200 else []
             found = {
                 each["serial_no"]: load_pem_x509_certificate(
-                    _open(self._merchant.api_v3_key, each["encrypt_certificate"])).public_key()
+                    open_sealed(self._merchant.api_v3_key, each["encrypt_certificate"])).public_key()
                 for each in listed
             }
         except (ChannelUnavailable, KeyError, TypeError, ValueError, InvalidTag):
@@ -284,26 +277,3 @@ def make_wechat_pay(settings: dict[str, Any], notify_url: str) -> WechatPay:
     return WechatPay(Merchant(
         settings["mchid"], settings["appid"], settings["serial"], private, settings["api_v3_key"].encode(),
         settings["base_url"].rstrip("/"), notify_url, platform))
-
-
-def sign(key: RSAPrivateKey, *lines: bytes) -> str:
-    """Base64 of the signature over the lines, each ended by a line feed."""
-    return base64.b64encode(key.sign(b"".join(line + b"\n" for line in lines), PKCS1v15(), SHA256())).decode()
-
-
-def is_signed(key: RSAPublicKey, signature: str, *lines: bytes) -> bool:
-    try:
-        raw = base64.b64decode(signature, validate=True)
-        key.verify(raw, b"".join(line + b"\n" for line in lines), PKCS1v15(), SHA256())
-    except (ValueError, InvalidSignature):
-        return False
-    return True
-
-
-def _open(api_v3_key: bytes, resource: Mapping[str, Any]) -> bytes:
-    """:raises InvalidTag, KeyError, TypeError, ValueError: another key, or not what was sealed"""
-    return AESGCM(api_v3_key).decrypt(
-        resource["nonce"].encode(), base64.b64decode(resource["ciphertext"], validate=True),
-        resource.get("associated_data", "").encode())
-
-

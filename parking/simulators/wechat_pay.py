@@ -8,7 +8,6 @@ writes the day's trade statement of what it saw. A person pays at the address th
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import json
 import os
@@ -17,66 +16,23 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask, Response, redirect, request
 
-from parking.adapters.payment_wechat import SCHEME, is_signed, sign
-from parking.core.clock import city_date, find_zone, format_instant, parse_instant
+from parking.adapters.wechat_pay_wire import SCHEME, is_signed, seal, sign
+from parking.core.clock import format_instant, parse_instant
 from parking.core.money import format_yuan
 from parking.simulators.wechat_pay_keys import Keys
+from parking.simulators.wechat_pay_seen import Seen, SeenOrder, SeenRefund
+from parking.simulators.wechat_pay_statement import ZONE, write_statement
 
-ZONE = find_zone("Asia/Shanghai")
 CALLBACK_TRIES = 4
-COLUMNS = (
-    "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,"
-    "应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,"
-    "手续费,费率,订单金额,申请退款金额,费率备注"
-)
-SUMMARY = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
-
-
-@dataclass
-class SeenOrder:
-    order_no: str
-    token: str
-    total: int
-    description: str
-    notify_url: str
-    expires_at: str
-    state: str = "NOTPAY"
-    transaction_id: str = ""
-    paid_at: str = ""
-    kind: str = "NATIVE"
-
-
-@dataclass
-class SeenRefund:
-    refund_no: str
-    order_no: str
-    refund_id: str
-    amount: int
-    notify_url: str
-    asked_at: str
-    status: str = "PROCESSING"
-
-
-@dataclass
-class Seen:
-    """All that the channel knows. callbacks: "send", "drop" or "twice"; failures: next calls that fail."""
-
-    orders: dict[str, SeenOrder] = field(default_factory=dict)
-    refunds: dict[str, SeenRefund] = field(default_factory=dict)
-    callbacks: str = "send"
-    failures: int = 0
 
 
 class WechatPaySimulator:
@@ -122,39 +78,8 @@ class WechatPaySimulator:
         })
 
     def statement(self, day: date) -> bytes:
-        """The trade statement (ALL) of a day of the channel's, by when money was taken or given back."""
-        rows: list[tuple[str, list[str]]] = []
-        settled = refunded = fees = 0
-        for order in self.seen.orders.values():
-            if not order.paid_at or city_date(parse_instant(order.paid_at), ZONE) != day:
-                continue
-            settled += order.total
-            fees += _fee(order.total)
-            rows.append(self._row(order, order.paid_at, "SUCCESS", _fee(order.total), None))
-        for refund in self.seen.refunds.values():
-            if city_date(parse_instant(refund.asked_at), ZONE) != day:
-                continue
-            refunded += refund.amount
-            fees -= _fee(refund.amount)
-            order = self.seen.orders[refund.order_no]
-            rows.append(self._row(order, refund.asked_at, "REFUND", -_fee(refund.amount), refund))
-        lines = [COLUMNS, *("`" + ",`".join(row) for _, row in sorted(rows)), SUMMARY, "`" + ",`".join([
-            str(len(rows)), format_yuan(settled), format_yuan(refunded), "0.00", _raw(fees), format_yuan(settled),
-            format_yuan(refunded)])]
-        return ("\ufeff" + "\r\n".join(lines) + "\r\n").encode()
-
-    def _row(
-        self, order: SeenOrder, at: str, state: str, fee: int, refund: SeenRefund | None
-    ) -> tuple[str, list[str]]:
-        when = parse_instant(at).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
-        total = "0.00" if refund else format_yuan(order.total)
-        back = format_yuan(refund.amount) if refund else "0.00"
-        return when, [
-            when, self.keys.appid, self.keys.mchid, "0", "", order.transaction_id, order.order_no, "o1", order.kind,
-            state, "OTHERS", "CNY", total, "0.00", refund.refund_id if refund else "0",
-            refund.refund_no if refund else "0", back, "0.00", "ORIGINAL" if refund else "",
-            refund.status if refund else "", order.description, "", _raw(fee), "0.60%", total, back, "",
-        ]
+        """The trade statement (ALL) of a day of the channel's."""
+        return write_statement(self.keys, self.seen.orders, self.seen.refunds.values(), day)
 
     def _make_app(self) -> Flask:
         app = Flask(__name__)
@@ -256,8 +181,9 @@ class WechatPaySimulator:
 
     def _certificates(self) -> Response:
         pem = self.keys.platform_certificate.public_bytes(Encoding.PEM)
+        sealed = seal(self.keys.api_v3_key, pem, "certificate")
         return self._answer({"data": [
-            {"serial_no": self.keys.platform_serial, "encrypt_certificate": self.seal(pem, "certificate")}]})
+            {"serial_no": self.keys.platform_serial, "encrypt_certificate": sealed}]})
 
     def _bill(self) -> Response:
         day = request.args["bill_date"]
@@ -312,12 +238,6 @@ class WechatPaySimulator:
             "status": refund.status, "create_time": refund.asked_at,
             "amount": {"refund": refund.amount, "currency": "CNY"}}
 
-    def seal(self, plain: bytes, context: str) -> dict[str, str]:
-        nonce = secrets.token_hex(6)
-        sealed = AESGCM(self.keys.api_v3_key).encrypt(nonce.encode(), plain, context.encode())
-        return {"algorithm": "AEAD_AES_256_GCM", "nonce": nonce, "associated_data": context,
-                "ciphertext": base64.b64encode(sealed).decode()}
-
     def sign_headers(self, body: bytes, *, at: int | None = None) -> dict[str, str]:
         when, nonce = str(at or int(self.clock().timestamp())), secrets.token_hex(16)
         signature = sign(self.keys.platform_key, when.encode(), nonce.encode(), body)
@@ -326,10 +246,11 @@ class WechatPaySimulator:
 
     def event(self, kind: str, said: dict[str, Any]) -> bytes:
         """A callback's body."""
+        sealed = seal(self.keys.api_v3_key, json.dumps(said).encode(), "transaction")
         return json.dumps({
             "id": secrets.token_hex(16), "create_time": format_instant(self.clock(), ZONE),
             "resource_type": "encrypt-resource", "event_type": kind, "summary": kind,
-            "resource": {**self.seal(json.dumps(said).encode(), "transaction"), "original_type": "transaction"},
+            "resource": {**sealed, "original_type": "transaction"},
         }).encode()
 
     def _tell(self, kind: str, url: str, said: dict[str, Any]) -> None:
@@ -365,17 +286,6 @@ class WechatPaySimulator:
             half = self._file.with_suffix(".half")
             half.write_text(json.dumps(kept))
             half.replace(self._file)
-
-
-def _fee(fen: int) -> int:
-    """0.60 %, in thousandths of a fen."""
-    return fen * 6
-
-
-def _raw(thousandths: int) -> str:
-    """Thousandths of a fen as yuan with five decimals."""
-    sign_, rest = ("-", -thousandths) if thousandths < 0 else ("", thousandths)
-    return f"{sign_}{rest // 100_000}.{rest % 100_000:05d}"
 
 
 def main() -> None:

@@ -1,0 +1,40 @@
+"""What WeChat Pay's simulator knows: the orders and refunds that it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class SeenOrder:
+    order_no: str
+    token: str
+    total: int
+    description: str
+    notify_url: str
+    expires_at: str
+    state: str = "NOTPAY"
+    transaction_id: str = ""
+    paid_at: str = ""
+    kind: str = "NATIVE"
+
+
+@dataclass
+class SeenRefund:
+    refund_no: str
+    order_no: str
+    refund_id: str
+    amount: int
+    notify_url: str
+    asked_at: str
+    status: str = "PROCESSING"
+
+
+@dataclass
+class Seen:
+    """All that the channel knows. callbacks: "send", "drop" or "twice"; failures: next calls that fail."""
+
+    orders: dict[str, SeenOrder] = field(default_factory=dict)
+    refunds: dict[str, SeenRefund] = field(default_factory=dict)
+    callbacks: str = "send"
+    failures: int = 0
