@@ -22,6 +22,7 @@ from parking.edge.lane_file import LaneFile
 UNSET_MAX = timedelta(days=7)
 BELOW_FLOOR_MAX = timedelta(seconds=60)
 ROUND_TRIP_SECONDS_MAX = 2.0
+DRIFT = 1e-4  # seconds a second: twice what an ordinary quartz clock is off by
 _NOTE = "clock"
 
 
@@ -59,6 +60,7 @@ class LaneClock:
         self._began_monotonic = monotonic()
         self._ran_back = False
         self._run = secrets.token_hex(4)
+        self._error_then, self._measured = timedelta.max, self._began_monotonic
         self._rise(self._floor)
 
     def read(self) -> Reading:
@@ -66,12 +68,25 @@ class LaneClock:
         is_degraded = self._ran_back or self._set_at is None or said_at - self._offset - self._set_at > UNSET_MAX
         return Reading(_whole_ms(said_at), self._offset // timedelta(milliseconds=1), is_degraded, self._run)
 
+    @property
+    def error(self) -> timedelta:
+        """By how much `at` may be off the service's time: half the round trip that set it, and the drift since."""
+        if self._error_then == timedelta.max:
+            return timedelta.max
+        return self._error_then + timedelta(seconds=DRIFT * (self._monotonic() - self._measured))
+
     def learn(self, server_time: datetime, *, asked: float, answered: float) -> None:
-        """Set by an answer of the service; asked, answered: by the monotonic clock. A slow answer teaches nothing."""
+        """Set by an answer of the service; asked, answered: by the monotonic clock.
+
+        A slow answer teaches nothing, and one that agrees with a closer measurement leaves the offset as it is.
+        """
         if not 0 <= answered - asked <= ROUND_TRIP_SECONDS_MAX:
             return
         middle = self._began + timedelta(seconds=(asked + answered) / 2 - self._began_monotonic)
-        self._offset = _whole_ms(middle) - server_time
+        offset, error = _whole_ms(middle) - server_time, timedelta(seconds=(answered - asked) / 2)
+        known = self.error
+        if error <= known or abs(offset - self._offset) > error + known:
+            self._offset, self._error_then, self._measured = offset, error, self._monotonic()
         self._set_at, self._floor, self._ran_back = server_time, server_time, False
         self.save()
 
@@ -106,6 +121,7 @@ class LaneClock:
         if behind > timedelta():
             self._began += behind
             self._run = secrets.token_hex(4)
+            self._error_then = timedelta.max
             self._ran_back = self._ran_back or behind > BELOW_FLOOR_MAX
 
 

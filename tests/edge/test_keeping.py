@@ -346,6 +346,27 @@ def test_an_answer_sets_the_clock_and_a_slow_one_does_not(tmp_path: Path) -> Non
     assert now.said_at == NOW + timedelta(minutes=7)
 
 
+def test_a_close_measurement_outlives_a_loose_one_that_agrees_and_not_one_that_does_not(tmp_path: Path) -> None:
+    clocks = Clocks()
+    clock = make_clock(tmp_path, clocks)
+    assert clock.error == timedelta.max, "nothing ever measured it"
+    clock.learn(NOW, asked=clocks.seconds - 0.01, answered=clocks.seconds + 0.01)
+    assert clock.error == timedelta(milliseconds=10)
+
+    clock.learn(NOW + timedelta(milliseconds=400), asked=clocks.seconds - 0.5, answered=clocks.seconds + 0.5)
+    assert clock.read().at == NOW, "half a second either way says nothing against ten milliseconds"
+    clocks.pass_(60)
+    assert clock.error == timedelta(milliseconds=16), "a quartz clock drifts"
+
+    stepped = NOW + timedelta(seconds=62)
+    clock.learn(stepped, asked=clocks.seconds - 0.5, answered=clocks.seconds + 0.5)
+    assert (clock.read().at, clock.error) == (stepped, timedelta(milliseconds=500)), "one of the two was set anew"
+    clock.learn(stepped, asked=clocks.seconds - 0.02, answered=clocks.seconds + 0.02)
+    assert clock.error == timedelta(milliseconds=20)
+    clock.raise_floor(stepped + timedelta(seconds=5))
+    assert clock.error == timedelta.max, "it jumped"
+
+
 def test_seven_days_without_the_service_degrade_the_clock(tmp_path: Path) -> None:
     clocks = Clocks()
     clock = make_clock(tmp_path, clocks)
