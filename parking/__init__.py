@@ -46,6 +46,7 @@ def create_app(config: Config) -> Flask:
         lanes,
         logs,
         metrics,
+        openings,
         pages,
         pairing,
         pay,
@@ -78,7 +79,8 @@ def create_app(config: Config) -> Flask:
     for part in (logs, metrics, errors, pages):
         part.register(app)
     for view in (
-        public, sign_in, gate, lanes, inbox, pairing, driver, credentials, console, pay, receipts, callbacks, books,
+        public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, console, pay, receipts,
+        callbacks, books,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -22,6 +22,7 @@ from parking.core.money import format_yuan
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services import relay, rotate, vouch
+from parking.services.challenge import challenge_driver
 from parking.services.connect import connect_account
 from parking.services.employ import LoginTaken, NoOperator, employ
 from parking.services.enrol import enrol_terminal
@@ -30,7 +31,7 @@ from parking.services.reconcile import NoAccount, StatementBeingRead, StatementD
 from parking.services.second_factor import hand_out_enrolment
 from parking.services.seed import AlreadySeeded, seed_demo_city
 from parking.services.watch import watch_terminals
-from parking.store import channel_accounts, channel_events, keys, lots, operators, refunds, terminals
+from parking.store import channel_accounts, channel_events, drivers, keys, lots, operators, refunds, terminals
 from parking.store.database import DatabaseUnavailable
 
 group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
@@ -38,8 +39,9 @@ keys_group = AppGroup("keys", help="The keys that sign codes and receipts.")
 terminals_group = AppGroup("terminals", help="The devices at gates.")
 tariffs_group = AppGroup("tariffs", help="Tariffs as data.")
 channels_group = AppGroup("channels", help="Operators' accounts at payment channels.")
+drivers_group = AppGroup("drivers", help="Drivers whose phones gates ask to sign a number of theirs.")
 staff_group = AppGroup("staff", help="The people who sign in at an operator's console.")
-for part in (keys_group, terminals_group, tariffs_group, channels_group, staff_group):
+for part in (keys_group, terminals_group, tariffs_group, channels_group, drivers_group, staff_group):
     group.add_command(part)
 PURPOSE = click.Choice(["code", "receipt"])
 IDLE_SECONDS = 0.1
@@ -226,6 +228,27 @@ def connect_wechat_pay(
         sealer=_sealer(), now=now))
     base = current_app.extensions["config"].public_url
     click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")
+
+
+@drivers_group.command("list-challenged")
+def list_challenged() -> None:
+    """The ids of the drivers whose phones are asked."""
+    with _database().reading() as db:
+        for driver_id in drivers.list_challenged(db):
+            click.echo(driver_id)
+
+
+@drivers_group.command("challenge")
+@click.argument("driver_id", type=click.UUID)
+@click.option("--why", required=True, help="Kept beside the decision.")
+@click.option("--no-more", is_flag=True, help="Gates ask this driver's phone no more.")
+def challenge(driver_id: UUID, why: str, no_more: bool) -> None:
+    """Have gates ask a driver's phone to sign a number of theirs, from the next contact of each lane."""
+    now = _now()
+    changed = _database().write(
+        lambda db: challenge_driver(db, driver_id, is_challenged=not no_more, why=why, now=now))
+    if not changed:
+        raise click.ClickException(f"driver {driver_id} does not exist, or it is so already")
 
 
 @staff_group.command("add")

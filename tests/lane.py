@@ -154,7 +154,7 @@ class StubService:
         self.conflicts: list[int] = []
         self.behave: dict[str, Callable[[Any], tuple[int, bytes] | None]] = {}
         self.calls: list[str] = []
-        self.orders: list[dict[str, str]] = []
+        self.orders: list[dict[str, Any]] = []
         self.clock: Callable[[], datetime] = lambda: NOW
         self._lock = threading.Lock()
         handler = type("Handler", (_StubHandler,), {"stub": self})
@@ -173,7 +173,7 @@ class StubService:
             self.calls.append(path)
             right = {
                 "/v1/scans": self._scan, "/v1/lane-events": self._events, "/v1/terminal/bundle": self._bundle,
-                "/v1/terminal": self._terminal}[path](body, etag)
+                "/v1/terminal": self._terminal, "/v1/terminal/orders": self._orders}[path](body, etag)
         wrong = self.behave.get(path, lambda _: None)(body)
         return wrong or right
 
@@ -217,6 +217,9 @@ class StubService:
 
     def _terminal(self, _: Any, __: str | None) -> tuple[int, bytes]:
         return 200, json.dumps({"server_time": format_instant(self.clock())}).encode()
+
+    def _orders(self, _: Any, __: str | None) -> tuple[int, bytes]:
+        return 200, json.dumps({"orders": self.orders, "server_time": format_instant(self.clock())}).encode()
 
     def openings(self) -> list[dict[str, Any]]:
         """The scans that opened and were not taken back: what the service comes to believe."""

@@ -39,6 +39,7 @@ class Situation:
     has_vehicle: code or plate tell whose visit this is.
     session: what an exit here would close.
     due_fen: the unpaid fee at an exit.
+    is_unanswered: the phone was to sign a number of this gate's, which can show none: at an exit it leaves for review.
     entitlements: passes and reservations that bear on the entry.
     """
 
@@ -53,6 +54,7 @@ class Situation:
     is_full: bool = False
     due_fen: int = 0
     is_in_time: bool = True
+    is_unanswered: bool = False
     entitlements: tuple[str, ...] = ()
 
 
@@ -66,7 +68,9 @@ def decide(situation: Situation) -> Decision:
         return _hold("plate_mismatch")
     if not situation.has_vehicle:
         return _hold("plate_unreadable")
-    return _decide_entry(situation) if situation.direction == "entry" else _decide_exit(situation)
+    if situation.direction == "entry":
+        return _decide_entry(situation)
+    return _review_unanswered(_decide_exit(situation), situation)
 
 
 def _decide_entry(situation: Situation) -> Decision:
@@ -94,6 +98,10 @@ def _decide_exit(situation: Situation) -> Decision:
     if situation.due_fen > 0:
         return Decision(not rules.collects, "fee_due")
     return Decision(True, "left")
+
+
+def _review_unanswered(decision: Decision, situation: Situation) -> Decision:
+    return Decision(True, "review_needed") if decision.opens and situation.is_unanswered else decision
 
 
 def _hold(reason: str) -> Decision:

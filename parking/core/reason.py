@@ -122,6 +122,10 @@ _ALL = (
           "Le code a été affiché il y a trop longtemps."),
     _code("code_used", "此码已使用过。", "The code has been used already.", "Le code a déjà été utilisé."),
     _code("code_revoked", "此码已被停用。", "The code has been revoked.", "Le code a été révoqué."),
+    Reason("challenge_needed", "hold", "hold", {
+        "zh": "请在手机的停车码页面点“回答道口”，扫描屏幕上的图案。",
+        "en": "Please answer this gate: scan the picture on its screen with your parking page.",
+        "fr": "Répondez à la borne : scannez l'image de son écran avec votre page de stationnement."}),
     Reason("scanned_at_out_of_range", "hold", "hold", {
         "zh": "道口时钟不准，请联系值班员。",
         "en": "The clock of this gate is wrong. Please call the attendant.",

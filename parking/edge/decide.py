@@ -102,7 +102,7 @@ def decide_alone(known: Known, *, code: CodeCheck = NO_CODE, plate: PlateReading
     match = _match_plate(plate, known, is_exit=direction == "exit")
     challenge = _challenge(code, known, direction)
     if challenge is not None:
-        code = CodeCheck(refused="code_stale")
+        code = CodeCheck(refused="challenge_needed")
         by_code = None
     verdict = (
         _decide_entry(known, code, by_code, match) if direction == "entry"
@@ -133,10 +133,9 @@ def _decide_exit(known: Known, code: CodeCheck, by_code: Inside | None, match: _
     decision = decide(Situation(
         direction="exit", rules=LotRules(collects=False), code_refused=code.refused, has_plate=match.is_seen,
         is_plate_mismatched=_is_mismatched(by_code, match), has_vehicle=code.claims is not None or match.is_seen,
-        session=_session(visit), due_fen=due))
+        session=_session(visit), due_fen=due, is_unanswered=_must_answer(code, known)))
     unsure = match.taken_for is not None and by_code is None
-    unasked = code.claims is not None and code.claims.subject in known.challenged and code.claims.form != CHALLENGE
-    if decision.reason == "not_inside" or (decision.opens and (unsure or unasked)):
+    if decision.reason == "not_inside" or (decision.opens and unsure):
         decision = Decision(True, "review_needed")
     name = match.taken_for or match.name or (visit.plate_name if visit is not None else None)
     return Verdict(decision, "exit", visit, name, match.taken_for, due_fen=due)
@@ -181,9 +180,14 @@ def _is_mismatched(by_code: Inside | None, match: _Match) -> bool:
     return not is_one and (by_code.plate_name is not None or bool(seen.subjects))
 
 
+def _must_answer(code: CodeCheck, known: Known) -> bool:
+    claims = code.claims
+    return claims is not None and claims.form != CHALLENGE and claims.subject in known.challenged
+
+
 def _challenge(code: CodeCheck, known: Known, direction: Direction) -> bytes | None:
     """The subject that must answer a nonce; at an exit that can show none, it leaves for review instead."""
-    if code.claims is None or code.claims.form == CHALLENGE or code.claims.subject not in known.challenged:
+    if code.claims is None or not _must_answer(code, known):
         return None
     return None if direction == "exit" and not known.has_display else code.claims.subject
 

@@ -26,6 +26,7 @@ from parking.edge.decide import Known, decide_alone
 from parking.edge.fee import due_fen
 from parking.edge.hardware import Barrier, DeviceFailed, Showing
 from parking.edge.lane_file import CannotWrite
+from parking.edge.order import Order
 from parking.edge.passage import Followed, Seen, Watch
 from parking.edge.record import Outcome, Record
 from parking.edge.service import NoAnswer, NumberTaken, Service
@@ -68,6 +69,9 @@ class _Case:
     nonce: bytes | None
 
 
+_Held = tuple[int, _Case, Outcome, float]
+
+
 @dataclass
 class Lane:
     """wake: called when there is something to tell the service. say: a line for whoever runs the lane."""
@@ -84,7 +88,7 @@ class Lane:
     watch: Watch = field(default_factory=Watch)
     challenges: Challenges = field(default_factory=Challenges)
     _last: tuple[Showing, LaneAnswer, float] | None = None
-    _held: tuple[int, _Case, Outcome, float] | None = None
+    _held: _Held | None = None
     _lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
@@ -140,26 +144,40 @@ class Lane:
             reading = self.clock.read()
             of = None if held is None else held[0]
             with self.record.file.transaction():
-                number = self.record.add("manual_lift", reading, {"by": by, "why": why, "picture": picture, "of": of})
-                if held is not None:
-                    self.record.note_opened(number, held[2], held[1].check.claims, reading)
+                number = self._note_lift(reading, held, by=by, why=why, picture=picture, of=of)
                 self.record.add("barrier", reading, {"command": "open", "of": of or number})
             direction = _said_direction(self.shelf.bundle) if held is None else held[2].direction
             self._command(of or number, direction, takes_back=False)
         self.wake()
         return number
 
-    def open_remotely(self, order_id: str, *, seconds_left: float) -> bool:
-        """Carry out an order of the service, once, and never after it expired; False where it was not."""
-        file = self.record.file
+    def _note_lift(self, reading: Reading, held: _Held | None, **said: Any) -> int:
+        """Inside a transaction; returns its number. What was held has opened after all."""
+        number = self.record.add("manual_lift", reading, said)
+        if held is not None:
+            self.record.note_opened(number, held[2], held[1].check.claims, reading)
+        return number
+
+    def open_remotely(self, order: Order, *, seconds_left: float) -> bool:
+        """Carry out an order of the service, once, and never after it expired; False where it was not.
+
+        For the car of a scan that stayed shut it is a lift by hand, so that its visit goes on in the books.
+        """
+        file, note = self.record.file, f"order {order.order_id}"
         with self._lock:
-            if seconds_left <= 0 or file.read_note(f"order {order_id}") is not None:
+            if seconds_left <= 0 or file.read_note(note) is not None:
                 return False
+            held = self._held if self._held is not None and self._held[0] == order.of else None
+            reading, direction = self.clock.read(), _said_direction(self.shelf.bundle)
             with file.transaction():
-                file.write_note(f"order {order_id}", "done")
+                file.write_note(note, "done")
+                if order.of is not None:
+                    self._note_lift(reading, held, by=order.by, why=order.why, picture=None, of=order.of)
                 number = self.record.add(
-                    "barrier", self.clock.read(), {"command": "open", "remote": order_id, "of": None})
-            self._command(number, _said_direction(self.shelf.bundle), takes_back=False)
+                    "barrier", reading, {"command": "open", "remote": order.order_id, "of": order.of})
+            if held is not None:
+                self._held, direction = None, held[2].direction
+            self._command(order.of or number, direction, takes_back=False)
         self.wake()
         return True
 
@@ -212,7 +230,7 @@ class Lane:
         number = self.record.add("scan", case.reading, body, state="asked")
         live = {
             "scan_id": scan_id, "sequence": number, "scanned_at": format_instant(case.reading.said_at),
-            "clock_offset_ms": case.reading.offset_ms, **shown}
+            "clock_offset_ms": case.reading.offset_ms, "has_display": self.has_display, **shown}
         try:
             outcome = _read_answer(self.service.ask_counted("POST", "/v1/scans", live), scan_id, case)
         except NoAnswer as problem:
@@ -318,7 +336,7 @@ def _read_answer(answer: dict[str, Any], scan_id: str, case: _Case) -> Outcome:
     plate = case.showing.plate
     name = plate_name(case.bundle.plate_key, plate.plate) if plate and plate.is_confident and plate.plate else None
     claims, says = case.check.claims, answer.get("message")
-    asks = claims is not None and reason == "code_stale" and claims.subject in case.bundle.challenged
     return Outcome(
-        decision == "open", reason, direction, name, asks_nonce=claims.subject if claims is not None and asks else None,
+        decision == "open", reason, direction, name,
+        asks_nonce=claims.subject if claims is not None and reason == "challenge_needed" else None,
         says={str(key): str(text) for key, text in says.items()} if isinstance(says, dict) else None)

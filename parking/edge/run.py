@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from parking.core.clock import BadInstant, parse_instant
 from parking.edge.bundle import BadBundle, BundleShelf
 from parking.edge.clock import LaneClock
 from parking.edge.hardware import Barrier, DeviceFailed, LineScanner, Scanner, Showing, SimulatedBarrier
@@ -72,11 +73,15 @@ def _fetch_first(shelf: BundleShelf, clock: LaneClock, service: Service) -> None
         answer = service.ask("GET", "/v1/terminal/bundle", seconds_max=20)
         if answer.status != 200:
             raise CannotStart(f"the service answered {answer.status}: is the token this terminal's?")
+        told = service.ask("GET", "/v1/terminal")  # before anything is written down by a clock that nobody set
+        clock.learn(parse_instant(told.json()["server_time"]), asked=told.asked, answered=told.answered)
         shelf.put(answer.raw, etag=answer.headers.get("etag"), confirmed_at=clock.read().at)
     except NoAnswer as problem:
         raise CannotStart(f"a lane must see the service once, and it does not answer: {problem}") from None
     except BadBundle as bad:
         raise CannotStart(f"the service's bundle was not taken: {bad}") from None
+    except (KeyError, TypeError, BadInstant):
+        raise CannotStart("the service does not say what time it is") from None
 
 
 def make_barrier(setting: Setting) -> Barrier:

@@ -20,27 +20,28 @@ from parking.edge.bundle import BadBundle, BundleShelf
 from parking.edge.clock import LaneClock
 from parking.edge.journal import Event, Journal
 from parking.edge.lane_file import CannotWrite
+from parking.edge.order import BadOrder, Order, read_order
 from parking.edge.record import Record
 from parking.edge.service import Answer, NoAnswer, Service
 
 BATCH_EVENTS_MAX = 200
 BATCH_BYTES_MAX = 1_500_000
 UPLOAD_SECONDS_MAX = 20.0
-EVERY_SECONDS = {"bundle": 60.0, "heartbeat": 60.0, "clock": 20.0, "forget": 3600.0}
-IDLE_SECONDS, UNANSWERED_SECONDS = 5.0, 2.0
+EVERY_SECONDS = {"bundle": 60.0, "heartbeat": 60.0, "clock": 20.0, "orders": 3.0, "forget": 3600.0}
+IDLE_SECONDS, UNANSWERED_SECONDS = 3.0, 2.0
 RETRIES_MAX = 20
 
 
 @dataclass
 class Sync:
-    """open_remotely: carries out an order of the service (its id, the seconds that are left of it)."""
+    """open_remotely: carries out an order of the service, with the seconds that are left of it."""
 
     record: Record
     shelf: BundleShelf
     clock: LaneClock
     service: Service
     say: Callable[[str], None] = lambda _: None
-    open_remotely: Callable[[str, float], object] = lambda *_: None
+    open_remotely: Callable[[Order, float], object] = lambda *_: None
     monotonic: Callable[[], float] = time.monotonic
     signal: Signal = field(default_factory=Signal)
     _done: dict[str, float] = field(default_factory=dict)
@@ -75,6 +76,8 @@ class Sync:
                 pass
             if not self.service.is_answering or self._is_due("clock"):
                 self._set_clock(self.service.ask("GET", "/v1/terminal"))
+            if self._is_due("orders"):
+                self._ask_for_orders()
             if self._is_due("bundle") or self.shelf.bundle is None:
                 self.fetch()
             if not self.journal.has_untold_decision():
@@ -198,14 +201,26 @@ class Sync:
 
     def _carry_out(self, orders: Any, server_time: datetime, answer: Answer) -> None:
         """Orders expire by the service's clock, from the instant at which it wrote the answer."""
-        for order in orders if isinstance(orders, list) else ():
+        self._done["orders"] = self.monotonic()
+        for said in orders if isinstance(orders, list) else ():
             try:
-                left = (parse_instant(order["expires_at"]) - server_time).total_seconds()
-                left -= self.monotonic() - answer.asked
-                if order["command"] == "open":
-                    self.open_remotely(str(order["id"]), left)
-            except (KeyError, TypeError, BadInstant):
-                self.say("an order of the service cannot be read")
+                order = read_order(said)
+            except BadOrder as bad:
+                self.say(f"an order of the service is not carried out: {bad}")
+                continue
+            left = (order.expires_at - server_time).total_seconds() - (self.monotonic() - answer.asked)
+            self.open_remotely(order, left)
+
+    def _ask_for_orders(self) -> None:
+        """:raises NoAnswer: it does not answer"""
+        answer = self.service.ask("GET", "/v1/terminal/orders")
+        if answer.status != 200:
+            return  # an older service knows no orders
+        try:
+            read = answer.json()
+            self._carry_out(read["orders"], parse_instant(read["server_time"]), answer)
+        except (KeyError, TypeError, BadInstant):
+            raise NoAnswer("not an answer about orders") from None
 
     # What is due.
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.code_wire import PROOF_ONLY, SERVER_ISSUED, Showing
+from parking.core.code_wire import CHALLENGE, PROOF_ONLY, SERVER_ISSUED, Showing
 from parking.core.fact import Direction
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
@@ -27,6 +27,7 @@ class Shown:
     kid: the key that signed it; None: the city vouches for it, or the credential is held here.
     binding: whose it is; None: nobody's that is known.
     credential, showing, is_expired: of the forms that are bound to a credential (core/code_wire.py).
+    is_answer: it was signed over a number of the gate's, so its phone stands there now.
     is_unknown: it names a credential that is not in the books, so it cannot be told from a revoked one.
     """
 
@@ -38,6 +39,7 @@ class Shown:
     showing: Showing | None = None
     is_expired: bool = False
     is_unknown: bool = False
+    is_answer: bool = False
 
     @property
     def is_single_use(self) -> bool:
@@ -73,7 +75,7 @@ def look_up(db: Session, check: CodeCheck, *, direction: Direction | None, now: 
     binding = None if credential is None else CodeBinding(credential.driver_id, credential.vehicle_key)
     kid = None if claims.form == PROOF_ONLY else str(claims.kid)
     return Shown(claims.subject, claims.use_hash, kid, binding, credential, claims.showing, claims.is_expired,
-                 is_unknown=credential is None)
+                 is_unknown=credential is None, is_answer=claims.form == CHALLENGE)
 
 
 def identify(

@@ -24,7 +24,7 @@ from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
-from parking.services.use import claim_use, refuse_here, refuse_shown
+from parking.services.use import claim_use, must_answer, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
 from parking.store import facts, lots, parking_sessions, terminals, vehicles
 from parking.store.parking_sessions import StoredSession
@@ -39,6 +39,7 @@ NEARLY_FULL = 16
 class Scan:
     """What a terminal sends. clock_offset_ms: terminal minus server; plate_confidence: 0..1.
 
+    nonce: the number that the gate showed and the code answers; has_display: it can show one.
     code: as it was read; for a city identity code its keyed hash in hex, so that nothing here keeps the code.
     """
 
@@ -50,13 +51,14 @@ class Scan:
     plate_confidence: float | None = None
     clock_offset_ms: int = 0
     nonce: bytes | None = None
+    has_display: bool = False
 
     @property
     def body_hash(self) -> bytes:
         return sha256(canonical([
             str(self.scan_id), self.sequence, self.scanned_at.isoformat(), self.code, self.plate,
             None if self.plate_confidence is None else repr(self.plate_confidence), self.clock_offset_ms,
-            *([] if self.nonce is None else [self.nonce.hex()]),
+            *([] if self.nonce is None else [self.nonce.hex()]), *(["display"] if self.has_display else []),
         ]).encode()).digest()
 
 
@@ -103,6 +105,7 @@ class Case:
         self.sizes: dict[bytes, str] = {}
         self._lock_vehicles(fixed)
         shown = self._shown
+        self._is_unanswered = shown is not None and must_answer(self.db, shown)
         if shown is not None and (reason := refuse_shown(self.db, shown)):
             self.refuse_code(reason)
             return
@@ -129,7 +132,7 @@ class Case:
             has_vehicle=key is not None or is_new_here, session=self.session, is_inside_elsewhere=elsewhere,
             is_full=is_full,
             due_fen=max(0, self._due.total_fen - self.paid.fen) if self._due else 0,
-            is_in_time=question.is_in_time,
+            is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
         ))
 
     @property
@@ -214,7 +217,8 @@ class Case:
         plate = self.question.plate
         return refuse_here(
             self.db, shown, direction=self.direction, is_inside=self.session is not None,
-            plate_key=self._secrets.vehicle_key(plate) if plate else None)
+            plate_key=self._secrets.vehicle_key(plate) if plate else None,
+            asks_answer=self._is_unanswered and (self.direction == "entry" or self.question.scan.has_display))
 
     def _lock_vehicles(self, direction: Direction | None) -> None:
         """Hold the vehicle; where it may leave, also the driver's own key, that it may have entered under."""

@@ -29,12 +29,25 @@ def refuse_shown(db: Session, shown: Shown) -> str | None:
     return "code_stale" if last is not None and shown.showing.position < last else None  # type: ignore[union-attr]
 
 
+def must_answer(db: Session, shown: Shown) -> bool:
+    """Whether gates ask this driver's phone to sign a number of theirs, and this code is no answer to one."""
+    if shown.binding is None or shown.is_answer:
+        return False
+    return drivers.is_challenged(db, shown.binding.driver_id)
+
+
 def refuse_here(
-    db: Session, shown: Shown, *, direction: Direction, is_inside: bool, plate_key: bytes | None
+    db: Session, shown: Shown, *, direction: Direction, is_inside: bool, plate_key: bytes | None,
+    asks_answer: bool = False,
 ) -> str | None:
-    """What a code may not do at this barrier: an ended credential only leaves, paper enters with its plate alone."""
+    """What a code may not do at this barrier: an ended credential only leaves, paper enters with its plate alone.
+
+    asks_answer: the driver's phone must sign this gate's number, and what was shown is no such answer.
+    """
     if shown.is_expired and not (direction == "exit" and is_inside):
         return "code_expired"
+    if asks_answer:
+        return "challenge_needed"
     credential = shown.credential
     if credential is None or credential.kind != "printed" or direction == "exit":
         return None

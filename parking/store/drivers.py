@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Text, bindparam, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.store.columns import Bytes, Instant, Table, Uuid, spread
+from parking.store.columns import Bytes, Flag, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new, table_of
 
 _PROVED = text("status = 'proved' AND released_at IS NULL")
@@ -48,6 +48,27 @@ class DriverVehicle(Table):
     released_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+class ChallengeDecision(Table):
+    """Who decided that gates ask a driver's phone for an answer, or ask it no more, and why.
+
+    operator_id, staff_id: None where the city's own hand did it.
+    """
+
+    __tablename__ = "challenge_decision"
+    __table_args__ = (
+        CheckConstraint("is_challenged IN (0, 1)", name="is_challenged"),
+        spread("driver_id", "driver", append_only=True),
+    )
+
+    driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    decision_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    is_challenged: Mapped[bool] = mapped_column(Flag)
+    operator_id: Mapped[UUID | None] = mapped_column(Uuid)
+    staff_id: Mapped[UUID | None] = mapped_column(Uuid)
+    why: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[datetime] = mapped_column(Instant)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedVehicle:
     vehicle_key: bytes
@@ -58,6 +79,7 @@ _vehicle = table_of(DriverVehicle).c
 _LIST_PROVERS = select(_vehicle.driver_id).where(
     _vehicle.vehicle_key.in_(bindparam("keys", expanding=True)), _vehicle.status == "proved",
     _vehicle.released_at.is_(None)).distinct()
+_CHALLENGED_SINCE = select(Driver.challenged_at).where(Driver.driver_id == bindparam("driver_id"))
 
 
 def add_driver(db: Session, *, driver_id: UUID, code_subject: bytes, now: datetime) -> None:
@@ -122,6 +144,27 @@ def list_code_subjects(db: Session, driver_ids: Collection[UUID]) -> list[tuple[
     """The subject of each of these drivers' server-issued codes."""
     rows = db.execute(select(Driver.driver_id, Driver.code_subject).where(Driver.driver_id.in_(driver_ids)))
     return [(driver_id, subject) for driver_id, subject in rows]
+
+
+def is_challenged(db: Session, driver_id: UUID) -> bool:
+    """Whether a gate must ask this driver's phone to sign a nonce."""
+    return db.execute(_CHALLENGED_SINCE, {"driver_id": driver_id}).scalar_one_or_none() is not None
+
+
+def decide_challenge(
+    db: Session, driver_id: UUID, *, is_challenged: bool, decision_id: UUID, operator_id: UUID | None,
+    staff_id: UUID | None, why: str, now: datetime,
+) -> bool:
+    """Have gates ask a driver's phone, or no more, and keep who said so; False where it was so already."""
+    was = Driver.challenged_at.is_(None) if is_challenged else Driver.challenged_at.is_not(None)
+    done = db.execute(update(Driver).where(Driver.driver_id == driver_id, was).values(
+        challenged_at=now if is_challenged else None))
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    db.execute(insert(ChallengeDecision).values(
+        driver_id=driver_id, decision_id=decision_id, is_challenged=is_challenged, operator_id=operator_id,
+        staff_id=staff_id, why=why, decided_at=now))
+    return True
 
 
 def list_challenged(db: Session) -> list[UUID]:

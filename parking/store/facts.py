@@ -109,6 +109,19 @@ class ToldFact:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestFact:
+    """One of a terminal's newest facts. corrects: the number that it speaks of, of the same terminal."""
+
+    sequence: int
+    kind: str
+    opened: bool
+    reason: str | None
+    corrects: int | None
+    occurred_at: datetime
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
 class StoredBody:
     """What a number of a terminal stands for."""
 
@@ -255,6 +268,15 @@ def list_bodies(db: Session, lot_id: int, terminal_id: UUID, sequences: Collecti
     rows = db.execute(_LIST_BODIES, {"lot_id": lot_id, "terminal_id": terminal_id, "sequences": list(sequences)})
     return {row.sequence: StoredBody(row.kind, row.body, row.is_live, row.opened, row.reason, row.said_at)
             for row in rows}
+
+
+def list_newest(db: Session, lot_id: int, terminal_id: UUID, *, limit: int) -> list[NewestFact]:
+    """A terminal's facts with the highest numbers, highest first."""
+    rows = db.execute(
+        select(_f.sequence, _f.kind, _f.opened, _f.reason, _f.corrects_sequence, _f.occurred_at, _f.body)
+        .where(_f.lot_id == lot_id, _f.terminal_id == terminal_id)
+        .order_by(_f.lot_id.desc(), _f.terminal_id.desc(), _f.sequence.desc()).limit(limit))
+    return [NewestFact(*row) for row in rows]
 
 
 def list_facts_of_vehicle(

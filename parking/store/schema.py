@@ -15,6 +15,7 @@ from parking.store import (
     identities,
     key_sets,
     keys,
+    lane_orders,
     logins,
     lots,
     operators,
@@ -35,8 +36,9 @@ from parking.store.columns import Table
 
 MODULES = (
     anomalies, channel_accounts, channel_events, charges, codes, credentials, decisions, drivers, facts,
-    identities, key_sets, keys, logins, lots, operators, outbox_messages, pairing_codes, parking_sessions,
-    payments, reckonings, refunds, silences, statement_imports, tariffs, terminals, transfers, vehicles,
+    identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages, pairing_codes,
+    parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariffs, terminals,
+    transfers, vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

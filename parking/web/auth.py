@@ -82,6 +82,13 @@ def operator_id() -> UUID:
     return found.operator_id
 
 
+def staff_id() -> UUID:
+    """Who of an operator's staff calls, in a view for operators."""
+    found = person()
+    assert found is not None and found.staff_id is not None
+    return found.staff_id
+
+
 def calling_terminal() -> TerminalAtGate:
     return cast(TerminalAtGate, g.terminal)
 

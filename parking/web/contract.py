@@ -71,6 +71,7 @@ class ScanRequest(Strict):
     plate_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     clock_offset_ms: Annotated[int, Field(ge=-CLOCK_OFFSET_MS_MAX, le=CLOCK_OFFSET_MS_MAX)] = 0
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{14}$")] | None = None
+    has_display: bool = False
 
     @model_validator(mode="after")
     def _shows_something(self) -> ScanRequest:
@@ -179,7 +180,10 @@ class CredentialQuery(Strict):
 
 
 class CredentialState(Answer):
+    """is_challenged: gates ask the caller's phone to sign a number of theirs."""
+
     state: Literal["live", "revoked", "unknown"]
+    is_challenged: bool
     server_time: str
 
 

@@ -53,10 +53,11 @@ def current() -> Any:
     subject, now = bytes.fromhex(read_query(CredentialQuery).subject), auth.now()
     with _reading() as db:
         found = credentials.find_credential(db, subject)
+        is_challenged = drivers.is_challenged(db, _driver_id())
     state = "unknown"
     if found is not None and found.driver_id == _driver_id():
         state = "live" if found.revoked_at is None else "revoked"
-    return {"state": state, "server_time": format_instant(now)}
+    return {"state": state, "is_challenged": is_challenged, "server_time": format_instant(now)}
 
 
 @blueprint.get("/driver/phones")

@@ -98,10 +98,14 @@ def page() -> Any:
     with _reading() as db:
         plates = _plates(db, driver_id)
         inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now())
+        is_challenged = drivers.is_challenged(db, driver_id)
     asked = request.args.get("plate")
     chosen = asked if asked in plates else (plates[0] if plates and asked is None else None)
-    return render_template(
-        "driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id, phone=_phone(driver_id))
+    answer = Response(render_template(
+        "driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id,
+        phone={**_phone(driver_id), "is_challenged": is_challenged}))
+    answer.headers["X-Page"] = "camera"  # a gate's number is read by it
+    return answer
 
 
 @blueprint.get("/driver-worker.js")

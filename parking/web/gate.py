@@ -30,7 +30,7 @@ def scans() -> Any:
     scan = Scan(
         scan_id=asked.scan_id, sequence=asked.sequence, scanned_at=asked.scanned_at, code=asked.code,
         plate=asked.plate, plate_confidence=asked.plate_confidence, clock_offset_ms=asked.clock_offset_ms,
-        nonce=None if asked.nonce is None else bytes.fromhex(asked.nonce),
+        nonce=None if asked.nonce is None else bytes.fromhex(asked.nonce), has_display=asked.has_display,
     )
     answer = record_scan(current_app.extensions["scan_desk"], scan, auth.calling_terminal(), now=auth.now())
     count_scan(answer["reason"], answer["decision"])
@@ -65,7 +65,7 @@ def page() -> Any:
     if found is None:
         return redirect("/gate/pair", code=303)
     answer = Response(render_template("gate.html", terminal=found))
-    answer.headers["X-Page"] = "gate"
+    answer.headers["X-Page"] = "camera"
     return answer
 
 
@@ -74,34 +74,3 @@ def page() -> Any:
 def worker() -> Any:
     """What keeps the page for a lane without network; served from here, because its place is its scope."""
     return send_from_directory(STATIC, "gate-worker.js", max_age=0)
-
-
-@blueprint.get("/gate/pair")
-@auth.anyone
-def pair_page() -> Any:
-    return render_template("gate_pair.html", failed=False)
-
-
-@blueprint.post("/gate/pair")
-@auth.anyone
-def pair() -> Any:
-    """Give the browser at the lane its terminal's token, out of reach of scripts."""
-    auth.check_same_site()
-    token = request.form.get("token", "").strip()
-    if auth.find_terminal(token) is None:
-        return render_template("gate_pair.html", failed=True), 401
-    answer = redirect("/gate", code=303)
-    answer.set_cookie(
-        auth.TERMINAL_COOKIE, token, httponly=True, samesite="Strict", secure=request.is_secure,
-        max_age=365 * 24 * 3600, path="/",
-    )
-    return answer
-
-
-@blueprint.post("/gate/unpair")
-@auth.anyone
-def unpair() -> Any:
-    auth.check_same_site()
-    answer = redirect("/gate", code=303)
-    answer.delete_cookie(auth.TERMINAL_COOKIE, path="/")
-    return answer

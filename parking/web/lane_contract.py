@@ -145,9 +145,26 @@ class LandedAnswer(Answer):
     errors: list[FieldError]
 
 
+class OrderAnswer(Answer):
+    """of: the terminal's scan at which the barrier had stayed shut. by: a member of the operator's staff."""
+
+    id: str
+    command: Literal["open"]
+    expires_at: str
+    of: int | None
+    by: str
+    why: str
+
+
+class OrdersAnswer(Answer):
+    orders: list[OrderAnswer]
+    server_time: str
+
+
 class JournalAnswer(Answer):
     results: list[LandedAnswer]
     next_sequence: int
+    orders: list[OrderAnswer]
     server_time: str
 
 
@@ -308,6 +325,27 @@ class AnomaliesAnswer(Answer):
 
 class Resolution(Strict):
     note: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ChallengeRequest(Strict):
+    is_challenged: bool
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ChallengeAnswer(Answer):
+    is_challenged: bool
+
+
+class OpeningRequest(Strict):
+    """of: the terminal's scan at which the barrier stayed shut, where it is one's car that is let through."""
+
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+    of: Annotated[int, Field(ge=1, le=SEQUENCE_MAX)] | None = None
+
+
+class OpeningAnswer(Answer):
+    id: str
+    expires_at: str
 
 
 class PairingRequest(Strict):

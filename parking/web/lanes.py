@@ -12,9 +12,17 @@ from parking.core.clock import format_instant
 from parking.core.journal import BYTES_MAX, Event, Landed
 from parking.services.equip import make_bundle
 from parking.services.land import land_journal
+from parking.services.order import list_orders
 from parking.store import terminals
 from parking.web import auth
-from parking.web.lane_contract import BundleAnswer, Journal, JournalAnswer, landed_answer, read_event
+from parking.web.lane_contract import (
+    BundleAnswer,
+    Journal,
+    JournalAnswer,
+    OrdersAnswer,
+    landed_answer,
+    read_event,
+)
 from parking.web.openapi import api
 from parking.web.reading import read_body
 
@@ -35,10 +43,21 @@ def lane_events() -> Any:
     results = [each if isinstance(each, Landed) else next(landed) for each in read]
     with current_app.extensions["database"].reading() as db:
         last = terminals.get_last_sequence(db, caller.lot.lot_id, caller.terminal_id)
+        orders = list_orders(db, caller, now=now)
     return {
-        "results": [landed_answer(each) for each in results], "next_sequence": last + 1,
+        "results": [landed_answer(each) for each in results], "next_sequence": last + 1, "orders": orders,
         "server_time": format_instant(now, caller.lot.zone),
     }
+
+
+@blueprint.get("/v1/terminal/orders")
+@auth.terminal
+@api("What the terminal is told to do now; it carries out each order once", answer=OrdersAnswer)
+def orders() -> Any:
+    caller, now = auth.calling_terminal(), auth.now()
+    with current_app.extensions["database"].reading() as db:
+        standing = list_orders(db, caller, now=now)
+    return {"orders": standing, "server_time": format_instant(now, caller.lot.zone)}
 
 
 @blueprint.get("/v1/terminal/bundle")

@@ -17,8 +17,8 @@ _POLICY = {
     "img-src": "'self' data:", "connect-src": "'self'", "font-src": "'self'", "manifest-src": "'self'",
     "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
 }
-# The gate page alone runs WebAssembly (the camera's decoder).
-_GATE_POLICY = {**_POLICY, "script-src": "'self' 'wasm-unsafe-eval'", "media-src": "'self' blob:"}
+# Pages that read pictures run WebAssembly (the camera's decoder).
+_CAMERA_POLICY = {**_POLICY, "script-src": "'self' 'wasm-unsafe-eval'", "media-src": "'self' blob:"}
 
 
 def register(app: Flask) -> None:
@@ -38,12 +38,12 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def _secure(answer: Response) -> Response:
-        is_gate = answer.headers.pop("X-Page", None) == "gate"
-        policy = _GATE_POLICY if is_gate else _POLICY
+        has_camera = answer.headers.pop("X-Page", None) == "camera"
+        policy = _CAMERA_POLICY if has_camera else _POLICY
         answer.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "same-origin"  # with "no-referrer" forms over plain http have no Origin
-        answer.headers["Permissions-Policy"] = f"camera=({'self' if is_gate else ''}), geolocation=(), microphone=()"
+        answer.headers["Permissions-Policy"] = f"camera=({'self' if has_camera else ''}), geolocation=(), microphone=()"
         answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         if request.is_secure:

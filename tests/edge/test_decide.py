@@ -191,7 +191,7 @@ def test_hearsay_of_the_bundle_shuts_no_entry(tmp_path: Path) -> None:
 
 def challenge_of(lane: Any, code: str) -> str:
     held = lane.show(code)
-    assert (held.opens, held.reason) == (False, "code_stale")
+    assert (held.opens, held.reason) == (False, "challenge_needed")
     assert held.nonce is not None
     return str(held.nonce)
 

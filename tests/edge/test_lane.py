@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from parking.edge.decide import PlateReading
 from parking.edge.hardware import DeviceFailed, Showing, SimulatedBarrier
 from parking.edge.lane_file import CannotWrite
+from parking.edge.order import Order
 from tests.lane import (
     NOW,
     TERMINAL,
@@ -30,6 +32,8 @@ from tests.lane import (
     served_code,
     until,
 )
+
+ORDER = Order("1", datetime(2026, 3, 10, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -380,18 +384,48 @@ def test_a_remote_order_is_carried_out_once_and_never_late(tmp_path: Path, stub:
     made = make_lane(tmp_path, address=stub.address)
     stub.orders = [
         {"id": "1", "command": "open", "expires_at": "2026-03-10T01:01:00Z"},
-        {"id": "2", "command": "open", "expires_at": "2026-03-10T01:00:29Z"}, {"id": "3"}, {"command": "open"}]
+        {"id": "2", "command": "open", "expires_at": "2026-03-10T00:59:59Z"}, {"id": "3"}, {"command": "open"}, 7,
+        {"id": "4", "command": "close", "expires_at": "2026-03-10T01:01:00Z"},
+        {"id": "5", "command": "open", "expires_at": "2026-03-10T01:01:00Z", "of": 3},
+        {"id": "6", "command": "open", "expires_at": "2026-03-10T01:01:00Z", "of": "3", "by": "wu", "why": "x"}]
 
     assert made.sync.round()
     made.record.add("passage", made.lane.clock.read(), {"of": None, "direction": "entry"})
-    assert made.sync.round()
+    assert made.sync.round(), "the answer to a journal brings them too"
 
     assert made.barrier.opened == 1
     made.close()
     again = make_lane(tmp_path, address=stub.address)
-    assert not again.lane.open_remotely("1", seconds_left=30), "a restart does not fire it again"
-    assert not again.lane.open_remotely("9", seconds_left=0)
+    assert not again.lane.open_remotely(ORDER, seconds_left=30), "a restart does not fire it again"
+    assert not again.lane.open_remotely(replace(ORDER, order_id="9"), seconds_left=0)
     assert again.barrier.opened == 0
+
+
+def test_an_order_for_a_car_that_was_held_lets_it_in_as_a_lift_by_hand_does(tmp_path: Path, stub: StubService) -> None:
+    made = make_lane(tmp_path, address=stub.address, direction="exit")
+    stub.opens = False
+    held = made.show(None, "沪A12345", 0.99)
+    stub.orders = [{"id": "1", "command": "open", "expires_at": "2026-03-10T01:01:00Z", "of": held.sequence,
+                    "by": "7", "why": "phone is dead"}]
+
+    assert made.sync.round()
+    made.barrier.drive_through()
+
+    events = made.record.journal.list_all()
+    lift, opened = (next(e for e in events if e.kind == kind) for kind in ("manual_lift", "barrier"))
+    assert [lift.body[name] for name in ("of", "by", "why", "picture")] == [held.sequence, "7", "phone is dead", None]
+    assert (opened.body["remote"], opened.body["of"]) == ("1", held.sequence)
+    assert next(e for e in events if e.kind == "passage").body["of"] == held.sequence
+    assert made.barrier.opened == 1
+
+
+def test_orders_are_asked_for_every_few_seconds(tmp_path: Path, stub: StubService) -> None:
+    made = make_lane(tmp_path, address=stub.address)
+    for _ in range(7):
+        assert made.sync.round()
+        made.clocks.pass_(1.5)
+
+    assert stub.calls.count("/v1/terminal/orders") == 3, "the first ones came with the answer to a heartbeat"
 
 
 # Telling.

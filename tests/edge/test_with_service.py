@@ -23,7 +23,8 @@ from parking.edge.run import build
 from parking.edge.setting import Setting
 from parking.edge.sync import Sync
 from parking.services import vouch
-from tests.city import City, make_city
+from parking.services.challenge import challenge_driver
+from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
 from tests.phone import bound_phone
 from tests.serving import serving
@@ -96,7 +97,10 @@ class Gate:
         folder.mkdir()
         self.said: list[str] = []
         self.lane: Lane = build(setting, folder, barrier=self.barrier, say=self.said.append, take_over=False)
-        self.sync = Sync(self.lane.record, self.lane.shelf, self.lane.clock, self.lane.service, say=self.said.append)
+        lane = self.lane
+        self.sync = Sync(
+            lane.record, lane.shelf, lane.clock, lane.service, say=self.said.append,
+            open_remotely=lambda order, left: lane.open_remotely(order, seconds_left=left))
         assert self.sync.round()
 
     def show(self, code: str | None = None, plate: str | None = None) -> Any:
@@ -175,6 +179,45 @@ def test_lanes_that_were_cut_off_end_in_the_same_books(city: City, tmp_path: Pat
         assert sorted(visits(city, 3)) == ["closed", "open"] and missing(city, 3) == 0
         assert {event.state for each in (entry, exit_) for event in each.lane.record.journal.list_all()} == {"told"}
         assert entry.barrier.opened == 3 and exit_.barrier.opened == 1
+
+
+def test_an_operator_opens_from_afar_for_the_car_that_owes(city: City, tmp_path: Path) -> None:
+    with lot_of(city, tmp_path, 3, "entry", "exit") as (entry, exit_):
+        entry.show(None, "沪A12345")
+        stay(entry, exit_)
+        held = exit_.show(None, "沪A12345")
+        assert (held.opens, held.reason) == (False, "fee_due")
+        asked = city.app.test_client().post(
+            f"/v1/terminals/{exit_.lane.shelf.bundle.terminal_id}/openings", headers=bearer(city.operators[0]),
+            json={"why": "phone is dead", "of": held.sequence})
+        assert asked.status_code == 200, asked.get_data(as_text=True)
+
+        exit_.sync._done.pop("orders", None)
+        assert exit_.sync.round() and exit_.sync.round()
+        exit_.barrier.drive_through()
+        assert exit_.sync.round()
+
+        assert exit_.barrier.opened == 1 and visits(city, 3) == ["closed"] and missing(city, 3) == 0
+        kinds = [event.kind for event in exit_.lane.record.journal.list_all()]
+        assert kinds.count("manual_lift") == 1
+
+
+def test_a_challenged_phone_answers_the_lane_that_asks_the_service(city: City, tmp_path: Path) -> None:
+    phone = bound_phone(city, "wang")
+    with city.app.extensions["database"].writing() as db:
+        challenge_driver(db, city.driver_ids["wang"], is_challenged=True, why="a test", now=now())
+    with lot_of(city, tmp_path, 1, "entry") as (entry,):
+        entry.lane.has_display = True
+        asked = entry.show(phone.show())
+        assert (asked.reason, asked.decided_by) == ("challenge_needed", "service") and asked.nonce is not None
+        answered = phone.answer(bytes.fromhex(asked.nonce.removeprefix("PKN1")))
+
+        entered = entry.show(answered)
+
+        assert (entered.reason, entered.decided_by) == ("entered", "service")
+        assert not entry.show(answered).opens, "its number is spent"
+        assert entry.sync.round()
+        assert visits(city, 1) == ["open"] and rules(city) == []
 
 
 @pytest.mark.parametrize("shown", ["code", "plate"])

@@ -6,8 +6,12 @@ const CACHE = "driver";
 const PAGE = "/driver";
 const FILES = [
   "/vendor/pico.css", "/vendor/htmx.js", "/vendor/qr.js", "/static/app.css", "/static/icon.svg", "/static/driver.js",
-  ...["bytes", "clock", "code", "contact", "credential", "issued", "key", "leave", "shelf", "sign_out"].map(
+  "/static/qr.js", ...["answer", "bytes", "clock", "code", "contact", "credential", "issued", "key", "leave", "shelf", "sign_out"].map(
     (name) => `/static/phone/${name}.js`),
+];
+// Of phones that gates ask for an answer; kept when they are first loaded.
+const READER = [
+  "/vendor/zxing/reader.js", "/vendor/zxing/reader.wasm", "/static/gate/camera.js", "/static/gate/decode.js",
 ];
 const WAIT_MS = 2500, LOST_MS = 10_000;
 let lostAt = -Infinity; // one wait is enough for a page: its files do not each wait again
@@ -25,7 +29,7 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { method, mode, url } = event.request, { origin, pathname } = new URL(url);
   if (method !== "GET" || origin !== self.location.origin) return;
-  if (mode === "navigate" ? pathname === PAGE : FILES.includes(pathname)) {
+  if (mode === "navigate" ? pathname === PAGE : [...FILES, ...READER].includes(pathname)) {
     event.respondWith(answer(event.request, pathname));
   }
 });

@@ -1,6 +1,7 @@
 // The driver's page: the phone's own code, with or without network; the service's where a phone can hold no key.
 import * as clock from "./phone/clock.js";
-import { drawCode, makeCode, secondsOf } from "./phone/code.js";
+import { prepare, readNumber } from "./phone/answer.js";
+import { drawCode, makeAnswer, makeCode, secondsOf } from "./phone/code.js";
 import { bindOthers, refresh } from "./phone/contact.js";
 import { Refused } from "./phone/credential.js";
 import { showIssued } from "./phone/issued.js";
@@ -10,16 +11,17 @@ import * as shelf from "./phone/shelf.js";
 
 const ROTATE_MS = 10_000, SHOWN_LIFE_MS = 30_000; // how often the phone signs, and how long a gate takes it
 const CONTACT_MS = 60_000, RETRY_MS = 10_000;
+const ANSWER_MS = 60_000; // how long a gate takes the answer to its number
 const HONOURED_AT_EXIT_MS = 7 * 24 * 3600_000;
 
 const $ = (id) => document.getElementById(id);
 const figure = $("code"), picture = figure.querySelector("img"), left = $("left"), say = $("say"), again = $("again");
-const inside = $("inside"), asOf = $("as-of");
+const inside = $("inside"), asOf = $("as-of"), answer = $("answer");
 const links = [...document.querySelectorAll(".choices a")];
 const choices = [...links.map((each) => each.dataset.plate).filter(Boolean), ""];
 
-let plate = "", held = null, isOnline = navigator.onLine, isRevoked = false, isFull = false;
-let rotateAt = 0, shownAt = 0, contactAt = 0, isRotating = false, isAsking = false;
+let plate = figure.dataset.plate, held = null, isOnline = navigator.onLine, isRevoked = false, isFull = false;
+let rotateAt = 0, shownAt = 0, answersUntil = 0, contactAt = 0, isRotating = false, isAsking = false;
 let insideAt = Number(figure.dataset.at), timer = null;
 
 async function start() {
@@ -33,6 +35,8 @@ async function start() {
   followInside(await shelf.readNote("inside"));
   followChoice();
   again.addEventListener("click", bindAgain);
+  answer.querySelector("button").addEventListener("click", () => answerGate().catch(giveUp));
+  await followChallenge();
   document.addEventListener("visibilitychange", wake);
   addEventListener("online", () => { contactAt = 0; });
   addEventListener("offline", () => setOnline(false));
@@ -45,7 +49,7 @@ async function start() {
 function wake() {
   if (document.hidden) return;
   navigator.wakeLock?.request("screen").catch(() => {});
-  rotateAt = 0;
+  rotateAt = answersUntil;
   tick();
 }
 
@@ -55,8 +59,9 @@ function tick() {
   if (now >= rotateAt && !isRevoked) rotate().catch(giveUp);
   if (now >= contactAt) contact().catch(giveUp);
   figure.toggleAttribute("data-old", held !== null && now >= shownAt + SHOWN_LIFE_MS);
-  const seconds = Math.max(0, Math.ceil((shownAt + ROTATE_MS - now) / 1000));
-  write(left, held ? left.dataset.text.replace("{n}", seconds) : "");
+  const seconds = Math.max(0, Math.ceil((Math.max(answersUntil, shownAt + ROTATE_MS) - now) / 1000));
+  const words = now < answersUntil ? left.dataset.answers : left.dataset.text;
+  write(left, held ? words.replace("{n}", seconds) : "");
   write(say, whatToSay());
   again.hidden = !isRevoked;
   asOf.hidden = isOnline;
@@ -82,10 +87,9 @@ async function rotate() {
     const chosen = plate, showing = await shelf.advance(chosen, secondsOf(clock.now()));
     const isHeld = showing && clock.now() < showing.expiresAt + HONOURED_AT_EXIT_MS;
     const drawn = isHeld && drawCode(await makeCode(showing));
-    if (chosen !== plate || isRevoked) return;
+    if (chosen !== plate || isRevoked || Date.now() < answersUntil) return;
     if (drawn) {
-      [held, picture.src, figure.hidden, shownAt] = [showing, drawn, false, Date.now()];
-      figure.toggleAttribute("data-blank", false);
+      draw(showing, drawn);
     } else {
       if (held) hide();
       contactAt = Math.min(contactAt, Date.now() + (isOnline ? 0 : RETRY_MS));
@@ -93,6 +97,29 @@ async function rotate() {
   } finally {
     isRotating = false;
   }
+}
+
+function draw(showing, drawn) {
+  [held, picture.src, figure.hidden, shownAt] = [showing, drawn, false, Date.now()];
+  figure.toggleAttribute("data-blank", false);
+}
+
+// The number on the gate's screen is signed, and the answer is shown in place of the code for a minute.
+async function answerGate() {
+  const number = await readNumber($("reading"));
+  if (!number) return wake();
+  const credential = await shelf.find(plate);
+  if (!credential?.wire) return;
+  const drawn = drawCode(await makeAnswer(credential, number));
+  rotateAt = answersUntil = Date.now() + ANSWER_MS;
+  draw(credential, drawn);
+  figure.scrollIntoView({ block: "center" });
+  tick();
+}
+
+async function followChallenge() {
+  answer.hidden = !(await shelf.readNote("challenged") ?? "challenged" in figure.dataset);
+  if (!answer.hidden) prepare().catch(() => {});
 }
 
 function hide() {
@@ -106,6 +133,7 @@ async function contact() {
   try {
     if (!isRevoked && !await refresh(chosen, choices)) await endHere();
     setOnline(true);
+    await followChallenge();
     if (held?.subject !== (await shelf.find(chosen))?.subject) rotateAt = 0;
     if (!isRevoked && !isFull) await bindOthers(choices);
   } catch (error) {
@@ -150,7 +178,8 @@ async function leave() {
 // Without a key of its own the phone shows what the service makes, as long as there is network.
 function giveUp() {
   clearInterval(timer);
-  write(say, "");
+  write(say, "challenged" in figure.dataset ? say.dataset.plate : "");
+  answer.hidden = true;
   showIssued(plate);
 }
 
@@ -177,7 +206,7 @@ function followChoice() {
 }
 
 function choose(chosen) {
-  [plate, rotateAt] = [chosen, 0];
+  [plate, rotateAt, answersUntil] = [chosen, 0, 0];
   for (const link of links) {
     const isChosen = link.dataset.plate === chosen;
     link.classList.toggle("outline", !isChosen);
@@ -206,4 +235,4 @@ function followInside(kept) {
 }
 
 if (canHoldKeys()) start().catch(giveUp);
-else showIssued(figure.dataset.plate);
+else giveUp();

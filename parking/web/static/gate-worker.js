@@ -6,9 +6,11 @@ const CACHE = "gate";
 const PAGE = "/gate";
 const FILES = [
   "/vendor/pico.css", "/vendor/zxing/reader.js", "/vendor/zxing/reader.wasm", "/static/app.css", "/static/gate.css",
-  "/static/icon.svg",
-  ...["ask", "camera", "counts", "decode", "journal", "page", "result", "scanner", "service", "signal", "status"].map(
-    (name) => `/static/gate/${name}.js`),
+  "/static/icon.svg", "/static/qr.js", "/vendor/qr.js",
+  ...[
+    "ask", "camera", "challenge", "counts", "decode", "journal", "orders", "page", "result", "scanner", "service",
+    "signal", "status",
+  ].map((name) => `/static/gate/${name}.js`),
 ];
 const WAIT_MS = 2500, LOST_MS = 10_000;
 let lostAt = -Infinity; // one wait is enough for a page: its files do not each wait again

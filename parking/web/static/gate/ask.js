@@ -1,4 +1,5 @@
 // One scan at a time, asked with the same scan_id until it is answered or too old to be.
+import { answered, showNumber, spend } from "./challenge.js";
 import { count } from "./counts.js";
 import { notAnswered, tell } from "./journal.js";
 import { show, showHelp, showWaiting } from "./result.js";
@@ -15,7 +16,7 @@ export async function ask(shown) {
   if (pending) return false;
   pending = {
     scan_id: newId(), sequence: known.sequence, scanned_at: new Date().toISOString(),
-    clock_offset_ms: known.offset, ...shown,
+    clock_offset_ms: known.offset, has_display: true, ...shown, ...answered(shown.code ?? ""),
   };
   const until = performance.now() + ASKED_FOR_MS;
   for (let pause = PAUSE_MS; pending; pause = Math.min(pause + PAUSE_MS, PAUSE_MS_MAX)) {
@@ -63,7 +64,9 @@ function showAnswer(status, said) {
   known.sequence = said.next_sequence;
   known.freeSpaces = said.lot.free_spaces;
   count(said.decision);
+  if (said.decision === "open") spend();
   show({
+    number: said.reason === "challenge_needed" ? showNumber() : null,
     decision: said.decision, reason: said.reason, message: said.message, plate: said.parking_session?.plate,
     dueFen: said.fee ? said.fee.due_fen : null,
   });

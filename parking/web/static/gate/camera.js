@@ -4,13 +4,15 @@ import { makeReader, prepare } from "./decode.js";
 const GONE_MS = 5000, REST_MS = 30, FRAME_MS_MAX = 250;
 prepare();
 
-// Until the camera ends; rejects where there is none. found resolves to false where nothing was asked:
-// then what is still before the camera is tried again.
-export async function watch(video, torch, found) {
+// Until the camera ends, or the signal ends it; rejects then, and where there is none. found resolves to false
+// where nothing was asked: then what is still before the camera is tried again.
+export async function watch(video, torch, found, signal = null) {
   const stream = await navigator.mediaDevices.getUserMedia({
     video: { facingMode: "environment", width: 640, height: 480 },
   });
   const [track] = stream.getVideoTracks();
+  signal?.addEventListener("abort", () => track.stop());
+  if (signal?.aborted) track.stop();
   video.srcObject = stream;
   await video.play();
   offerTorch(track, torch);

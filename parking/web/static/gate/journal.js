@@ -28,10 +28,18 @@ export function liftedByHand({ direction, plate, by, why }) {
   ]);
 }
 
-// A scan whose answer never came moved no barrier, whatever the service decided under its number.
-export function notAnswered({ scan_id, sequence, scanned_at, clock_offset_ms, code, plate }) {
+// An operator opened from afar; where it was for the car of a scan, it is that car's.
+export function openedRemotely({ id, of, by, why }) {
   write([...read(),
-    { key: scan_id, kind: "scan", sequence, occurred_at: scanned_at, clock_offset_ms, scan_id, code, plate,
+    ...(of === null ? [] : [{ key: `${id}-lift`, kind: "manual_lift", ...at(), of, by, why, picture: null }]),
+    { key: id, kind: "barrier", ...at(), command: "open", remote: id, of },
+  ]);
+}
+
+// A scan whose answer never came moved no barrier, whatever the service decided under its number.
+export function notAnswered({ scan_id, sequence, scanned_at, clock_offset_ms, code, nonce, plate }) {
+  write([...read(),
+    { key: scan_id, kind: "scan", sequence, occurred_at: scanned_at, clock_offset_ms, scan_id, code, nonce, plate,
       direction: known.direction === "exit" ? "exit" : "entry", opened: false, reason: "review_needed" },
     { key: `${scan_id}-undo`, kind: "undo", ...at(), corrects: scan_id },
   ]);

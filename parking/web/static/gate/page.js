@@ -3,6 +3,7 @@ import { ask, giveUp } from "./ask.js";
 import { watch } from "./camera.js";
 import { forgetCounts } from "./counts.js";
 import { forgetRefused, isTold, liftedByHand, tell } from "./journal.js";
+import { followOrders } from "./orders.js";
 import { goIdle } from "./result.js";
 import { listenForScanner } from "./scanner.js";
 import { hello, known } from "./service.js";
@@ -51,6 +52,7 @@ addEventListener("online", greet);
 setInterval(greet, HELLO_MS);
 setInterval(showStatus, 1000);
 enableSound();
+followOrders();
 
 async function keepWatching() {
   const state = $("camera-state");

@@ -1,21 +1,23 @@
 // The whole screen says it: colour, icon, word, why, and what to do next.
+import { ANSWERED_MS } from "./challenge.js";
 import { signal } from "./signal.js";
 
 const $ = (id) => document.getElementById(id);
 const result = $("result"), say = $("say"), idle = say.textContent;
 const language = document.documentElement.lang;
-const SHOWN_MS = { open: 6000, hold: 12000, pay: 60000, help: 20000 };
+const SHOWN_MS = { open: 6000, hold: 12000, pay: 60000, answer: ANSWERED_MS, help: 20000 };
 let timer = 0;
 
 // text: of a problem, in one language; message: of an answer, in all. dueFen: null where nothing is priced.
-export function show({ decision, reason, message, text, plate, dueFen = null }) {
+// number: a picture for the phone to answer.
+export function show({ decision, reason, message, text, plate, dueFen = null, number = null }) {
   const mustPay = decision === "hold" && reason === "fee_due";
   const fee = dueFen === null ? "" : `¥ ${(dueFen / 100).toFixed(2)}`;
   paint(decision, message?.[language] ?? message?.en ?? text, {
-    detail: [plate, fee].filter(Boolean).join(" · "), message, next: nextStep(reason), mustPay,
+    detail: [plate, fee].filter(Boolean).join(" · "), message, next: nextStep(reason), mustPay, number,
   });
   signal(decision);
-  hideIn(SHOWN_MS[mustPay ? "pay" : decision]);
+  hideIn(SHOWN_MS[mustPay ? "pay" : number ? "answer" : decision]);
 }
 
 export function showWaiting(milliseconds) {
@@ -34,13 +36,15 @@ export function goIdle() {
   paint("idle", idle, {});
 }
 
-function paint(state, text, { detail = "", message = {}, next = "", mustPay = false }) {
+function paint(state, text, { detail = "", message = {}, next = "", mustPay = false, number = null }) {
   result.dataset.state = state;
   $("word").textContent = $("word").dataset[state] ?? "";
   say.textContent = text;
   $("detail").textContent = detail;
   $("next").textContent = next;
   $("pay").hidden = !mustPay;
+  $("number").hidden = number === null;
+  if (number) $("number").src = number;
   $("dismiss").hidden = state === "idle";
   $("others").replaceChildren(...Object.entries(message).filter(([code]) => code !== language).map(([code, other]) => {
     const line = document.createElement("span");

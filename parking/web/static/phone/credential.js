@@ -46,5 +46,9 @@ export async function bind(plate) {
   });
 }
 
-// live, revoked or unknown
-export const stateOf = async (subject) => (await call(`/v1/credentials/current?subject=${subject}`)).state;
+// live, revoked or unknown; whether gates ask for more than a code is kept beside it.
+export async function stateOf(subject) {
+  const said = await call(`/v1/credentials/current?subject=${subject}`);
+  await shelf.writeNote("challenged", said.is_challenged);
+  return said.state;
+}

@@ -1,0 +1,226 @@
+"""Two real Chromiums: a gate shows a number, the phone's camera reads it, its answer opens; and the console's hand."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+
+from parking.services.challenge import challenge_driver
+from parking.services.sign_in import hash_password
+from parking.store import logins
+from parking.store.migrations import migrate
+from tests.browsing import cookie_of, open_browser, read_picture, sign_in, watch, write_video
+from tests.city import City, bearer, make_city, now
+from tests.conftest import make_app
+from tests.serving import ROOT, serving
+
+AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
+GREETED = "#contact:not(:text-is('–'))"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('served') / 'parking.sqlite3'}"
+    migrate(url)
+    city = make_city(make_app(url))
+    with city.app.extensions["database"].writing() as db:
+        for name in ("li", "wang"):
+            logins.add_account(
+                db, login=name, password_hash=hash_password("open-sesame"), driver_id=city.driver_ids[name])
+        challenge_driver(db, city.driver_ids["li"], is_challenged=True, why="a test", now=now())
+    with serving(url, public=True) as (address, _):
+        yield city, address
+
+
+@pytest.fixture
+def play() -> Iterator[Playwright]:
+    with sync_playwright() as play:
+        yield play
+
+
+def gate_page(browser: BrowserContext, base: str, city: City, lot: int, gate_id: int) -> Page:
+    """Paired by the address that the console's picture holds."""
+    shown = city.app.test_client().post(
+        f"/console/lots/{lot}/gates/{gate_id}/pairing", headers=bearer(city.operators[0])).get_data(as_text=True)
+    code = shown.split("<code>")[1].split("<")[0]
+    page = browser.new_page()
+    page.goto(f"{base}/gate/pair#pairing={code}")
+    page.wait_for_function("document.getElementById('code').value.length > 10")
+    assert "#" not in page.url, "the code stays in no history"
+    page.click("main button[type=submit]")
+    page.wait_for_selector(GREETED, timeout=20_000)
+    return page
+
+
+def hold_up(page: Page, digits: str) -> None:
+    """A scanner reads it, wherever the focus is."""
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.type(digits)
+    page.keyboard.press("Enter")
+
+
+def shown(phone: Page) -> str:
+    phone.wait_for_selector("#code img[src^='data:']")
+    return read_picture(phone.locator("#code img").screenshot())
+
+
+def complain(page: Page, where: str) -> list[str]:
+    page.add_script_tag(path=str(AXE))
+    broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
+    return [f"{where}: {each}" for each in broken]
+
+
+def blank() -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (400, 400), 255).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_the_phones_camera_reads_the_gates_number_and_its_answer_opens_even_without_network(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    complaints: list[str] = []
+    video = tmp_path / "camera.y4m"
+    write_video(video, blank())
+    lane = open_browser(play, tmp_path / "lane", locale="en-US")
+    gate = gate_page(lane, base, city, 1, 1)
+    watch(gate, complaints)
+    handset = open_browser(
+        play, tmp_path / "phone", *CAMERA, f"--use-file-for-fake-video-capture={video}", **PHONE)
+    phone = handset.new_page()
+    watch(phone, complaints)
+    sign_in(phone, base, "li")
+    phone.goto(f"{base}/driver")
+    phone.wait_for_selector("#answer:visible")
+    phone.wait_for_function("caches.match('/vendor/zxing/reader.wasm').then(found => Boolean(found))")
+
+    hold_up(gate, shown(phone))
+    gate.wait_for_selector("#number:visible")
+    assert "scan the picture" in gate.inner_text("#say")
+    write_video(video, gate.locator("#number").screenshot())
+    handset.set_offline(True)
+    phone.click("#answer button")
+    phone.wait_for_selector("#left:has-text('answers the gate')", timeout=20_000)
+    answer = shown(phone)
+    phone.wait_for_timeout(11_000)
+    assert shown(phone) == answer, "it stands while a gate may take it"
+    hold_up(gate, answer)
+    gate.wait_for_selector("#result[data-state=open]")
+
+    gate.click("#dismiss")
+    hold_up(gate, answer)
+    gate.wait_for_selector("#result[data-state=hold]")
+    again = gate.inner_text("#say")
+    lane.close()
+    handset.close()
+    assert "shown too long ago" in again, "its number is spent"
+    assert [each for each in complaints if "net::ERR" not in each and "Failed to fetch" not in each] == []
+
+
+def test_closing_the_reader_and_other_pictures_change_nothing(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    _, base = served
+    video = tmp_path / "camera.y4m"
+    handset = open_browser(
+        play, tmp_path / "phone", *CAMERA, f"--use-file-for-fake-video-capture={video}", **PHONE)
+    phone = handset.new_page()
+    sign_in(phone, base, "li")
+    phone.goto(f"{base}/driver")
+    phone.wait_for_selector("#answer:visible")
+    shown(phone)
+    write_video(video, phone.locator("#code img").screenshot())
+
+    phone.click("#answer button")
+    phone.wait_for_selector("#reading .say:has-text('not the picture of a gate')", timeout=20_000)
+    phone.keyboard.press("Escape")
+    phone.wait_for_selector("#left:has-text('renews in')")
+    phone.wait_for_function(  # the camera is let go
+        "document.querySelector('#reading video').srcObject.getTracks().every(each => each.readyState === 'ended')")
+    handset.close()
+
+
+def test_a_driver_who_is_not_asked_sees_nothing_of_it(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    _, base = served
+    handset = open_browser(play, tmp_path / "phone", **PHONE)
+    phone = handset.new_page()
+    sign_in(phone, base, "wang")
+    phone.goto(f"{base}/driver")
+    shown(phone)
+    phone.wait_for_selector("#say:has-text('also works without network')")
+
+    assert not phone.locator("#answer").is_visible()
+    assert not phone.evaluate("caches.match('/vendor/zxing/reader.wasm').then(found => Boolean(found))")
+    handset.close()
+
+
+def test_the_console_opens_the_gate_from_afar_once(served: tuple[City, str], play: Playwright, tmp_path: Path) -> None:
+    city, base = served
+    complaints: list[str] = []
+    lane = open_browser(play, tmp_path / "lane", locale="en-US")
+    gate = gate_page(lane, base, city, 3, 2)
+    terminal = gate.evaluate("fetch('/v1/terminal').then(a => a.json()).then(s => s.terminal_id)")
+    watch(gate, complaints)
+    city.scan(3, "entry", plate="京D00009")
+    gate.fill("#typed", "京D00009")
+    gate.press("#typed", "Enter")
+    gate.wait_for_selector("#pay:visible")
+
+    office = open_browser(play, tmp_path / "office", locale="en-US")
+    office.set_extra_http_headers(bearer(city.operators[0]))
+    console = office.new_page()
+    console.goto(f"{base}/console/terminals/{terminal}/opening")
+    console.fill("input[name=why]", "the phone is dead")
+    console.click("main button[type=submit]")
+    gate.wait_for_selector("#result[data-state=open]", timeout=10_000)
+    said = gate.inner_text("#say")
+    console.wait_for_selector("[role=status]:has-text('was opened at')", timeout=15_000)
+    gate.click("#dismiss")
+    gate.wait_for_timeout(4_000)
+    state = gate.get_attribute("#result", "data-state")
+    lane.close()
+    office.close()
+
+    assert "opened from afar" in said and state == "idle", "once"
+    assert complaints == []
+    visits = city.get("/v1/parking-sessions", city.operators[0])["items"]
+    assert next(each for each in visits if each["lot_id"] == 3)["state"] == "closed"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["zh", "en", "fr"])
+def test_what_is_new_is_accessible(
+    served: tuple[City, str], play: Playwright, tmp_path: Path, language: str, scheme: str
+) -> None:
+    city, base = served
+    found: list[str] = []
+    browser = open_browser(play, tmp_path / "phone", locale=language, color_scheme=scheme, bypass_csp=True,
+                           viewport={"width": 390, "height": 844})
+    page = browser.new_page()
+    page.goto(f"{base}/gate/pair")
+    found += complain(page, "pairing")
+    browser.add_cookies([cookie_of(city, base, "li")])
+    page.goto(f"{base}/driver")
+    page.wait_for_selector("#answer:visible")
+    page.click("#answer button")
+    page.wait_for_selector("#reading[open]")
+    found += complain(page, "reading")
+    browser.clear_cookies()
+    browser.set_extra_http_headers(bearer(city.operators[0]))
+    page.goto(f"{base}/console/terminals/{city.terminal_ids[3, 'exit']}/opening")
+    found += complain(page, "opening")
+    wide = page.evaluate("document.documentElement.scrollWidth") > 390
+    browser.close()
+
+    assert found == [] and not wide
