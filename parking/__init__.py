@@ -37,6 +37,7 @@ def create_app(config: Config) -> Flask:
     from parking.web import (
         books,
         callbacks,
+        companions,
         console,
         credentials,
         driver,
@@ -79,7 +80,7 @@ def create_app(config: Config) -> Flask:
     for part in (logs, metrics, errors, pages):
         part.register(app)
     for view in (
-        public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, console, pay, receipts,
+        public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books,
     ):
         app.register_blueprint(view.blueprint)

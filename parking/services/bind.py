@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import secrets as randomness
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.code import issue_credential, issue_printed_code
+from parking.core.code import CREDENTIAL_LIFE, issue_credential, issue_printed_code
 from parking.core.code_wire import City, subject_of
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.services.issue import find_own_vehicle
 from parking.services.unlock import KeySafe
 from parking.store import credentials
+from parking.store.companions import Companion
 from parking.store.credentials import Credential
 
 CREDENTIALS_MAX = 10
 PRINTED_DAYS = 365
+LIFE_UNIT = timedelta(minutes=15)
 _INDEX_GAP_MAX = 8  # the list stays dense, and two that bind at once seldom want one place
 
 
 class TooManyCredentials(Exception):
     """Ten phones and papers at most are bound at a time; revoke one."""
+
+
+class CompanionEnded(Exception):
+    """The driver ended this companion, or their time is over."""
 
 
 class KeyOfAnother(Exception):
@@ -42,26 +48,37 @@ class Bound:
 
 def bind_phone(
     db: Session, driver_id: UUID, holder_key: bytes, *, plate: Plate | None, label: str, city: City, secrets: Secrets,
-    safe: KeySafe, now: datetime,
+    safe: KeySafe, now: datetime, companion: Companion | None = None,
 ) -> Bound:
     """Issue a credential to a phone's key, or issue it anew; the same key keeps its place in the status list.
 
+    :param companion: of the driver, whose phone it is: for the companion's vehicle, and as long as they stand
     :raises NotYourVehicle: the plate is not among the driver's
+    :raises CompanionEnded: the companion does not stand any more, or for less than a quarter of an hour
     :raises KeyOfAnother: another driver's key, or one that was revoked
     :raises TooManyCredentials: ten are bound
     :raises NoKey: no key may sign
     """
-    vehicle_key = find_own_vehicle(db, driver_id, plate, secrets)
+    vehicle_key, life, companion_id = None, CREDENTIAL_LIFE, None
+    if companion is None:
+        vehicle_key = find_own_vehicle(db, driver_id, plate, secrets)
+    else:
+        vehicle_key, companion_id, label = companion.vehicle_key, companion.companion_id, companion.label
+        life = min(life, (companion.ends_at - now) // LIFE_UNIT * LIFE_UNIT)
+        if companion.ended_at is not None or life < LIFE_UNIT:
+            raise CompanionEnded
     subject = subject_of(holder_key)
     known = credentials.lock_credential(db, subject)
-    if known is not None and (known.driver_id != driver_id or known.revoked_at is not None):
+    if known is not None and (
+            (known.driver_id, known.companion_id) != (driver_id, companion_id) or known.revoked_at is not None):
         raise KeyOfAnother
     index = _place(db, driver_id, subject, now) if known is None else known.status_index
     signing = safe.code_key(db, now=now)
-    token, wire, claims = issue_credential(signing, city=city, holder_key=holder_key, status_index=index, now=now)
+    token, wire, claims = issue_credential(
+        signing, city=city, holder_key=holder_key, status_index=index, now=now, life=life)
     made = Credential(
         subject, driver_id, "phone", holder_key, index, vehicle_key, label if known is None else known.label,
-        claims.kid, claims.issued_at, claims.expires_at, None)
+        claims.kid, claims.issued_at, claims.expires_at, None, companion_id)
     if known is None:
         credentials.add_credential(db, made)
     else:

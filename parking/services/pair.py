@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.pseudonym import token_hash
+from parking.core.typed_code import new_typed_code, typed_code_hash
 from parking.services.enrol import TOKEN_PREFIX, enrol_terminal
 from parking.services.rotate import thumbprint
 from parking.store import key_sets, lots, pairing_codes, terminals
@@ -19,8 +20,7 @@ from parking.store.terminals import TerminalAtGate
 
 LIVES = timedelta(minutes=10)
 OLD_TOKEN_HOLDS = timedelta(minutes=5)
-_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that is read as another
-_GROUPS, _GROUP = 3, 5
+_PURPOSE = "pairing"
 
 
 class BadPairingCode(ValueError):
@@ -49,11 +49,11 @@ def make_pairing_code(
     gate = lots.find_gate(db, lot_id, gate_id)
     if gate is None or gate.operator_id != operator_id:
         return None
-    groups = ["".join(randomness.choice(_LETTERS) for _ in range(_GROUP)) for _ in range(_GROUPS)]
+    code = new_typed_code()
     pairing_codes.add_pairing_code(
-        db, code_hash=_hash("".join(groups)), lot_id=lot_id, gate_id=gate_id, operator_id=operator_id, made_by=by,
-        made_at=now, expires_at=now + LIVES)
-    return "-".join(groups)
+        db, code_hash=typed_code_hash(_PURPOSE, code), lot_id=lot_id, gate_id=gate_id, operator_id=operator_id,
+        made_by=by, made_at=now, expires_at=now + LIVES)
+    return code
 
 
 def pair_terminal(db: Session, text: str, *, now: datetime) -> Paired:
@@ -61,7 +61,7 @@ def pair_terminal(db: Session, text: str, *, now: datetime) -> Paired:
 
     :raises BadPairingCode: it pairs nothing
     """
-    place = pairing_codes.use_pairing_code(db, _hash(text), now=now)
+    place = pairing_codes.use_pairing_code(db, typed_code_hash(_PURPOSE, text), now=now)
     if place is None:
         raise BadPairingCode
     lot, gate = lots.get_lot(db, place.lot_id), lots.find_gate(db, place.lot_id, place.gate_id)
@@ -78,8 +78,3 @@ def replace_token(db: Session, terminal: TerminalAtGate, *, called_with: str, no
         db, terminal.terminal_id, token_hash=token_hash(token), called_with=token_hash(called_with),
         old_until=now + OLD_TOKEN_HOLDS)
     return token
-
-
-def _hash(text: str) -> bytes:
-    """A code is read by people too: case, dashes and spaces do not matter."""
-    return token_hash("pairing " + "".join(text.upper().replace("-", " ").split()))

@@ -17,7 +17,7 @@ from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
 from parking.services.refund import settle
 from parking.services.unlock import KeySafe
-from parking.store import codes, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
+from parking.store import codes, companions, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
 from parking.store.database import Database, DatabaseUnavailable
 from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
@@ -74,6 +74,7 @@ def sweep(database: Database, *, now: datetime) -> int:
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
+        + database.write(lambda db: companions.delete_invitations(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
     )
 

@@ -20,7 +20,8 @@ class CredentialRow(Table):
     """A phone's key, or a printed code, that stands for a driver and, where chosen, one vehicle.
 
     subject: of a phone, a hash of its key; of paper, random. kid, issued_at, expires_at: of the
-    newest issue, for the same key is renewed. Protects: revoked, it stays so.
+    newest issue, for the same key is renewed. companion_id: whose phone it is, where not the driver's own.
+    Protects: revoked, it stays so.
     """
 
     __tablename__ = "credential"
@@ -45,6 +46,7 @@ class CredentialRow(Table):
     issued_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    companion_id: Mapped[UUID | None] = mapped_column(Uuid)
 
 
 class StatusIndex(Table):
@@ -84,13 +86,14 @@ class Credential:
     issued_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    companion_id: UUID | None = None
 
 
 _credential = table_of(CredentialRow)
 _c = _credential.c
 _COLUMNS = (
     _c.subject, _c.driver_id, _c.kind, _c.holder_key, _c.status_index, _c.vehicle_key, _c.label, _c.kid, _c.issued_at,
-    _c.expires_at, _c.revoked_at,
+    _c.expires_at, _c.revoked_at, _c.companion_id,
 )
 _FIND = select(*_COLUMNS).where(_c.subject == bindparam("subject"))
 _LOCK = _FIND.with_for_update()
@@ -151,6 +154,7 @@ def add_credential(db: Session, credential: Credential) -> None:
         "holder_key": credential.holder_key, "status_index": credential.status_index,
         "vehicle_key": credential.vehicle_key, "label": credential.label, "kid": credential.kid,
         "issued_at": credential.issued_at, "expires_at": credential.expires_at,
+        "companion_id": credential.companion_id,
     })
 
 
@@ -162,12 +166,15 @@ def renew_credential(
 
 
 def revoke_credentials(
-    db: Session, driver_id: UUID, *, now: datetime, subject: bytes | None = None, but: bytes | None = None
+    db: Session, driver_id: UUID, *, now: datetime, subject: bytes | None = None, but: bytes | None = None,
+    companion_id: UUID | None = None,
 ) -> int:
-    """Refuse one credential of a driver, or all but one; returns how many."""
+    """Refuse one credential of a driver, a companion's, or all but one; returns how many."""
     which = [_c.driver_id == driver_id, _c.revoked_at.is_(None)]
     if subject is not None:
         which.append(_c.subject == subject)
+    if companion_id is not None:
+        which.append(_c.companion_id == companion_id)
     if but is not None:
         which.append(_c.subject != but)
     done = db.execute(update(_credential).where(*which).values(revoked_at=now))

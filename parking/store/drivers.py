@@ -90,6 +90,11 @@ def get_driver(db: Session, driver_id: UUID) -> Driver:
     return db.execute(select(Driver).where(Driver.driver_id == driver_id)).scalar_one()
 
 
+def lock_driver(db: Session, driver_id: UUID) -> None:
+    """One after another: what counts a driver's things counts them alone."""
+    db.execute(select(Driver.driver_id).where(Driver.driver_id == driver_id).with_for_update()).one()
+
+
 def claim_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, is_proved: bool, now: datetime) -> None:
     db.execute(insert(DriverVehicle).values(
         driver_id=driver_id, vehicle_key=vehicle_key, status="proved" if is_proved else "claimed", claimed_at=now))

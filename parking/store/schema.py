@@ -8,6 +8,7 @@ from parking.store import (
     channel_events,
     charges,
     codes,
+    companions,
     credentials,
     decisions,
     drivers,
@@ -35,10 +36,10 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, channel_accounts, channel_events, charges, codes, credentials, decisions, drivers, facts,
-    identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages, pairing_codes,
-    parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariffs, terminals,
-    transfers, vehicles,
+    anomalies, channel_accounts, channel_events, charges, codes, companions, credentials, decisions,
+    drivers, facts, identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages,
+    pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariffs,
+    terminals, transfers, vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

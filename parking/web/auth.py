@@ -7,6 +7,7 @@ changes something with a cookie must come from our own pages (Sec-Fetch-Site, el
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -19,7 +20,7 @@ from parking.core.clock import from_ms, to_ms
 from parking.core.pseudonym import token_hash
 from parking.services.show import Viewer
 from parking.store import logins, terminals
-from parking.store.logins import Person
+from parking.store.logins import CompanionOf, Person
 from parking.store.terminals import TerminalAtGate
 from parking.web.errors import Problem, wants_page
 
@@ -28,6 +29,14 @@ LOGIN_COOKIE = "login"
 TERMINAL_COOKIE = "terminal"
 TOKEN_MAX = 200
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Whose account a phone's codes are on; companion: it is a companion's phone."""
+
+    driver_id: UUID
+    companion: CompanionOf | None = None
 
 
 def now() -> datetime:
@@ -50,6 +59,11 @@ def driver(view: View) -> View:
     return _audience(view, "driver", _require_driver)
 
 
+def holder(view: View) -> View:
+    """A driver, or a companion on a driver's account: whoever shows codes on a phone of their own."""
+    return _audience(view, "driver, companion", _require_holder)
+
+
 def operator(view: View) -> View:
     return _audience(view, "operator", _require_operator)
 
@@ -68,6 +82,16 @@ def person() -> Person | None:
         g.person = None  # to the page that tells of a refusal, a caller who is refused is nobody
         g.person = _find_person()
     return cast("Person | None", g.person)
+
+
+def holding() -> Holding:
+    """On whose account the caller shows codes, in a view for holders."""
+    found = person()
+    assert found is not None
+    if found.companion is not None:
+        return Holding(found.companion.driver_id, found.companion)
+    assert found.driver_id is not None
+    return Holding(found.driver_id)
 
 
 def viewer() -> Viewer:
@@ -159,7 +183,19 @@ def _unauthorized() -> Any:
 
 
 def _require_person() -> Any:
-    return _unauthorized() if person() is None else None
+    found = person()
+    if found is None:
+        return _unauthorized()
+    if found.companion is not None:
+        raise Problem(403, "not_for_companions", "This is for drivers and operators' staff.")
+    return None
+
+
+def _require_holder() -> Any:
+    found = person()
+    if found is not None and found.companion is not None:
+        return None
+    return _require_driver()
 
 
 def _require_driver() -> Any:

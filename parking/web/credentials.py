@@ -8,13 +8,15 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from flask_babel import gettext
+from sqlalchemy.orm import Session
 
 from parking.core.clock import city_date, format_instant
 from parking.core.code import compress_key
 from parking.core.plate import BadPlate, parse_plate
-from parking.services.bind import TooManyCredentials, bind_phone, print_code
+from parking.services.accompany import list_companions
+from parking.services.bind import Bound, TooManyCredentials, bind_phone, print_code
 from parking.services.issue import NotYourVehicle
-from parking.store import credentials, drivers, vehicles
+from parking.store import companions, credentials, drivers, vehicles
 from parking.web import auth
 from parking.web.contract import CredentialAnswer, CredentialQuery, CredentialRequest, CredentialState
 from parking.web.devices import name_device
@@ -29,14 +31,21 @@ COORDINATE_BYTES = 32
 
 
 @blueprint.post("/v1/credentials")
-@auth.driver
+@auth.holder
 @api("Bind a phone's key, or renew it", body=CredentialRequest, answer=CredentialAnswer, problems=(403, 409))
 def bind() -> Any:
     asked, now = read_body(CredentialRequest), auth.now()
     key = _read_key(asked.public_key.x, asked.public_key.y)
     plate = None if asked.plate is None else read_plate(asked.plate)
-    bound = _write(lambda db: bind_phone(
-        db, _driver_id(), key, plate=plate, label=name_device(), now=now, **_tools()))
+    holding, label = auth.holding(), name_device()
+    of = holding.companion
+
+    def deed(db: Session) -> Bound:
+        companion = None if of is None else companions.find_companion(db, of.driver_id, of.companion_id)
+        return bind_phone(
+            db, holding.driver_id, key, plate=plate, label=label, now=now, companion=companion, **_tools())
+
+    bound: Bound = _write(deed)
     made = bound.credential
     return {
         "credential": bound.token, "wire": base64.urlsafe_b64encode(bound.wire).decode(),
@@ -47,15 +56,16 @@ def bind() -> Any:
 
 
 @blueprint.get("/v1/credentials/current")
-@auth.driver
+@auth.holder
 @api("How a credential of the caller's stands", query=CredentialQuery, answer=CredentialState)
 def current() -> Any:
-    subject, now = bytes.fromhex(read_query(CredentialQuery).subject), auth.now()
+    subject, now, holding = bytes.fromhex(read_query(CredentialQuery).subject), auth.now(), auth.holding()
+    companion_id = holding.companion.companion_id if holding.companion else None
     with _reading() as db:
         found = credentials.find_credential(db, subject)
-        is_challenged = drivers.is_challenged(db, _driver_id())
+        is_challenged = drivers.is_challenged(db, holding.driver_id)
     state = "unknown"
-    if found is not None and found.driver_id == _driver_id():
+    if found is not None and (found.driver_id, found.companion_id) == (holding.driver_id, companion_id):
         state = "live" if found.revoked_at is None else "revoked"
     return {"state": state, "is_challenged": is_challenged, "server_time": format_instant(now)}
 
@@ -64,7 +74,7 @@ def current() -> Any:
 @auth.driver
 def phones_page() -> Any:
     """What of the driver's opens gates: phones and papers, each with an end to it."""
-    return _page()
+    return phones_page_after()
 
 
 @blueprint.post("/driver/phones")
@@ -95,7 +105,7 @@ def paper_form() -> Any:
         digits, made = _write(lambda db: print_code(
             db, _driver_id(), plate=plate, label=label or gettext("Paper"), now=now, **_tools()))
     except (TooManyCredentials, NotYourVehicle) as refused:
-        return _page(refused=type(refused).__name__), 409
+        return phones_page_after(type(refused).__name__), 409
     zone = current_app.extensions["config"].city_zone
     lines = (
         label, plate.text if plate else gettext("Any vehicle of mine"),
@@ -110,16 +120,19 @@ def paper_form() -> Any:
     return answer
 
 
-def _page(*, refused: str | None = None) -> str:
+def phones_page_after(refused: str | None = None) -> str:
+    """The driver's phones, papers and companions; refused: why what was just asked was not done."""
     now, secrets = auth.now(), current_app.extensions["secrets"]
     with _reading() as db:
-        found = credentials.list_credentials(db, _driver_id(), now=now)
+        found = [each for each in credentials.list_credentials(db, _driver_id(), now=now) if each.companion_id is None]
+        accompanied = list_companions(db, _driver_id(), now=now)
         own = [each.vehicle_key for each in drivers.list_vehicles(db, _driver_id())]
-        sealed = vehicles.list_sealed_plates(db, {*own, *(each.vehicle_key for each in found if each.vehicle_key)})
+        bound = {each.vehicle_key for each in found} | {each.vehicle_key for each in accompanied}
+        sealed = vehicles.list_sealed_plates(db, {*own, *(key for key in bound if key)})
     plates = {key: secrets.open_plate(key, blob) for key, blob in sealed.items()}
     return render_template(
-        "phones.html", credentials=found, plates=plates, own=[plates[key] for key in own if key in plates],
-        refused=refused)
+        "phones.html", credentials=found, companions=accompanied, plates=plates,
+        own=[plates[key] for key in own if key in plates], refused=refused)
 
 
 def _read_key(x: str, y: str) -> bytes:

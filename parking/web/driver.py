@@ -91,19 +91,20 @@ def session(session_id: str) -> Any:
 
 
 @blueprint.get("/driver")
-@auth.driver
+@auth.holder
 def page() -> Any:
-    """The code, what is inside and what it costs; chosen vehicle in `plate`."""
-    driver_id = _driver_id()
+    """The code, what is inside and what it costs; chosen vehicle in `plate`. A companion sees the code alone."""
+    holding = auth.holding()
+    driver_id, is_own = holding.driver_id, holding.companion is None
     with _reading() as db:
-        plates = _plates(db, driver_id)
-        inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now())
+        plates = _plates(db, driver_id) if is_own else []
+        inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now()) if is_own else []
         is_challenged = drivers.is_challenged(db, driver_id)
     asked = request.args.get("plate")
     chosen = asked if asked in plates else (plates[0] if plates and asked is None else None)
     answer = Response(render_template(
         "driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id,
-        phone={**_phone(driver_id), "is_challenged": is_challenged}))
+        is_own=is_own, phone={**_phone(holding), "is_challenged": is_challenged}))
     answer.headers["X-Page"] = "camera"  # a gate's number is read by it
     return answer
 
@@ -177,10 +178,11 @@ def session_page(session_id: str) -> Any:
     return render_template("session.html", session=get_visit(session_id))
 
 
-def _phone(driver_id: UUID) -> dict[str, Any]:
+def _phone(holding: auth.Holding) -> dict[str, Any]:
     """What the page must know to do without us: whose it is (a hash), by whose clock, and as of when."""
+    whose = holding.companion.companion_id if holding.companion else holding.driver_id
     return {
-        "driver": token_hash(str(driver_id)).hex()[:32], "zone": str(current_app.extensions["config"].city_zone),
+        "driver": token_hash(str(whose)).hex()[:32], "zone": str(current_app.extensions["config"].city_zone),
         "at": to_ms(auth.now()),
     }
 

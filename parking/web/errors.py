@@ -19,7 +19,7 @@ from parking.core.price import StayTooLong, UnknownContext
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.services.attest import NotCharged
-from parking.services.bind import KeyOfAnother, TooManyCredentials
+from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
 from parking.services.connect import NotConnected
 from parking.services.issue import NotYourVehicle
 from parking.services.pair import BadPairingCode
@@ -187,6 +187,8 @@ _KNOWN: dict[type[Exception], Any] = {
         errors=[("plate", "not among your vehicles")]),
     TooManyCredentials: lambda error: Problem(
         409, "too_many_credentials", "Ten phones and papers at most are bound at a time; end one."),
+    CompanionEnded: lambda error: Problem(
+        403, "companion_ended", "The driver ended this companion, or their time is over."),
     KeyOfAnother: lambda error: Problem(
         409, "key_not_free", "This key is bound to somebody else, or was revoked; make a new one."),
     BadCursor: lambda error: Problem(400, "bad_cursor", str(error), errors=[("cursor", str(error))]),

@@ -26,6 +26,7 @@ from parking.core.identity_provider import Asked, IdentityProvider, ProviderUnav
 from parking.core.pseudonym import token_hash
 from parking.core.seal import BadSeal
 from parking.services import second_factor
+from parking.services.accompany import leave_driver
 from parking.services.second_factor import WrongCode, pass_second_factor
 from parking.services.sign_in import (
     COOKIE_LIFE,
@@ -165,7 +166,11 @@ def second_factor_form() -> Any:
 def sign_out_form() -> Any:
     auth.check_same_site()
     token, now = request.cookies.get(auth.LOGIN_COOKIE, ""), auth.now()
-    if token:
+    person = auth.person()
+    companion = person.companion if person else None
+    if companion is not None:
+        _database().write(lambda db: leave_driver(db, token, companion, now=now))
+    elif token:
         _database().write(lambda db: sign_out(db, token, now=now))
     answer = redirect("/", code=303)
     answer.delete_cookie(auth.LOGIN_COOKIE, path="/")
@@ -235,11 +240,17 @@ def _second_factor_page(*, failed: bool = False) -> Any:
 
 def _signed_in(token: str, person: Person, target: str | None) -> Response:
     answer = make_response(redirect(target or ("/driver" if person.driver_id else "/console"), code=303))
-    answer.set_cookie(
+    return _end_step(keep_login(answer, token))
+
+
+def keep_login(answer: Any, token: str, *, life: timedelta = COOKIE_LIFE) -> Response:
+    """The browser is signed in from this answer on."""
+    made = make_response(answer)
+    made.set_cookie(
         auth.LOGIN_COOKIE, token, httponly=True, samesite="Lax", secure=_is_secure(),
-        max_age=int(COOKIE_LIFE.total_seconds()), path="/",
+        max_age=int(life.total_seconds()), path="/",
     )
-    return _end_step(answer)
+    return made
 
 
 def _keep_step(answer: Any, step: dict[str, Any]) -> Response:

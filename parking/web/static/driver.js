@@ -178,8 +178,9 @@ async function leave() {
 // Without a key of its own the phone shows what the service makes, as long as there is network.
 function giveUp() {
   clearInterval(timer);
-  write(say, "challenged" in figure.dataset ? say.dataset.plate : "");
   answer.hidden = true;
+  if ("companion" in figure.dataset) return write(say, say.dataset.companion);
+  write(say, "challenged" in figure.dataset ? say.dataset.plate : "");
   showIssued(plate);
 }
 

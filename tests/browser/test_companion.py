@@ -1,0 +1,120 @@
+"""A companion's phone in a real Chromium: invited by a picture, a code of its own without network, until it ends."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+
+from parking.services.sign_in import hash_password
+from parking.store import logins
+from parking.store.migrations import migrate
+from tests.browsing import cookie_of, open_browser, read_picture, watch
+from tests.city import City, make_city
+from tests.conftest import make_app
+from tests.serving import ROOT, serving
+
+AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
+PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('served') / 'parking.sqlite3'}"
+    migrate(url)
+    city = make_city(make_app(url))
+    with city.app.extensions["database"].writing() as db:
+        logins.add_account(
+            db, login="li", password_hash=hash_password("open-sesame"), driver_id=city.driver_ids["li"])
+    with serving(url, public=True) as (address, _):
+        yield city, address
+
+
+@pytest.fixture
+def play() -> Iterator[Playwright]:
+    with sync_playwright() as play:
+        yield play
+
+
+def invited(driver: BrowserContext, base: str) -> tuple[Page, str]:
+    """The driver's page of an invitation, and its address as the picture holds it."""
+    page = driver.new_page()
+    page.goto(f"{base}/driver/phones")
+    page.fill("form[action='/driver/companions'] input[name=label]", "Mum")
+    page.click("form[action='/driver/companions'] button")
+    page.wait_for_selector("figure.qr svg")
+    return page, read_picture(page.locator("figure.qr").screenshot())
+
+
+def shown(phone: Page) -> str:
+    phone.wait_for_selector("#code img[src^='data:']")
+    return read_picture(phone.locator("#code img").screenshot())
+
+
+def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    complaints: list[str] = []
+    driver = open_browser(play, tmp_path / "driver", **PHONE)
+    driver.add_cookies([cookie_of(city, base, "li")])
+    _, address = invited(driver, base)
+    phone = open_browser(play, tmp_path / "phone", **PHONE)
+    page = phone.new_page()
+    watch(page, complaints)
+    page.goto(address)
+    page.wait_for_function("document.getElementById('code').value.length === 17")
+    assert "#" not in page.url
+    page.click("main button[type=submit]")
+    page.wait_for_url(f"{base}/driver")
+    page.wait_for_selector("#say:has-text('also works without network')")
+    page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+    entered = city.scan(1, "entry", code=shown(page))
+    phone.set_offline(True)
+    page.reload()
+    left = city.scan(1, "exit", code=shown(page))
+    nav = page.inner_text("header")
+    phone.set_offline(False)
+
+    office = driver.new_page()
+    office.goto(f"{base}/driver/phones")
+    office.click("form[action='/driver/companions/end'] button")
+    office.wait_for_function("!document.querySelector('form[action=\"/driver/companions/end\"]')")
+    page.reload()
+    page.wait_for_url("**/sign-in**")
+    driver.close()
+    phone.close()
+
+    assert (entered["reason"], left["parking_session"]["state"]) == ("entered", "closed")
+    assert "My parking" not in nav and "Console" not in nav
+    assert [each for each in complaints if "net::ERR" not in each and "Failed to fetch" not in each] == []
+
+
+def test_what_is_new_is_accessible_in_each_language_and_light(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    found: list[str] = []
+    for language, scheme in itertools.product(("zh", "en", "fr"), ("light", "dark")):
+        browser = open_browser(play, tmp_path / f"{language}-{scheme}", locale=language, color_scheme=scheme,
+                               bypass_csp=True, viewport={"width": 390, "height": 844})
+        browser.add_cookies([cookie_of(city, base, "li")])
+        page, address = invited(browser, base)
+        for path in (None, "/driver/phones", "/join"):
+            if path:
+                page.goto(base + path)
+            page.add_script_tag(path=str(AXE))
+            broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
+            found += [f"{language} {scheme} {path}: {each}" for each in broken]
+            if page.evaluate("document.documentElement.scrollWidth") > 390:
+                found.append(f"{language} {path}: wider than the phone")
+        page.goto(f"{base}/driver/phones")
+        page.click("form[action='/driver/companions/end'] button")
+        browser.close()
+        assert address.startswith(f"{base}/join#")
+
+    assert found == []
