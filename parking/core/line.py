@@ -33,6 +33,16 @@ _RULES: dict[str, Words] = {
         "zh": "前{minutes}分钟不计费", "en": "first {minutes} min not charged",
         "fr": "premières {minutes} min non facturées"},
     "exempt": {"zh": "免费：{what}", "en": "exempt: {what}", "fr": "exonéré : {what}"},
+    "pro_rata": {
+        "zh": "{units} 分钟，按每{minutes}分钟 {yuan} 元折算", "en": "{units} min, at {yuan} for {minutes} min",
+        "fr": "{units} min, à {yuan} les {minutes} min"},
+    "round": {
+        "zh": "按 {yuan} 元取整", "en": "rounded to {yuan}", "fr": "arrondi à {yuan}"},
+    "validated_minutes": {
+        "zh": "商户减免{minutes}分钟", "en": "{minutes} min validated by a merchant",
+        "fr": "{minutes} min validées par un commerçant"},
+    "validated_money": {
+        "zh": "商户减免 {yuan} 元", "en": "{yuan} validated by a merchant", "fr": "{yuan} validés par un commerçant"},
     "vehicle_factor": {
         "zh": "大型车按 {times} 倍计", "en": "large vehicle, {times} times the price",
         "fr": "grand véhicule, {times} fois le prix"},

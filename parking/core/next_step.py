@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from parking.core import tariff as language
-from parking.core.clock import drop_seconds
-from parking.core.price import (
+from parking.core.clock import drop_seconds, parse_instant
+from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, price
+from parking.core.stretch import (
     MINUTE,
-    NO_CONTEXT,
-    SMALL,
-    STAY_MAX,
     Stretch,
-    Vehicle,
+    bounds_of,
     cut_blocks,
+    cut_days,
+    cut_periods,
     cut_windows,
-    price,
+    laid_out,
+    parts_within,
 )
 from parking.core.tariff import Tariff
 
 _HORIZON = timedelta(days=7)
+_BY_THE_MINUTE = timedelta(hours=3)  # what grows by the minute is followed for so long; under a cap it stands still
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def next_step(
         return price(tariff, entered_at=start, left_at=left_at, vehicle=vehicle, context=context).total_fen
 
     before = total(seen)
-    edges = _edges(tariff.rule, (start, horizon), seen, start, tariff)
+    edges = _edges(tariff.rule, (start, horizon), _Walk(seen, start, tariff, context))
     for edge in sorted({each for each in edges if seen <= each < horizon}):
         after = total(edge + grain)
         if after != before:
@@ -59,40 +61,100 @@ def next_step(
     return None
 
 
-def _edges(
-    rule: Any, stretch: Stretch, seen: datetime, entered_at: datetime, tariff: Tariff
-) -> Iterator[datetime]:
-    """The instants of the stretch, from `seen` on, just after which this rule may cost more."""
-    start, end = stretch
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """From when on edges are looked for, in which stay."""
+
+    seen: datetime
+    entered_at: datetime
+    tariff: Tariff
+    context: Mapping[str, Any]
+
+
+def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
+    """The instants of the stretch, from `seen` on, just after which this rule may cost more or less."""
+    (start, end), seen, entered_at, tariff = stretch, walk.seen, walk.entered_at, walk.tariff
     if isinstance(rule, language.Steps):
         yield from _step_edges(rule, start, end, seen)
     elif isinstance(rule, language.Ladder):
         yield from (start, *(start + rung.minutes * MINUTE for rung in rule.rungs))
     elif isinstance(rule, language.Flat):
         yield start
-    elif isinstance(rule, language.Windows | language.Blocks):
-        parts: Iterator[tuple[Any, Stretch]] = (
-            ((window.each, part) for window, part in cut_windows(rule, stretch, tariff))
-            if isinstance(rule, language.Windows)
-            else ((rule.each, part) for part in cut_blocks(rule, stretch))
-        )
-        for each, part in parts:
+    elif isinstance(rule, language.ProRata):
+        yield from _every(MINUTE, (start, min(end, max(start, seen) + _BY_THE_MINUTE)), seen)
+    elif isinstance(rule, language.Slots):
+        yield from _every(rule.minutes * MINUTE, stretch, seen)
+    elif isinstance(rule, _CUTTING):
+        for each, part in _cut(rule, stretch, tariff):
             if part[1] >= seen:
-                yield from _edges(each, part, seen, entered_at, tariff)
+                yield from _edges(each, part, walk)
+    elif isinstance(rule, language.Gather):
+        yield from _gathered_edges(rule, stretch, walk)
+    elif isinstance(rule, language.Sum | language.LowerOf):
+        for each in rule.of:
+            yield from _edges(each, stretch, walk)
+    elif isinstance(rule, language.When):
+        condition = rule.if_
+        if condition.stay_up_to is not None:
+            yield entered_at + condition.stay_up_to * MINUTE
+        if condition.left is not None:
+            yield from bounds_of(condition.left, (max(start, seen), end), tariff.zone)
+        if condition.metro_trip is not None:
+            yield from (parse_instant(trip["out"]) - MINUTE for trip in walk.context.get("metro_trips", ()))
+        for each in (rule.then, rule.else_):
+            yield from _edges(each, stretch, walk)
     elif isinstance(rule, language.Cap):
         for cap in rule.by_stay or ():
             bound = cap.minutes if cap.minutes is not None else (cap.below or 1) - 1
             yield entered_at + bound * MINUTE
-        yield from _edges(rule.of, stretch, seen, entered_at, tariff)
+        yield from _edges(rule.of, stretch, walk)
     elif isinstance(rule, language.FreeWithin):
         yield start + rule.minutes * MINUTE
-        yield from _edges(rule.then, stretch, seen, entered_at, tariff)
-    elif isinstance(rule, language.FreeFirst):
-        begin = start + rule.minutes * MINUTE
+        yield from _edges(rule.then, stretch, walk)
+    elif isinstance(rule, language.FreeFirst | language.Validated):
+        minutes = rule.minutes if isinstance(rule, language.FreeFirst) else sum(
+            each.get("minutes", 0) for each in walk.context.get("validations", ()))
+        begin = start + minutes * MINUTE
         if begin < end:
-            yield from _edges(rule.then, (begin, end), seen, entered_at, tariff)
+            yield from _edges(rule.then, (begin, end), walk)
     else:
-        yield from _edges(rule.then, stretch, seen, entered_at, tariff)
+        yield from _edges(rule.then, stretch, walk)
+
+
+_CUTTING = (language.Windows, language.Blocks, language.Days, language.Periods)
+
+
+def _cut(rule: Any, stretch: Stretch, tariff: Tariff) -> Iterator[tuple[Any, Stretch]]:
+    """The parts of the stretch, each with the rule that prices it."""
+    if isinstance(rule, language.Windows):
+        yield from ((window.each, part) for window, part in cut_windows(rule, stretch, tariff.zone))
+    elif isinstance(rule, language.Days):
+        yield from ((day.each, part) for day, part in cut_days(rule, stretch, tariff.zone))
+    elif isinstance(rule, language.Periods):
+        yield from ((rule.each, part) for part in cut_periods(rule, stretch, tariff.zone))
+    else:
+        yield from ((rule.each, part) for part in cut_blocks(timedelta(hours=rule.hours), stretch))
+
+
+def _gathered_edges(rule: language.Gather, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
+    """Edges of the gathered time where they really are; an edge at the end of a part is also one at the next start."""
+    parts, seen = parts_within(rule.within, stretch, walk.tariff.zone), walk.seen
+    if not parts:
+        return
+    begin = parts[0][0]
+    done = sum((min(end, seen) - start for start, end in parts if start < seen), timedelta())
+    length = sum((end - start for start, end in parts), timedelta())
+    for edge in _edges(rule.then, (begin, begin + length), replace(walk, seen=begin + done)):
+        yield laid_out(parts, edge)
+    yield from (start for start, _ in parts if start >= seen)
+
+
+def _every(length: timedelta, stretch: Stretch, seen: datetime) -> Iterator[datetime]:
+    """The start of each part of this length that has not begun before `seen`."""
+    at = stretch[0] + max(0, (seen - stretch[0]) // length) * length
+    while at < stretch[1]:
+        yield at
+        at += length
 
 
 def _step_edges(

@@ -7,17 +7,29 @@ daylight-saving change is as long as it lasted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
 from parking.core import tariff as language
-from parking.core.clock import drop_seconds
+from parking.core.clock import BadInstant, drop_seconds, parse_instant
+from parking.core.plate import BadPlate, parse_plate
+from parking.core.stretch import (
+    MINUTE,
+    Stretch,
+    cut_blocks,
+    cut_days,
+    cut_periods,
+    cut_windows,
+    is_within,
+    laid_out,
+    minutes_of,
+    parts_within,
+)
 from parking.core.tariff import Tariff
 
-MINUTE = timedelta(minutes=1)
 STAY_MAX = timedelta(days=366)
 CONTEXT_KEYS = (
     "stop_of_day", "rail_trip", "bound_app", "metro_trips", "exempt", "validations", "passes", "reservation",
@@ -63,6 +75,8 @@ class Quote:
 class _Stay:
     """What rules may ask about the whole stay; `minutes` counts started ones."""
 
+    entered_at: datetime
+    left_at: datetime
     minutes: int
     vehicle: Vehicle
     context: Mapping[str, Any]
@@ -70,7 +84,6 @@ class _Stay:
     lines_made: list[int]
 
 
-Stretch = tuple[datetime, datetime]
 LINES_MAX = 60_000  # of all rules, one within another; the real tariffs stay under 5,000 for a year
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 SMALL = Vehicle()
@@ -96,7 +109,7 @@ def price(
     entered_at, left_at = entered_at.astimezone(UTC), left_at.astimezone(UTC)
     if left_at == entered_at:
         return Quote(())
-    stay = _Stay(_minutes(left_at - entered_at), vehicle, context, tariff, [0])
+    stay = _Stay(entered_at, left_at, minutes_of(left_at - entered_at), vehicle, context, tariff, [0])
     return Quote(tuple(_price(tariff.rule, (entered_at, left_at), stay)))
 
 
@@ -110,11 +123,31 @@ def check_context(context: Mapping[str, Any]) -> None:
             "rail_trip": isinstance(value, bool),
             "bound_app": isinstance(value, str),
             "exempt": value is None or isinstance(value, str),
-            "metro_trips": isinstance(value, list), "validations": isinstance(value, list),
+            "metro_trips": isinstance(value, list) and all(_is_trip(each) for each in value),
+            "validations": isinstance(value, list) and all(_is_validation(each) for each in value),
             "passes": isinstance(value, list), "reservation": value is None or isinstance(value, dict),
         }[key]
         if not right:
             raise UnknownContext(f"context.{key} has a value of the wrong kind")
+
+
+def _is_trip(value: Any) -> bool:
+    """{"app", "in", "out", "stations": [where in, …, where out]}"""
+    if not isinstance(value, Mapping) or set(value) != {"app", "in", "out", "stations"}:
+        return False
+    stations = value["stations"]
+    if not isinstance(stations, list) or len(stations) < 2 or not all(isinstance(each, str) for each in stations):
+        return False
+    try:
+        return isinstance(value["app"], str) and parse_instant(value["in"]) <= parse_instant(value["out"])
+    except (BadInstant, TypeError):
+        return False
+
+
+def _is_validation(value: Any) -> bool:
+    """{"minutes"} or {"fen"}, or both"""
+    return isinstance(value, Mapping) and bool(value) and set(value) <= {"minutes", "fen"} and all(
+        type(each) is int and 0 < each <= 10_000_000 for each in value.values())
 
 
 def _price(rule: Any, stretch: Stretch, stay: _Stay) -> list[Line]:
@@ -129,7 +162,7 @@ def _price_steps(rule: language.Steps, stretch: Stretch, stay: _Stay) -> list[Li
     at, end = stretch
     lines = []
     for position, step in enumerate(rule.steps):
-        started = -(-_minutes(end - at) // step.minutes)
+        started = -(-minutes_of(end - at) // step.minutes)
         units = started if step.times is None else min(started, step.times)
         if units <= 0:
             break
@@ -144,7 +177,7 @@ def _price_steps(rule: language.Steps, stretch: Stretch, stay: _Stay) -> list[Li
 
 
 def _price_ladder(rule: language.Ladder, stretch: Stretch, stay: _Stay) -> list[Line]:
-    length = _minutes(stretch[1] - stretch[0])
+    length = minutes_of(stretch[1] - stretch[0])
     rung = next((rung for rung in rule.rungs if length <= rung.minutes), rule.rungs[-1])
     return [Line(*stretch, "ladder", 1, rung.fen, {"minutes": rung.minutes, "fen": rung.fen})]
 
@@ -155,7 +188,7 @@ def _price_flat(rule: language.Flat, stretch: Stretch, stay: _Stay) -> list[Line
 
 def _price_windows(rule: language.Windows, stretch: Stretch, stay: _Stay) -> list[Line]:
     lines = []
-    for window, part in cut_windows(rule, stretch, stay.tariff):
+    for window, part in cut_windows(rule, stretch, stay.tariff.zone):
         for line in _price(window.each, part, stay):
             params = {**line.params, "window": window.name, "from": window.from_, "to": window.to}
             lines.append(Line(line.from_at, line.to_at, line.rule, line.units, line.amount_fen, params))
@@ -163,13 +196,13 @@ def _price_windows(rule: language.Windows, stretch: Stretch, stay: _Stay) -> lis
 
 
 def _price_blocks(rule: language.Blocks, stretch: Stretch, stay: _Stay) -> list[Line]:
-    return [line for part in cut_blocks(rule, stretch) for line in _price(rule.each, part, stay)]
+    return [line for part in cut_blocks(timedelta(hours=rule.hours), stretch) for line in _price(rule.each, part, stay)]
 
 
 def _price_cap(rule: language.Cap, stretch: Stretch, stay: _Stay) -> list[Line]:
     lines = _price(rule.of, stretch, stay)
     cap = _cap_fen(rule, stay)
-    over = sum(line.amount_fen for line in lines) - cap
+    over = _sum(lines) - cap
     if over > 0:
         lines.append(Line(*stretch, "cap", 1, -over, {"fen": cap}))
     return lines
@@ -177,7 +210,7 @@ def _price_cap(rule: language.Cap, stretch: Stretch, stay: _Stay) -> list[Line]:
 
 def _price_free_within(rule: language.FreeWithin, stretch: Stretch, stay: _Stay) -> list[Line]:
     is_first = stay.context.get("stop_of_day", 1) == 1
-    if _minutes(stretch[1] - stretch[0]) <= rule.minutes and (is_first or not rule.first_stop_of_day):
+    if minutes_of(stretch[1] - stretch[0]) <= rule.minutes and (is_first or not rule.first_stop_of_day):
         return [Line(*stretch, "free_within", 1, 0, {"minutes": rule.minutes})]
     return _price(rule.then, stretch, stay)
 
@@ -200,9 +233,119 @@ def _price_exempt(rule: language.Exempt, stretch: Stretch, stay: _Stay) -> list[
 def _price_vehicle_factor(rule: language.VehicleFactor, stretch: Stretch, stay: _Stay) -> list[Line]:
     lines = _price(rule.then, stretch, stay)
     if stay.vehicle.size == "large":
-        more = sum(line.amount_fen for line in lines) * (rule.large - 1)
+        more = _sum(lines) * (rule.large - 1)
         lines.append(Line(*stretch, "vehicle_factor", 1, more, {"times": rule.large}))
     return lines
+
+
+def _price_days(rule: language.Days, stretch: Stretch, stay: _Stay) -> list[Line]:
+    return [line for part, cut in cut_days(rule, stretch, stay.tariff.zone) for line in _price(part.each, cut, stay)]
+
+
+def _price_periods(rule: language.Periods, stretch: Stretch, stay: _Stay) -> list[Line]:
+    return [line for part in cut_periods(rule, stretch, stay.tariff.zone) for line in _price(rule.each, part, stay)]
+
+
+def _price_gather(rule: language.Gather, stretch: Stretch, stay: _Stay) -> list[Line]:
+    parts = parts_within(rule.within, stretch, stay.tariff.zone)
+    if not parts:
+        return []
+    length = sum((end - start for start, end in parts), timedelta())
+    lines = _price(rule.then, (parts[0][0], parts[0][0] + length), stay)
+    return [replace(line, from_at=laid_out(parts, line.from_at), to_at=laid_out(parts, line.to_at)) for line in lines]
+
+
+def _price_slots(rule: language.Slots, stretch: Stretch, stay: _Stay) -> list[Line]:
+    lines = []
+    for start, end in cut_blocks(rule.minutes * MINUTE, stretch):
+        for line in _price(rule.each, (start, min(end, start + MINUTE)), stay):
+            lines.append(replace(line, from_at=start, to_at=end))
+    return lines
+
+
+def _price_pro_rata(rule: language.ProRata, stretch: Stretch, stay: _Stay) -> list[Line]:
+    units = minutes_of(stretch[1] - stretch[0])
+    amount = _rounded(units * rule.fen, rule.minutes, rule.round)
+    return [Line(*stretch, "pro_rata", units, amount, {"minutes": rule.minutes, "fen": rule.fen})]
+
+
+def _price_sum(rule: language.Sum, stretch: Stretch, stay: _Stay) -> list[Line]:
+    return [line for each in rule.of for line in _price(each, stretch, stay)]
+
+
+def _price_lower_of(rule: language.LowerOf, stretch: Stretch, stay: _Stay) -> list[Line]:
+    return min((_price(each, stretch, stay) for each in rule.of), key=_sum)
+
+
+def _price_when(rule: language.When, stretch: Stretch, stay: _Stay) -> list[Line]:
+    return _price(rule.then if _holds(rule.if_, stay) else rule.else_, stretch, stay)
+
+
+def _price_round(rule: language.Round, stretch: Stretch, stay: _Stay) -> list[Line]:
+    lines = _price(rule.then, stretch, stay)
+    exact = _sum(lines)
+    more = _rounded(exact, rule.to_fen, rule.how) * rule.to_fen - exact
+    return [*lines, Line(*stretch, "round", 1, more, {"fen": rule.to_fen})] if more else lines
+
+
+def _price_validated(rule: language.Validated, stretch: Stretch, stay: _Stay) -> list[Line]:
+    given = stay.context.get("validations", ())
+    minutes, fen = (sum(each.get(name, 0) for each in given) for name in ("minutes", "fen"))
+    lines: list[Line] = []
+    charged_from = min(stretch[0] + minutes * MINUTE, stretch[1])
+    if minutes:
+        lines.append(Line(stretch[0], charged_from, "validated_minutes", 1, 0, {"minutes": minutes}))
+    if charged_from < stretch[1]:
+        lines += _price(rule.then, (charged_from, stretch[1]), stay)
+    off = min(fen, _sum(lines))
+    return [*lines, Line(*stretch, "validated_money", 1, -off, {"fen": fen})] if off > 0 else lines
+
+
+def _holds(condition: language.Condition, stay: _Stay) -> bool:
+    zone, context = stay.tariff.zone, stay.context
+    asked: tuple[tuple[Any, Callable[[], Any]], ...] = (
+        (condition.rail_trip, lambda: context.get("rail_trip", False)),
+        (condition.metro_trip, lambda: _has_metro_trip(stay)),
+        (condition.new_energy, lambda: is_new_energy(stay.vehicle)),
+        (condition.size, lambda: stay.vehicle.size),
+        (condition.first_stop_of_day, lambda: context.get("stop_of_day", 1) == 1),
+    )
+    if any(wanted is not None and wanted != found() for wanted, found in asked):
+        return False
+    if condition.stay_up_to is not None and stay.minutes > condition.stay_up_to:
+        return False
+    if condition.entered is not None and not is_within(condition.entered, stay.entered_at, zone):
+        return False
+    return condition.left is None or is_within(condition.left, stay.left_at, zone, by_end=True)
+
+
+def _has_metro_trip(stay: _Stay) -> bool:
+    """By the app that the plate is bound to, within the stay, from one station to another."""
+    app = stay.context.get("bound_app")
+    return app is not None and any(
+        trip["app"] == app and trip["stations"][0] != trip["stations"][-1]
+        and stay.entered_at <= parse_instant(trip["in"]) <= parse_instant(trip["out"]) <= stay.left_at
+        for trip in stay.context.get("metro_trips", ()))
+
+
+def is_new_energy(vehicle: Vehicle) -> bool:
+    """By its plate; one that is not known, or no plate, is not."""
+    try:
+        return vehicle.plate is not None and parse_plate(vehicle.plate).is_new_energy
+    except BadPlate:
+        return False
+
+
+def _rounded(numerator: int, denominator: int, how: str) -> int:
+    if how == "down":
+        return numerator // denominator
+    if how == "up":
+        return -(-numerator // denominator)
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _sum(lines: list[Line]) -> int:
+    return sum(line.amount_fen for line in lines)
 
 
 def _cap_fen(rule: language.Cap, stay: _Stay) -> int:
@@ -210,51 +353,6 @@ def _cap_fen(rule: language.Cap, stay: _Stay) -> int:
         assert rule.fen is not None
         return rule.fen
     return next(cap.fen for cap in rule.by_stay if cap.holds(stay.minutes))
-
-
-def cut_blocks(rule: language.Blocks, stretch: Stretch) -> Iterator[Stretch]:
-    at, end = stretch
-    while at < end:
-        until = at + timedelta(hours=rule.hours)
-        yield at, min(until, end)
-        at = until
-
-
-def cut_windows(
-    rule: language.Windows, stretch: Stretch, tariff: Tariff
-) -> Iterator[tuple[language.Window, Stretch]]:
-    """Parts of the stretch with their windows, in the order of the clock."""
-    zone = tariff.zone
-    day = stretch[0].astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
-    windows = sorted(rule.windows, key=lambda window: window.from_minute)
-    while day.astimezone(UTC) < stretch[1]:
-        for window in windows:
-            start = max(_wall(day, window.from_minute), stretch[0])
-            end = min(_wall(day, window.to_minute), stretch[1])
-            if start < end:
-                yield window, (start, end)
-        day += timedelta(days=1)
-
-
-def _wall(day: datetime, minute: int) -> datetime:
-    """The instant at which the walls of the city show this minute of the day.
-
-    A minute that a leap forward leaves out is the leap itself; of one that comes twice, the first.
-    """
-    wall = day + timedelta(minutes=minute)
-    instant = wall.astimezone(UTC)
-    if instant.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
-        return instant
-    late = wall.replace(fold=1)  # in a gap: as if the leap had been made already, so before it
-    instant, offset = late.astimezone(UTC), late.utcoffset()
-    while instant.astimezone(wall.tzinfo).utcoffset() != offset:
-        instant += MINUTE
-    return instant
-
-
-def _minutes(length: timedelta) -> int:
-    """Started minutes."""
-    return -(-length // MINUTE)
 
 
 _PRICE: dict[type, Callable[[Any, Stretch, _Stay], list[Line]]] = {
@@ -268,4 +366,14 @@ _PRICE: dict[type, Callable[[Any, Stretch, _Stay], list[Line]]] = {
     language.FreeFirst: _price_free_first,
     language.Exempt: _price_exempt,
     language.VehicleFactor: _price_vehicle_factor,
+    language.Days: _price_days,
+    language.Periods: _price_periods,
+    language.Gather: _price_gather,
+    language.Slots: _price_slots,
+    language.ProRata: _price_pro_rata,
+    language.Sum: _price_sum,
+    language.LowerOf: _price_lower_of,
+    language.When: _price_when,
+    language.Round: _price_round,
+    language.Validated: _price_validated,
 }

@@ -4,17 +4,28 @@ Each rule prices a stretch of time [from, to) and hands parts of it to the rules
 reader follows a tariff from the outside in. docs/tariffs.md has every rule with an example.
 
 Evolution: `language` is 1. A rule kind is added, never changed; a tariff that uses a kind which
-an older release does not know is refused there, not half priced.
+an older release does not know is refused there, not half priced. A field that is added to a kind is
+named in its `ADDED` and written only where it is set, so that the hashes of older tariffs stay.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from parking.core.clock import UnknownZone, find_zone
 from parking.core.json_text import canonical, canonical_hash
@@ -36,6 +47,13 @@ class BadTariff(ValueError):
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unset = {name for name in self.ADDED if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in write(self).items() if name not in unset}
 
 
 class Step(_Data):
@@ -99,9 +117,7 @@ class Window(_Data):
     @field_validator("from_", "to")
     @classmethod
     def _is_clock_time(cls, text: str) -> str:
-        if not _CLOCK_TIME.fullmatch(text):
-            raise ValueError("a time of day such as 07:30")
-        return text
+        return _check_clock_time(text)
 
     @cached_property
     def from_minute(self) -> int:
@@ -212,11 +228,203 @@ class VehicleFactor(_Data):
     then: Rule
 
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Rounding = Literal["half_up", "up", "down"]
+
+
+class Span(_Data):
+    """A time of day [from, to) on some days of the week; `to` at or before `from` is on the next day."""
+
+    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7, strict=False)] = DAYS
+    from_: Annotated[str, Field(alias="from")] = "00:00"
+    to: str = "00:00"
+
+    @field_validator("from_", "to")
+    @classmethod
+    def _is_clock_time(cls, text: str) -> str:
+        return _check_clock_time(text)
+
+    @cached_property
+    def from_minute(self) -> int:
+        return _minute_of_day(self.from_)
+
+    @cached_property
+    def to_minute(self) -> int:
+        end = _minute_of_day(self.to)
+        return end if end > self.from_minute else end + DAY_MINUTES
+
+    def is_on(self, weekday: int) -> bool:
+        """0 is Monday."""
+        return DAYS[weekday] in self.days
+
+
+class DayPart(_Data):
+    on: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7, strict=False)]
+    each: Rule
+
+
+class Days(_Data):
+    """Cuts the stretch where the day of the week asks for another rule; days that follow with the same
+    rule are one stretch. A day begins at `at`. Each day of the week is named once.
+    """
+
+    kind: Literal["days"]
+    at: str = "00:00"
+    days: Annotated[tuple[DayPart, ...], Field(min_length=1, max_length=7, strict=False)]
+
+    @field_validator("at")
+    @classmethod
+    def _is_clock_time(cls, text: str) -> str:
+        return _check_clock_time(text)
+
+    @model_validator(mode="after")
+    def _names_each_day_once(self) -> Days:
+        if sorted(day for part in self.days for day in part.on) != sorted(DAYS):
+            raise ValueError("each of mon to sun is named exactly once")
+        return self
+
+    @cached_property
+    def at_minute(self) -> int:
+        return _minute_of_day(self.at)
+
+    @cached_property
+    def part_of(self) -> tuple[int, ...]:
+        """For each weekday, which part holds."""
+        return tuple(next(number for number, part in enumerate(self.days) if day in part.on) for day in DAYS)
+
+
+class Periods(_Data):
+    """Cuts the stretch where a calendar day or week (from Monday) begins, at `at`; each starts `each` anew."""
+
+    kind: Literal["periods"]
+    every: Literal["day", "week"]
+    at: str = "00:00"
+    each: Rule
+
+    @field_validator("at")
+    @classmethod
+    def _is_clock_time(cls, text: str) -> str:
+        return _check_clock_time(text)
+
+    @cached_property
+    def at_minute(self) -> int:
+        return _minute_of_day(self.at)
+
+
+class Gather(_Data):
+    """Only the time within the spans is charged, laid end to end and priced as one stretch: a first hour in
+    it is given once, not once a day. The rules inside look at no clock.
+    """
+
+    kind: Literal["gather"]
+    within: Annotated[tuple[Span, ...], Field(min_length=1, max_length=24, strict=False)]
+    then: Rule
+
+    @model_validator(mode="after")
+    def _looks_at_no_clock(self) -> Gather:
+        clocked = {type(rule).__name__.lower() for rule in _walk(self.then) if isinstance(rule, _CLOCKED)}
+        if clocked:
+            raise ValueError(f"inside `gather` no rule looks at the clock: {', '.join(sorted(clocked))}")
+        return self
+
+
+class Slots(_Data):
+    """Cuts the stretch every `minutes` from its start; a started slot costs what its first minute does,
+    so it is priced at the rate that is in force when it starts.
+    """
+
+    kind: Literal["slots"]
+    minutes: Minutes
+    each: Rule
+
+
+class ProRata(_Data):
+    """`fen` for `minutes`, and for each started minute its part, rounded to whole fen."""
+
+    kind: Literal["pro_rata"]
+    minutes: Minutes
+    fen: Fen
+    round: Rounding = "half_up"
+
+
+class Sum(_Data):
+    """Each of the rules prices the same stretch; the fee is their sum."""
+
+    kind: Literal["sum"]
+    of: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=10, strict=False)]
+
+
+class LowerOf(_Data):
+    """The rule that is cheapest for the stretch, the first of equal ones."""
+
+    kind: Literal["lower_of"]
+    of: Annotated[tuple[Rule, ...], Field(min_length=2, max_length=10, strict=False)]
+
+
+class Condition(_Data):
+    """All that is given must hold.
+
+    stay_up_to: the whole stay lasts at most so many minutes. entered: within one of the spans.
+    left: after the beginning of one of the spans, and by its end. rail_trip: the driver proved one.
+    metro_trip: by the app to which the plate is bound, in at one station and out at another during the
+    stay. new_energy: by its plate. first_stop_of_day: of the vehicle at the lot.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({
+        "stay_up_to", "entered", "left", "rail_trip", "metro_trip", "new_energy", "size", "first_stop_of_day"})
+
+    stay_up_to: Minutes | None = None
+    entered: Annotated[tuple[Span, ...], Field(min_length=1, max_length=24, strict=False)] | None = None
+    left: Annotated[tuple[Span, ...], Field(min_length=1, max_length=24, strict=False)] | None = None
+    rail_trip: bool | None = None
+    metro_trip: bool | None = None
+    new_energy: bool | None = None
+    size: Literal["small", "large"] | None = None
+    first_stop_of_day: bool | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Condition:
+        if not self.model_fields_set:
+            raise ValueError("a condition asks at least one thing")
+        return self
+
+
+class When(_Data):
+    """`then` where the condition holds, `else` where it does not."""
+
+    kind: Literal["when"]
+    if_: Annotated[Condition, Field(alias="if")]
+    then: Rule
+    else_: Annotated[Rule, Field(alias="else")]
+
+
+class Round(_Data):
+    """The sum of the rule inside, rounded to a multiple of `to_fen`."""
+
+    kind: Literal["round"]
+    to_fen: Annotated[int, Field(ge=2, le=100_000)]
+    how: Rounding
+    then: Rule
+
+
+class Validated(_Data):
+    """What merchants validated comes off: minutes of the beginning, then money, down to nothing."""
+
+    kind: Literal["validated"]
+    then: Rule
+
+
 Rule = Annotated[
-    Steps | Ladder | Flat | Windows | Blocks | Cap | FreeWithin | FreeFirst | Exempt | VehicleFactor,
+    Steps | Ladder | Flat | Windows | Blocks | Cap | FreeWithin | FreeFirst | Exempt | VehicleFactor
+    | Days | Periods | Gather | Slots | ProRata | Sum | LowerOf | When | Round | Validated,
     Field(discriminator="kind"),
 ]
-for _holder in (Window, Windows, Blocks, Cap, FreeWithin, FreeFirst, Exempt, VehicleFactor):
+_CLOCKED = (Windows, Days, Periods, Gather, Slots)
+for _holder in (
+    Window, Windows, Blocks, Cap, FreeWithin, FreeFirst, Exempt, VehicleFactor, DayPart, Days, Periods, Gather, Slots,
+    Sum, LowerOf, When, Round, Validated,
+):
     _holder.model_rebuild()
 
 
@@ -280,6 +488,23 @@ def _count_rules(data: Any) -> int:
     if isinstance(data, list):
         return sum(_count_rules(item) for item in data)
     return 0
+
+
+def _walk(rule: Any) -> Iterator[Any]:
+    """The rule and all inside it."""
+    yield rule
+    if isinstance(rule, _Data):
+        for name in type(rule).model_fields:
+            value = getattr(rule, name)
+            for inner in value if isinstance(value, tuple) else (value,):
+                if isinstance(inner, _Data):
+                    yield from _walk(inner)
+
+
+def _check_clock_time(text: str) -> str:
+    if not _CLOCK_TIME.fullmatch(text):
+        raise ValueError("a time of day such as 07:30")
+    return text
 
 
 def _minute_of_day(text: str) -> int:

@@ -1,0 +1,150 @@
+"""Stretches of time [from, to), and how a tariff's rules cut them: by length, and by the clock on the lot's walls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from parking.core import tariff as language
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+Stretch = tuple[datetime, datetime]
+
+
+def minutes_of(length: timedelta) -> int:
+    """Started minutes."""
+    return -(-length // MINUTE)
+
+
+def cut_blocks(length: timedelta, stretch: Stretch) -> Iterator[Stretch]:
+    """Parts of this length from the start on; the last one may be shorter."""
+    at, end = stretch
+    while at < end:
+        yield at, min(at + length, end)
+        at += length
+
+
+def cut_windows(
+    rule: language.Windows, stretch: Stretch, zone: ZoneInfo
+) -> Iterator[tuple[language.Window, Stretch]]:
+    """Parts of the stretch with their windows, in the order of the clock."""
+    windows = sorted(rule.windows, key=lambda window: window.from_minute)
+    for day in _days(stretch, zone):
+        for window in windows:
+            start = max(_wall(day, window.from_minute), stretch[0])
+            end = min(_wall(day, window.to_minute), stretch[1])
+            if start < end:
+                yield window, (start, end)
+
+
+def cut_days(rule: language.Days, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[language.DayPart, Stretch]]:
+    """Parts of the stretch by the day of the week; days that follow under the same rule are one part."""
+    held: tuple[int, Stretch] | None = None
+    for weekday, (start, end) in _cut_at(rule.at_minute, stretch, zone):
+        part = rule.part_of[weekday]
+        if held is not None and held[0] == part:
+            held = (part, (held[1][0], end))
+            continue
+        if held is not None:
+            yield rule.days[held[0]], held[1]
+        held = (part, (start, end))
+    if held is not None:
+        yield rule.days[held[0]], held[1]
+
+
+def cut_periods(rule: language.Periods, stretch: Stretch, zone: ZoneInfo) -> Iterator[Stretch]:
+    """Parts of the stretch by calendar days, or by weeks from Monday."""
+    held: Stretch | None = None
+    for weekday, part in _cut_at(rule.at_minute, stretch, zone):
+        if held is not None and rule.every == "week" and weekday != 0:
+            held = (held[0], part[1])
+            continue
+        if held is not None:
+            yield held
+        held = part
+    if held is not None:
+        yield held
+
+
+def parts_within(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> list[Stretch]:
+    """Where the stretch lies in at least one of the spans, in order; parts that touch are one."""
+    found = []
+    for day in _days(stretch, zone):
+        for span in spans:
+            if span.is_on(day.weekday()):
+                start = max(_wall(day, span.from_minute), stretch[0])
+                end = min(_wall(day, span.to_minute), stretch[1])
+                if start < end:
+                    found.append((start, end))
+    joined: list[Stretch] = []
+    for start, end in sorted(found):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def is_within(spans: Iterable[language.Span], instant: datetime, zone: ZoneInfo, *, by_end: bool = False) -> bool:
+    """Whether an instant is in a span: from its start on and before its end; by_end: after its start and by its end."""
+    for day in _days((instant, instant + MINUTE), zone):
+        for span in spans:
+            if span.is_on(day.weekday()):
+                start, end = _wall(day, span.from_minute), _wall(day, span.to_minute)
+                if start < instant <= end if by_end else start <= instant < end:
+                    return True
+    return False
+
+
+def bounds_of(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
+    """The instants at which a span begins or ends."""
+    for day in _days(stretch, zone):
+        for span in spans:
+            if span.is_on(day.weekday()):
+                yield from (_wall(day, span.from_minute), _wall(day, span.to_minute))
+
+
+def laid_out(parts: list[Stretch], instant: datetime) -> datetime:
+    """Where an instant of the gathered time, laid end to end from the first part's start, really is.
+
+    The end of one part and the start of the next are one instant of it; it is told as the end.
+    """
+    left = instant - parts[0][0]
+    for start, end in parts:
+        if left <= end - start:
+            return start + left
+        left -= end - start
+    return parts[-1][1] + left
+
+
+def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
+    """The midnights, by the walls, of each day that a window touching the stretch may begin on."""
+    day = stretch[0].astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    while day.astimezone(UTC) < stretch[1]:
+        yield day
+        day += DAY
+
+
+def _cut_at(minute: int, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[int, Stretch]]:
+    """The stretch cut where days begin at this minute, each part with the weekday on which its day began."""
+    for day in _days(stretch, zone):
+        start, end = max(_wall(day, minute), stretch[0]), min(_wall(day + DAY, minute), stretch[1])
+        if start < end:
+            yield day.weekday(), (start, end)
+
+
+def _wall(day: datetime, minute: int) -> datetime:
+    """The instant at which the walls of the city show this minute of the day.
+
+    A minute that a leap forward leaves out is the leap itself; of one that comes twice, the first.
+    """
+    wall = day + timedelta(minutes=minute)
+    instant = wall.astimezone(UTC)
+    if instant.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return instant
+    late = wall.replace(fold=1)  # in a gap: as if the leap had been made already, so before it
+    instant, offset = late.astimezone(UTC), late.utcoffset()
+    while instant.astimezone(wall.tzinfo).utcoffset() != offset:
+        instant += MINUTE
+    return instant
