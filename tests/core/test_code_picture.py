@@ -27,7 +27,9 @@ def test_two_decoders_read_each_forms_picture_back(form: int) -> None:
 
     side = 17 + 4 * QR_VERSION[form] + 2 * QUIET_ZONE
     assert image.size == (side * SCALE_DEFAULT, side * SCALE_DEFAULT)
-    assert [each.text for each in zxingcpp.read_barcodes(image)] == [code]
+    # A decoder that looks for stripes too finds some, now and then, in a code's own modules.
+    found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
+    assert [each.text for each in found] == [code]
     assert cv2.QRCodeDetectorAruco().detectAndDecode(np.array(image))[0] == code
 
 
