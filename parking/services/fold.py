@@ -231,9 +231,11 @@ def _tell_elsewhere(db: Session, lot: Lot, sessions: Sequence[ParkingSession], n
 
 
 def _leave_sighting(db: Session, session: ParkingSession, *, of: Visit, by: Visit, now: datetime) -> None:
-    """Leave a message for a lot: the vehicle of this session of yours entered elsewhere at that time."""
-    message_id = derived_uuid(
-        by.entered_at, "seen_elsewhere", of.lot_id, of.parking_session_id, by.parking_session_id)
+    """Leave a message for a lot: the vehicle of this session of yours entered elsewhere at that time.
+
+    One of each time that it is found: it may have been taken back in between.
+    """
+    message_id = derived_uuid(now, "seen_elsewhere", of.lot_id, of.parking_session_id, by.parking_session_id)
     outbox_messages.add_message(
         db, lot_id=session.lot_id, message_id=message_id, kind="seen_elsewhere", now=now,
         body={"lot_id": of.lot_id, "vehicle_key": session.vehicle_key.hex(), "seen_at": format_instant(by.entered_at)},

@@ -107,11 +107,13 @@ def _settle(db: Session, message: Message, safe: KeySafe, now: datetime) -> None
 def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
     """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew.
 
-    Not where that turned out otherwise on the way here.
+    Not where that turned out otherwise on the way here, nor where it stands already.
     """
     lot, vehicle_key, seen_at = _sighting(db, message)
     size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
     if not vehicles.has_entered_elsewhere(db, vehicle_key, seen_at, than=lot.lot_id):
+        return
+    if facts.list_sightings(db, lot.lot_id, vehicle_key, at=seen_at):
         return
     if not facts.has_cause(db, lot.lot_id, message.message_id):
         ref = _next_of_service(db, lot.lot_id)

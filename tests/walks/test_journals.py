@@ -506,6 +506,26 @@ def settle(city: City) -> None:
         pass
 
 
+def test_a_sighting_that_was_taken_back_is_written_again_when_it_holds_after_all(city: City) -> None:
+    """The exit lands before the entry that it belongs to, and until then seems to end the visit by code."""
+    codes = [city.code_of("li", ago(minutes)) for minutes in (50, 40)]
+    states = []
+    for lot, gate, told in (
+        (3, "entry", scan(1, "entry", ago(50), code=codes[0])),
+        (1, "entry", scan(1, "entry", ago(40), code=codes[1])),
+        (1, "exit", scan(1, "exit", ago(20), plate=LI)),
+        (1, "entry", scan(2, "entry", ago(30), plate=LI)),
+    ):
+        city.tell(lot, gate, [told])
+        settle(city)
+        states.append({lot: [state for where, state, *_ in visits(city) if where == lot] for lot in (1, 3)})
+
+    assert states == [
+        {3: ["open"], 1: []}, {3: ["suspended"], 1: ["open"]}, {3: ["open"], 1: ["closed"]},
+        {3: ["suspended"], 1: ["open", "closed"]}]
+    assert rules(city, 3) == ["seen_elsewhere"]
+
+
 def test_counting_facts_shows_what_is_missing(city: City) -> None:
     city.tell(1, "entry", [scan(1, "entry", ago(9), plate=LI), scan(5, "entry", ago(8), plate=OTHER)])
 
