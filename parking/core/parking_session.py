@@ -102,10 +102,12 @@ def fold_facts(
 
     An exit that clock error puts before its entry pairs with that entry and costs nothing; two live
     scans are in their true order already, and do not.
-    A second entry, or a sighting elsewhere, suspends the older session: its exit was missed.
+    A second entry, or a sighting elsewhere, suspends the older session: its exit was missed. A sighting
+    is later than an entry by their corrected times; a live entry may stand behind it in the order.
     """
     sessions: list[ParkingSession] = []
     strays: list[Fact] = []
+    sightings: list[Fact] = []
     inside = False
     early_exit: Fact | None = None
     last_date, stop_of_day = start.last_entry_date, start.stop_of_day
@@ -118,6 +120,9 @@ def fold_facts(
             last_date = today
             sessions.append(_open(fact, lot_id, stop_of_day))
             inside = True
+            later = [each for each in sightings if each.occurred_at > fact.occurred_at]
+            if later:
+                sessions[-1] = _suspend(sessions[-1], later[0], "seen_elsewhere")
             if early_exit is not None and _is_clock_error(early_exit, fact):
                 sessions[-1] = _close(sessions[-1], early_exit, "exit_before_entry")
                 inside = False
@@ -131,8 +136,10 @@ def fold_facts(
             else:
                 strays += [early_exit] if early_exit is not None else []
                 early_exit = fact
-        elif fact.kind in ("seen_elsewhere", "overdue") and inside and sessions[-1].state == "open":
-            sessions[-1] = _suspend(sessions[-1], fact, fact.kind)
+        elif fact.kind in ("seen_elsewhere", "overdue"):
+            if inside and sessions[-1].state == "open":
+                sessions[-1] = _suspend(sessions[-1], fact, fact.kind)
+            sightings += [fact] if fact.kind == "seen_elsewhere" else []
     return Folding(sessions, (*strays, *([early_exit] if early_exit is not None else [])))
 
 

@@ -192,6 +192,23 @@ def test_the_fold_does_not_depend_on_how_its_facts_came(told: list[tuple[int, st
     assert len(sessions) == sum(1 for fact in facts if fact.direction == "entry")
 
 
+def test_a_live_entry_by_a_slow_clock_is_suspended_by_a_sighting_that_was_later_by_the_clocks() -> None:
+    """The lane is 46 s behind; the other lot saw the vehicle between the time that the lane says and the answer."""
+    lane, service = UUID(int=1), UUID(int=2)
+    entry = Fact(FactRef(lane, 1), "scan", START, "entry", True, KEY, answered_at=START + timedelta(seconds=46))
+
+    def visit(seen_after: int) -> tuple[str, datetime | None]:
+        sighting = Fact(
+            FactRef(service, 1), "seen_elsewhere", START + timedelta(seconds=seen_after), vehicle_key=KEY)
+        facts = sorted([entry, sighting], key=lambda fact: fact.position)
+        session, = fold(facts, lot_id=1, zone=find_zone("Asia/Shanghai"))
+        return session.state, session.billed_until
+
+    assert [visit(seconds) for seconds in (-1, 0)] == [("open", None)] * 2, "it was elsewhere before"
+    assert [visit(seconds) for seconds in (1, 45, 47)] == [
+        ("suspended", START + timedelta(seconds=seconds)) for seconds in (1, 45, 47)]
+
+
 def test_an_exit_that_clock_error_puts_before_its_entry_costs_nothing(city: City) -> None:
     exit_, entry = make_facts(city, [(1, "exit", 0), (1, "entry", 0)])
     late = Fact(entry[1].ref, "scan", START + timedelta(seconds=45), entry[1].direction, True, KEY)
