@@ -23,6 +23,7 @@ from parking.core.fact import Fact, FactRef, corrected_time
 from parking.core.journal import Event, Landed
 from parking.core.plate import Plate
 from parking.services.identify import Identity, Shown, identify, look_up
+from parking.services.join import STAY
 from parking.services.notice import notice, notice_second_use
 from parking.services.record import land_facts
 from parking.services.scan import SEQUENCES_AHEAD_MAX, ScanDesk, read_plate
@@ -202,6 +203,10 @@ class _Chunk:
         owners = {fact.driver_id for fact in scans if fact.driver_id is not None}
         plates = {fact.vehicle_key for fact in scans if fact.driver_id is None and fact.vehicle_key is not None}
         owners |= set(drivers.list_provers_of(self._db, plates)) if plates else set()
+        if scans:  # what a driver left with may have come in by somebody else's code, or by its plate alone
+            seen = {fact.vehicle_key for fact in scans if fact.vehicle_key is not None}
+            since = min(fact.ordered_at for fact in scans) - STAY
+            owners |= set(facts.list_drivers_of(self._db, self._lot.lot_id, seen, since=since))
         self._own_keys = {each: self._desk.secrets.driver_key(each) for each in owners}
 
     def _look_at(self, opened: _Opened, before: dict[int, StoredBody]) -> None:

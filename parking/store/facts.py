@@ -315,6 +315,14 @@ def has_scan_of(db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime
     return bool(db.execute(_HAS_SCAN, {"lot_id": lot_id, "vehicle_key": vehicle_key, "since": since}).scalar_one())
 
 
+def list_drivers_of(db: Session, lot_id: int, vehicle_keys: Collection[bytes], *, since: datetime) -> list[UUID]:
+    """Who showed a code together with one of these vehicles."""
+    row = FactRow
+    found = db.execute(select(row.driver_id).distinct().where(
+        row.lot_id == lot_id, row.vehicle_key.in_(vehicle_keys), row.ordered_at >= since)).scalars()
+    return [each for each in found if each is not None]
+
+
 def list_scans_around(
     db: Session, lot_id: int, driver_id: UUID, vehicle_keys: Collection[bytes], *, since: datetime
 ) -> list[Fact]:

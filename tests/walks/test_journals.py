@@ -526,6 +526,26 @@ def test_a_sighting_that_was_taken_back_is_written_again_when_it_holds_after_all
     assert rules(city, 3) == ["seen_elsewhere"]
 
 
+@pytest.mark.parametrize("came_by", ["somebody else's code", "plate"])
+@pytest.mark.parametrize("last", ["the entry by code alone", "the entry of the plate", "the exit"])
+def test_a_driver_who_leaves_in_a_car_that_came_without_the_driver_has_another_inside(
+    city: City, came_by: str, last: str
+) -> None:
+    li, wang = city.code_of("li", ago(30)), [city.code_of("wang", ago(minutes)) for minutes in (40, 20)]
+    events = {
+        "the entry by code alone": ("entry", scan(1, "entry", ago(40), code=wang[0])),
+        "the entry of the plate": ("entry", scan(2, "entry", ago(30), plate=OTHER, **(
+            {} if came_by == "plate" else {"code": li}))),
+        "the exit": ("exit", scan(1, "exit", ago(20), code=wang[1], plate=OTHER))}
+
+    for name in sorted(events, key=lambda each: each == last):
+        gate, told = events[name]
+        city.tell(1, gate, [told])
+
+    assert [state for _, state, *_ in visits(city)] == ["open", "closed"]
+    assert rules(city) == []
+
+
 def test_counting_facts_shows_what_is_missing(city: City) -> None:
     city.tell(1, "entry", [scan(1, "entry", ago(9), plate=LI), scan(5, "entry", ago(8), plate=OTHER)])
 
