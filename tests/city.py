@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from flask import Flask
 from sqlalchemy import insert
+from sqlalchemy.orm import Session
 
 from parking.core.clock import format_instant, from_ms, to_ms
 from parking.core.code import issue_code
@@ -133,17 +134,22 @@ def make_city(app: Flask, *, spaces: int = 50) -> City:
                 city.tokens[lot_id, direction], city.terminal_ids[lot_id, direction] = token, terminal_id
             _, city.tokens[lot_id, "entry2"] = enrol_terminal(db, lot, gate_id=1, now=at)
         for name, plate in (("li", "沪A12345"), ("wang", None)):
-            driver_id, token = new_uuid(at), secrets.token_urlsafe(16)
-            drivers.add_driver(db, driver_id=driver_id, code_subject=secrets.token_bytes(16), now=at)
-            open_bearer(db, token, Person(driver_id, None, None), now=at)
-            city.drivers[name], city.driver_ids[name] = token, driver_id
-            if plate:
-                read = parse_plate(plate)
-                key = extensions["secrets"].vehicle_key(read)
-                sealed = extensions["secrets"].seal_plate(read)
-                vehicles.lock_vehicle(db, key, plate_sealed=sealed, now=at)
-                drivers.claim_vehicle(db, driver_id=driver_id, vehicle_key=key, is_proved=True, now=at)
+            add_driver(db, city, name, plate=plate, at=at)
     return city
+
+
+def add_driver(db: Session, city: City, name: str, *, plate: str | None, at: datetime) -> None:
+    """A driver who is signed in, and has proved a plate where one is given."""
+    known = city.app.extensions["secrets"]
+    driver_id, token = new_uuid(at), secrets.token_urlsafe(16)
+    drivers.add_driver(db, driver_id=driver_id, code_subject=secrets.token_bytes(16), now=at)
+    open_bearer(db, token, Person(driver_id, None, None), now=at)
+    city.drivers[name], city.driver_ids[name] = token, driver_id
+    if plate:
+        read = parse_plate(plate)
+        key = known.vehicle_key(read)
+        vehicles.lock_vehicle(db, key, plate_sealed=known.seal_plate(read), now=at)
+        drivers.claim_vehicle(db, driver_id=driver_id, vehicle_key=key, is_proved=True, now=at)
 
 
 def hours(count: float) -> timedelta:

@@ -293,9 +293,10 @@ class Made:
 
 def make_lane(
     folder: Path, *, address: str = "http://127.0.0.1:9", clocks: Clocks | None = None, barrier: Any = None,
-    budget: int = 20, display: bool = False, terminal: str = TERMINAL, is_synced: bool = True, **bundle: Any,
+    budget: int = 20, display: bool = False, terminal: str = TERMINAL, is_synced: bool = True,
+    service: Service | None = None, **bundle: Any,
 ) -> Made:
-    """A lane on a folder; without an address nobody answers, and the lane knows it already."""
+    """A lane on a folder; without an address or a service nobody answers, and the lane knows it already."""
     clocks, barrier = clocks or Clocks(), barrier or hardware.SimulatedBarrier()
     folder.mkdir(exist_ok=True)
     file = LaneFile(folder / "lane.sqlite3")
@@ -305,9 +306,9 @@ def make_lane(
     shelf = BundleShelf(folder / "bundle", ROOT)
     if bundle or shelf.bundle is None:
         shelf.put(bundle_bytes(terminal=terminal, **bundle), etag=None, confirmed_at=bundle.get("made_at", NOW))
-    service = Service(address, "token", monotonic=clocks.monotonic)
-    if address.endswith(":9"):
-        service.failures = 99
+    if service is None:
+        service = Service(address, "token", monotonic=clocks.monotonic)
+        service.failures = 99 if address.endswith(":9") else 0
     said: list[str] = []
     record = Record(file, clock, terminal=terminal, journal=Journal(file), risk=RiskBudget(
         file, entries_per_hour=budget))
