@@ -43,7 +43,7 @@ class Stretch:
         sessions = [*self.sessions, *(each.session for each in self.known)]
         if not landed or self.strays or any(each.flags for each in sessions):
             return True
-        closing = {each.session.closed_by for each in self.known}
+        closing = {each.session.closed_by for each in self.known if each.session.state != "voided"}
         return any(ref not in closing and ref not in landed for ref in self.exits)
 
 

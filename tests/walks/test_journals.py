@@ -526,6 +526,19 @@ def test_a_sighting_that_was_taken_back_is_written_again_when_it_holds_after_all
     assert rules(city, 3) == ["seen_elsewhere"]
 
 
+def test_an_exit_whose_entry_was_undone_is_odd_only_until_another_entry_explains_it(city: City) -> None:
+    found = []
+    for gate, told in (
+        ("entry", scan(1, "entry", ago(30), plate=OTHER)), ("exit", scan(1, "exit", ago(10), plate=OTHER)),
+        ("entry", event(2, "undo", ago(30), corrects=1)), ("entry", scan(3, "entry", ago(29), plate=OTHER)),
+    ):
+        city.tell(1, gate, [told])
+        found.append(rules(city))
+
+    assert found == [[], [], ["exit_without_entry"], []]
+    assert [state for _, state, *_ in visits(city)] == ["closed"]
+
+
 @pytest.mark.parametrize("came_by", ["somebody else's code", "plate"])
 @pytest.mark.parametrize("last", ["the entry by code alone", "the entry of the plate", "the exit"])
 def test_a_driver_who_leaves_in_a_car_that_came_without_the_driver_has_another_inside(
