@@ -38,7 +38,7 @@ def read_picture(path: Path) -> str:
     import zxingcpp
     from PIL import Image
 
-    found = zxingcpp.read_barcodes(Image.open(path).convert("L"))
+    found = zxingcpp.read_barcodes(Image.open(path).convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)
     if not found:
         raise NoAnswer(f"no code in {path}")
     return str(found[0].text)

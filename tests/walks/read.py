@@ -9,4 +9,5 @@ from PIL import Image
 
 
 def read_png(png: bytes) -> str:
-    return zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))[0].text
+    return zxingcpp.read_barcodes(
+        Image.open(io.BytesIO(png)).convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)[0].text

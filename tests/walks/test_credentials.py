@@ -240,7 +240,8 @@ def test_what_is_printed_is_read_back(city: City) -> None:
         pdf = make(paper)
         assert pdf.startswith(b"%PDF")
         image = pages_of(pdf)
-        assert [each.text for each in zxingcpp.read_barcodes(image)].count(paper.digits) == least
+        assert [each.text for each in zxingcpp.read_barcodes(
+            image, formats=zxingcpp.BarcodeFormat.QRCode)].count(paper.digits) == least
 
 
 def pages_of(pdf: bytes) -> Image.Image:
