@@ -11,6 +11,8 @@ from parking.store.migrations import grant
 revision = "0008"
 down_revision = "0007"
 
+CHALLENGED = "challenged_at IS NOT NULL"
+
 
 def upgrade() -> None:
     op.create_table(
@@ -34,6 +36,7 @@ def upgrade() -> None:
         sa.Column("terminal_id", Uuid(), nullable=False),
         sa.Column("operator_id", Uuid(), nullable=False),
         sa.Column("of_sequence", Wide(), nullable=True),
+        sa.Column("after_sequence", Wide(), nullable=False),
         sa.Column("ordered_by", Uuid(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("ordered_at", Instant(), nullable=False),
@@ -47,10 +50,16 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_lane_order_terminal", "lane_order", ["lot_id", "terminal_id", "expires_at"], unique=False)
+    op.create_index(
+        "ix_driver_challenged", "driver", ["driver_id"], unique=False,
+        sqlite_where=sa.text(CHALLENGED), postgresql_where=sa.text(CHALLENGED))
     for table in ("challenge_decision", "lane_order"):
         grant(op.get_bind(), table, append_only=True)
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_driver_challenged", table_name="driver", sqlite_where=sa.text(CHALLENGED),
+        postgresql_where=sa.text(CHALLENGED))
     op.drop_table("lane_order")
     op.drop_table("challenge_decision")

@@ -39,14 +39,27 @@ def upgrade() -> None:
         info={"dist": "code_hash", "group": "companion_invitation", "append_only": False},
         sqlite_strict=True,
     )
-    for table in ("companion", "companion_invitation"):
+    op.create_table(
+        "companion_login",
+        sa.Column("token_hash", Bytes(), nullable=False),
+        sa.Column("driver_id", Uuid(), nullable=False),
+        sa.Column("companion_id", Uuid(), nullable=False),
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("expires_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_companion_login")),
+        info={"dist": "token_hash", "group": "login", "append_only": False},
+        sqlite_strict=True,
+    )
+    for table in ("companion", "companion_invitation", "companion_login"):
         grant(op.get_bind(), table, append_only=False)
     op.add_column("credential", sa.Column("companion_id", Uuid(), nullable=True))
-    op.add_column("login", sa.Column("companion_id", Uuid(), nullable=True))
 
 
 def downgrade() -> None:
-    op.drop_column("login", "companion_id")
+    # Without the column a companion's phone would be the driver's own.
+    op.execute("UPDATE credential SET revoked_at = issued_at WHERE companion_id IS NOT NULL AND revoked_at IS NULL")
     op.drop_column("credential", "companion_id")
+    op.drop_table("companion_login")
     op.drop_table("companion_invitation")
     op.drop_table("companion")

@@ -1,7 +1,8 @@
 """A number that a lane shows and a phone signs: the one proof that the phone stands here now.
 
-Asked of subjects that the bundle names. A nonce is for one subject, once, within a minute; a lane that
-starts again has forgotten its nonces, and shows another.
+Asked of subjects that the bundle names, or the service. A nonce is for one opening, within a minute, and for
+whichever phone answers it: the code that was held may have been another of the driver's, as one on paper. A lane
+that starts again has forgotten its nonces, and shows another.
 """
 
 from __future__ import annotations
@@ -23,31 +24,30 @@ def nonce_text(nonce: bytes) -> str:
 
 @dataclass
 class Challenges:
-    """The nonces that were shown and not answered. Times are the monotonic clock's."""
+    """The nonces that were shown and not answered, with when. Times are the monotonic clock's."""
 
-    _shown: dict[bytes, tuple[bytes, float]] = field(default_factory=dict)
+    _shown: dict[bytes, float] = field(default_factory=dict)
 
-    def show(self, subject: bytes, *, at: float) -> bytes:
-        """A nonce for this subject: the one that stands there, or a new one."""
+    def show(self, *, at: float) -> bytes:
+        """The nonce that stands there for a while still, or a new one."""
         self._drop_old(at)
-        for nonce, (asked, _) in self._shown.items():
-            if asked == subject:
-                return nonce
+        newest = self.standing(at=at)
+        if newest is not None and at - self._shown[newest] <= LIFE_SECONDS / 2:
+            return newest
         while len(self._shown) >= OUTSTANDING_MAX:
             del self._shown[next(iter(self._shown))]
         nonce = secrets.token_bytes(NONCE_BYTES)
-        self._shown[nonce] = (subject, at)
+        self._shown[nonce] = at
         return nonce
 
     def expected(self, text: str, *, city: City, at: float) -> bytes | None:
-        """The nonce that this code answers, if it was shown here to its subject and still stands."""
+        """The nonce that this code answers, if it was shown here and still stands."""
         self._drop_old(at)
         try:
             claims = parse_code(text, city=city).claims
         except CodeRefused:
             return None
-        asked = self._shown.get(claims.nonce) if claims.form == CHALLENGE else None
-        return claims.nonce if asked is not None and asked[0] == claims.subject else None
+        return claims.nonce if claims.form == CHALLENGE and claims.nonce in self._shown else None
 
     def spend(self, nonce: bytes) -> None:
         self._shown.pop(nonce, None)
@@ -58,4 +58,4 @@ class Challenges:
         return next(reversed(self._shown), None)
 
     def _drop_old(self, at: float) -> None:
-        self._shown = {nonce: each for nonce, each in self._shown.items() if at - each[1] <= LIFE_SECONDS}
+        self._shown = {nonce: shown for nonce, shown in self._shown.items() if at - shown <= LIFE_SECONDS}

@@ -116,6 +116,12 @@ class Journal:
             "ORDER BY b.sequence DESC LIMIT 1", ())
         return found[0] if found else None
 
+    def last_number(self, kind: str) -> int:
+        """The highest number of an event of this kind; 0 if there is none."""
+        with self._file.reading() as db:
+            return int(db.execute(
+                "SELECT coalesce(max(sequence), 0) FROM event WHERE kind = ?", (kind,)).fetchone()[0])
+
     def count(self, state: State) -> int:
         with self._file.reading() as db:
             return int(db.execute("SELECT count(*) FROM event WHERE state = ?", (state,)).fetchone()[0])

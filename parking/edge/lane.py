@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from parking.core.clock import format_instant
+from parking.core.clock import format_instant, to_ms
 from parking.core.fact import Direction
 from parking.core.money import format_yuan
 from parking.core.pseudonym import plate_name
@@ -167,10 +167,13 @@ class Lane:
         with self._lock:
             if seconds_left <= 0 or file.read_note(note) is not None:
                 return False
+            if order.of is not None and self.record.journal.last_number("barrier") > order.of:
+                self.say(f"an order for scan {order.of} came after the barrier had opened again")
+                return False
             held = self._held if self._held is not None and self._held[0] == order.of else None
             reading, direction = self.clock.read(), _said_direction(self.shelf.bundle)
             with file.transaction():
-                file.write_note(note, "done")
+                file.write_note(note, str(to_ms(order.expires_at)))
                 if order.of is not None:
                     self._note_lift(reading, held, by=order.by, why=order.why, picture=None, of=order.of)
                 number = self.record.add(
@@ -230,7 +233,8 @@ class Lane:
         number = self.record.add("scan", case.reading, body, state="asked")
         live = {
             "scan_id": scan_id, "sequence": number, "scanned_at": format_instant(case.reading.said_at),
-            "clock_offset_ms": case.reading.offset_ms, "has_display": self.has_display, **shown}
+            "clock_offset_ms": case.reading.offset_ms, **({"has_display": True} if self.has_display else {}),
+            **shown}
         try:
             outcome = _read_answer(self.service.ask_counted("POST", "/v1/scans", live), scan_id, case)
         except NoAnswer as problem:
@@ -272,7 +276,7 @@ class Lane:
             self._command(number, outcome.direction)
         nonce = None
         if outcome.asks_nonce is not None and self.has_display:
-            nonce = nonce_text(self.challenges.show(outcome.asks_nonce, at=self.monotonic()))
+            nonce = nonce_text(self.challenges.show(at=self.monotonic()))
         return LaneAnswer(outcome.opens, outcome.reason, _says(outcome), number, decided_by, nonce)
 
     # The barrier.

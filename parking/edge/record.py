@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from parking.core.clock import format_instant, to_ms
@@ -21,6 +21,8 @@ from parking.edge.movements import Movement, Movements
 from parking.edge.passage import Followed
 from parking.edge.replay import Replay
 from parking.edge.risk import RiskBudget
+
+ORDERS_KEPT = timedelta(days=1)  # a lane carries an order out once; it stands for seconds
 
 _PROOFS = frozenset({"acknowledged", "passage", "undo"})
 
@@ -138,6 +140,9 @@ class Record:
         self.journal.forget(now=now)
         self.movements.forget(now=now)
         self.replay.forget(now=now)
+        with self.file.transaction() as db:
+            db.execute("DELETE FROM note WHERE name LIKE 'order %' AND CAST(value AS INTEGER) < ?", (
+                to_ms(now - ORDERS_KEPT),))
 
     def _give_up(self, asked: int, reason: str, free: int) -> None:
         """The service holds another fact there; it is not this lane's to undo. A person looks at it."""

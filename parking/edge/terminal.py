@@ -38,7 +38,8 @@ def read_picture(path: Path) -> str:
     import zxingcpp
     from PIL import Image
 
-    found = zxingcpp.read_barcodes(Image.open(path).convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)
+    formats = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(Image.open(path).convert("L"), formats=formats)
     if not found:
         raise NoAnswer(f"no code in {path}")
     return str(found[0].text)

@@ -15,7 +15,7 @@ from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.services.issue import find_own_vehicle
 from parking.services.unlock import KeySafe
-from parking.store import credentials
+from parking.store import credentials, drivers
 from parking.store.companions import Companion
 from parking.store.credentials import Credential
 
@@ -54,7 +54,8 @@ def bind_phone(
 
     :param companion: of the driver, whose phone it is: for the companion's vehicle, and as long as they stand
     :raises NotYourVehicle: the plate is not among the driver's
-    :raises CompanionEnded: the companion does not stand any more, or for less than a quarter of an hour
+    :raises CompanionEnded: the companion does not stand any more, or for less than a quarter of an hour, or the
+        driver gave their vehicle up
     :raises KeyOfAnother: another driver's key, or one that was revoked
     :raises TooManyCredentials: ten are bound
     :raises NoKey: no key may sign
@@ -65,14 +66,17 @@ def bind_phone(
     else:
         vehicle_key, companion_id, label = companion.vehicle_key, companion.companion_id, companion.label
         life = min(life, (companion.ends_at - now) // LIFE_UNIT * LIFE_UNIT)
-        if companion.ended_at is not None or life < LIFE_UNIT:
+        if companion.ended_at is not None or life < LIFE_UNIT or not _has_vehicle(db, driver_id, vehicle_key):
             raise CompanionEnded
     subject = subject_of(holder_key)
     known = credentials.lock_credential(db, subject)
     if known is not None and (
             (known.driver_id, known.companion_id) != (driver_id, companion_id) or known.revoked_at is not None):
         raise KeyOfAnother
-    index = _place(db, driver_id, subject, now) if known is None else known.status_index
+    if known is None and companion_id is not None:  # a companion has one phone
+        credentials.revoke_credentials(db, driver_id, companion_id=companion_id, now=now)
+    index = known.status_index if known is not None else _place(
+        db, driver_id, subject, now, is_own=companion_id is None)
     signing = safe.code_key(db, now=now)
     token, wire, claims = issue_credential(
         signing, city=city, holder_key=holder_key, status_index=index, now=now, life=life)
@@ -108,8 +112,14 @@ def print_code(
     return digits, made
 
 
-def _place(db: Session, driver_id: UUID, subject: bytes, now: datetime) -> int:
-    if len(credentials.list_credentials(db, driver_id, now=now)) >= CREDENTIALS_MAX:
+def _has_vehicle(db: Session, driver_id: UUID, vehicle_key: bytes | None) -> bool:
+    return vehicle_key is None or vehicle_key in {each.vehicle_key for each in drivers.list_vehicles(db, driver_id)}
+
+
+def _place(db: Session, driver_id: UUID, subject: bytes, now: datetime, *, is_own: bool = True) -> int:
+    """is_own: of the driver's ten, which companions do not count among."""
+    held = [each for each in credentials.list_credentials(db, driver_id, now=now) if each.companion_id is None]
+    if is_own and len(held) >= CREDENTIALS_MAX:
         raise TooManyCredentials
     while True:
         index = credentials.find_highest_index(db) + 1 + randomness.randbelow(_INDEX_GAP_MAX)

@@ -19,6 +19,10 @@ class NoDriver(Exception):
     """Nobody knows a driver there."""
 
 
+class DecidedByAnother(Exception):
+    """It is not this operator's to end."""
+
+
 def find_challenge(db: Session, operator_id: UUID, lot_id: int, anomaly_id: UUID) -> bool | None:
     """Whether the drivers behind an operator's anomaly are all challenged; None where no driver is known."""
     found = _find_drivers(db, operator_id, lot_id, anomaly_id)
@@ -32,10 +36,14 @@ def challenge_behind(
     """Challenge the drivers behind an operator's anomaly, or no more; said again, it changes nothing.
 
     :raises NoDriver: there is no such anomaly of the operator's, or no driver is known behind it
+    :raises DecidedByAnother: the city, or another operator, has the phone asked; they alone ask it no more
     """
     found = _find_drivers(db, operator_id, lot_id, anomaly_id)
     if not found:
         raise NoDriver
+    if not is_challenged and any(
+            drivers.is_challenged(db, each) and drivers.find_challenger(db, each) != operator_id for each in found):
+        raise DecidedByAnother
     for driver_id in found:
         drivers.decide_challenge(
             db, driver_id, is_challenged=is_challenged, decision_id=new_uuid(now), operator_id=operator_id,

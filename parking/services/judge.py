@@ -87,6 +87,7 @@ class Case:
         self.lot = question.terminal.lot
         self._occupied: int | None = None
         self._check = question.check
+        self._unanswered: Identity | None = None
         self._gather()
 
     def _gather(self) -> None:
@@ -112,7 +113,10 @@ class Case:
         self._find_session(fixed)
         self.direction: Direction = fixed or ("exit" if self.session is not None else "entry")
         if shown is not None and (reason := self._refuse_here(shown)):
+            who = self.identity
             self.refuse_code(reason)
+            if reason == "challenge_needed" and self.identity.vehicle_key is None:
+                self._unanswered = who  # it stays shut; if somebody opens for it all the same, it is this visit
             return
         self.tariff = self._find_tariff()
         self._due = self._price(self.session)
@@ -161,10 +165,10 @@ class Case:
         self._gather()
 
     def record_fact(self, ref: FactRef, decision: Decision) -> None:
-        question, scan = self.question, self.question.scan
+        question, scan, who = self.question, self.question.scan, self._unanswered or self.identity
         fact = Fact(
-            ref, "scan", question.occurred_at, self.direction, decision.opens,
-            self.identity.vehicle_key, self.identity.driver_id, answered_at=question.now,
+            ref, "scan", question.occurred_at, self.direction, decision.opens, who.vehicle_key, who.driver_id,
+            answered_at=question.now,
         )
         facts.add_fact(
             self.db, fact, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, said_at=scan.scanned_at,

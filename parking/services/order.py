@@ -30,7 +30,11 @@ class NoTerminal(Exception):
 
 
 class NotHeld(Exception):
-    """No barrier stayed shut on that scan in the last minutes."""
+    """No barrier stayed shut on that scan in the last minutes, or it has opened since."""
+
+
+class OrderStands(Exception):
+    """An order to open this barrier is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,18 @@ def order_opening(
 
     :param of: the scan at which it stayed shut, so that the visit goes on as if it had opened
     :raises NoTerminal: not one of this operator's
-    :raises NotHeld: no barrier stayed shut on that scan in the last ten minutes
+    :raises NotHeld: the barrier did not stay shut on that scan in the last ten minutes, or has opened since
+    :raises OrderStands: an order of this terminal stands, and it has not told yet that it opened
     """
     terminal = _find_terminal(db, operator_id, terminal_id)
     lot_id = terminal.lot_id
+    last = terminals.lock_last_sequence(db, lot_id, terminal_id)
+    standing = lane_orders.list_standing(db, lot_id, terminal_id, now=now)
+    if any(find_opened(db, each) is None for each in standing):
+        raise OrderStands
     if of is not None and of not in {each.sequence for each in _list_held(db, terminal, now)}:
         raise NotHeld
-    made = LaneOrder(lot_id, new_uuid(now), terminal_id, operator_id, of, by, why, now, now + LIVES)
+    made = LaneOrder(lot_id, new_uuid(now), terminal_id, operator_id, of, last, by, why, now, now + LIVES)
     lane_orders.add_order(db, made)
     service_id = terminals.get_service_terminal_id(db, lot_id)
     sequence = terminals.lock_last_sequence(db, lot_id, service_id) + 1
@@ -89,10 +98,9 @@ def order_opening(
 
 def find_opened(db: Session, order: LaneOrder) -> str | None:
     """When the terminal carried an order out, by the lot's walls, as far as it has told."""
-    for each in facts.list_newest(db, order.lot_id, order.terminal_id, limit=LOOKED_AT_MAX):
-        if each.kind == "barrier" and each.body.get("remote") == str(order.order_id):
-            return format_instant(each.occurred_at, lots.get_lot(db, order.lot_id).zone)
-    return None
+    at = facts.find_carried_out(
+        db, order.lot_id, order.terminal_id, order.order_id, after=order.after_sequence)
+    return None if at is None else format_instant(at, lots.get_lot(db, order.lot_id).zone)
 
 
 def list_orders(db: Session, terminal: TerminalAtGate, *, now: datetime) -> list[dict[str, Any]]:
@@ -106,21 +114,21 @@ def list_orders(db: Session, terminal: TerminalAtGate, *, now: datetime) -> list
 
 
 def _list_held(db: Session, terminal: TerminalReport, now: datetime) -> list[NewestFact]:
-    """The newest scans at which the barrier stayed shut, and nobody lifted it since."""
-    newest = facts.list_newest(db, terminal.lot_id, terminal.terminal_id, limit=LOOKED_AT_MAX)
-    lifted = {each.corrects for each in newest if each.kind in ("manual_lift", "undo")}
-    held = [
-        each for each in newest
-        if each.kind == "scan" and not each.opened and each.sequence not in lifted
-        and each.occurred_at > now - HELD_FOR]
-    return held[:HELD_MAX]
+    """The scans at which the barrier stayed shut since it opened last: who stood there before has gone."""
+    held: list[NewestFact] = []
+    for each in facts.list_newest(db, terminal.lot_id, terminal.terminal_id, limit=LOOKED_AT_MAX):
+        if each.opened or each.kind in ("manual_lift", "barrier", "passage") or len(held) == HELD_MAX:
+            break
+        if each.kind == "scan" and each.occurred_at > now - HELD_FOR:
+            held.append(each)
+    return held
 
 
 def _find_terminal(db: Session, operator_id: UUID, terminal_id: UUID) -> TerminalReport:
-    for each in terminals.list_terminals(db, operator_id=operator_id):
-        if each.terminal_id == terminal_id and each.revoked_at is None:
-            return each
-    raise NoTerminal
+    found = terminals.find_report(db, operator_id, terminal_id)
+    if found is None or found.revoked_at is not None:
+        raise NoTerminal
+    return found
 
 
 def _words(reason: str | None) -> Words | None:

@@ -74,7 +74,7 @@ def sweep(database: Database, *, now: datetime) -> int:
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
-        + database.write(lambda db: companions.delete_invitations(db, expired_before=now - PAIRING_CODES_KEPT))
+        + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
     )
 

@@ -64,8 +64,7 @@ def sign_in_citizen(
 
 
 def open_login(
-    db: Session, person: Person, *, way: str, device: str, now: datetime, login: str | None = None,
-    expires_at: datetime | None = None,
+    db: Session, person: Person, *, way: str, device: str, now: datetime, login: str | None = None
 ) -> str:
     """A browser's login; its token is stored as a hash alone. login: the account whose attempts end here."""
     token = secrets.token_urlsafe(32)
@@ -73,7 +72,7 @@ def open_login(
         logins.note_attempt(db, login, failed_count=0, locked_until=None)
     logins.add_login(
         db, login_id=new_uuid(now), token_hash=token_hash(token), kind="cookie", person=person, way=way,
-        device=device, now=now, expires_at=expires_at or now + COOKIE_LIFE)
+        device=device, now=now, expires_at=now + COOKIE_LIFE)
     return token
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.store.columns import Bytes, Flag, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new, table_of
 
+_CHALLENGED = text("challenged_at IS NOT NULL")
 _PROVED = text("status = 'proved' AND released_at IS NULL")
 
 
@@ -23,7 +24,11 @@ class Driver(Table):
     """
 
     __tablename__ = "driver"
-    __table_args__ = (CheckConstraint("length(code_subject) = 16", name="code_subject"), spread("driver_id", "driver"))
+    __table_args__ = (
+        CheckConstraint("length(code_subject) = 16", name="code_subject"),
+        Index("ix_driver_challenged", "driver_id", sqlite_where=_CHALLENGED, postgresql_where=_CHALLENGED),
+        spread("driver_id", "driver"),
+    )
 
     driver_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     code_subject: Mapped[bytes] = mapped_column(Bytes)
@@ -154,6 +159,13 @@ def list_code_subjects(db: Session, driver_ids: Collection[UUID]) -> list[tuple[
 def is_challenged(db: Session, driver_id: UUID) -> bool:
     """Whether a gate must ask this driver's phone to sign a nonce."""
     return db.execute(_CHALLENGED_SINCE, {"driver_id": driver_id}).scalar_one_or_none() is not None
+
+
+def find_challenger(db: Session, driver_id: UUID) -> UUID | None:
+    """The operator who decided last about a driver's phone; None where it was the city, or nobody."""
+    row = ChallengeDecision
+    return db.execute(select(row.operator_id).where(row.driver_id == driver_id).order_by(
+        row.decided_at.desc(), row.decision_id.desc()).limit(1)).scalar_one_or_none()
 
 
 def decide_challenge(

@@ -270,6 +270,14 @@ def list_bodies(db: Session, lot_id: int, terminal_id: UUID, sequences: Collecti
             for row in rows}
 
 
+def find_carried_out(db: Session, lot_id: int, terminal_id: UUID, order_id: UUID, *, after: int) -> datetime | None:
+    """When a terminal opened on an order from afar, if it has told; its number is behind `after`."""
+    rows = db.execute(select(_f.kind, _f.occurred_at, _f.body).where(
+        _f.lot_id == lot_id, _f.terminal_id == terminal_id, _f.sequence > after, _f.kind == "barrier",
+    ).order_by(_f.sequence).limit(TOLD_MAX))
+    return next((row.occurred_at for row in rows if row.body.get("remote") == str(order_id)), None)
+
+
 def list_newest(db: Session, lot_id: int, terminal_id: UUID, *, limit: int) -> list[NewestFact]:
     """A terminal's facts with the highest numbers, highest first."""
     rows = db.execute(

@@ -17,6 +17,7 @@ class LaneOrderRow(Table):
     """The order to open one barrier once, which nobody may carry out after expires_at.
 
     of_sequence: the terminal's scan at which the barrier had stayed shut; None: of no scan.
+    after_sequence: the terminal's last number when it was ordered; what it tells of it stands behind.
     """
 
     __tablename__ = "lane_order"
@@ -32,6 +33,7 @@ class LaneOrderRow(Table):
     terminal_id: Mapped[UUID] = mapped_column(Uuid)
     operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
     of_sequence: Mapped[int | None] = mapped_column(Wide)
+    after_sequence: Mapped[int] = mapped_column(Wide)
     ordered_by: Mapped[UUID] = mapped_column(Uuid)
     why: Mapped[str] = mapped_column(Text)
     ordered_at: Mapped[datetime] = mapped_column(Instant)
@@ -47,6 +49,7 @@ class LaneOrder:
     terminal_id: UUID
     operator_id: UUID
     of_sequence: int | None
+    after_sequence: int
     ordered_by: UUID
     why: str
     ordered_at: datetime
@@ -55,8 +58,8 @@ class LaneOrder:
 
 _order = table_of(LaneOrderRow)
 _c = _order.c
-_COLUMNS = (_c.lot_id, _c.order_id, _c.terminal_id, _c.operator_id, _c.of_sequence, _c.ordered_by, _c.why,
-            _c.ordered_at, _c.expires_at)
+_COLUMNS = (_c.lot_id, _c.order_id, _c.terminal_id, _c.operator_id, _c.of_sequence, _c.after_sequence, _c.ordered_by,
+            _c.why, _c.ordered_at, _c.expires_at)
 
 
 def add_order(db: Session, order: LaneOrder) -> None:
@@ -65,11 +68,11 @@ def add_order(db: Session, order: LaneOrder) -> None:
 
 def find_order(db: Session, lot_id: int, order_id: UUID) -> LaneOrder | None:
     row = db.execute(select(*_COLUMNS).where(_c.lot_id == lot_id, _c.order_id == order_id)).one_or_none()
-    return None if row is None else LaneOrder(*row)
+    return None if row is None else LaneOrder(**row._mapping)
 
 
 def list_standing(db: Session, lot_id: int, terminal_id: UUID, *, now: datetime) -> list[LaneOrder]:
     """The orders that a terminal may still carry out, oldest first."""
     rows = db.execute(select(*_COLUMNS).where(
         _c.lot_id == lot_id, _c.terminal_id == terminal_id, _c.expires_at > now).order_by(_c.ordered_at, _c.order_id))
-    return [LaneOrder(*row) for row in rows]
+    return [LaneOrder(**row._mapping) for row in rows]

@@ -25,7 +25,10 @@ class CompanionOf:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a login stands for: a driver, one of an operator's staff, or a driver's companion, who is no driver."""
+    """Who is signed in: a driver, one of an operator's staff, or a driver's companion, who is no driver.
+
+    A companion's sign-in is no login (store/companions.py): whatever knows logins alone does not know them.
+    """
 
     driver_id: UUID | None
     staff_id: UUID | None
@@ -66,7 +69,7 @@ class Login(Table):
     """Someone signed in: a browser's cookie, or a program's bearer token; stored as a hash alone.
 
     login_id names it where its person lists and ends it; way: how they came in; device: what the
-    browser called itself. companion_id: a companion's of the driver, who is no driver by it.
+    browser called itself.
     """
 
     __tablename__ = "login"
@@ -89,7 +92,6 @@ class Login(Table):
     login_id: Mapped[UUID | None] = mapped_column(Uuid)
     way: Mapped[str | None] = mapped_column(Text)
     device: Mapped[str | None] = mapped_column(Text)
-    companion_id: Mapped[UUID | None] = mapped_column(Uuid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,27 +168,20 @@ def add_login(
     db: Session, *, login_id: UUID, token_hash: bytes, kind: str, person: Person, way: str, device: str, now: datetime,
     expires_at: datetime,
 ) -> None:
-    companion = person.companion
     db.execute(insert(Login).values(
-        login_id=login_id, token_hash=token_hash, kind=kind,
-        driver_id=companion.driver_id if companion else person.driver_id, staff_id=person.staff_id,
-        companion_id=companion.companion_id if companion else None, operator_id=person.operator_id, way=way,
-        device=device, created_at=now, expires_at=expires_at,
+        login_id=login_id, token_hash=token_hash, kind=kind, driver_id=person.driver_id, staff_id=person.staff_id,
+        operator_id=person.operator_id, way=way, device=device, created_at=now, expires_at=expires_at,
     ))
 
 
 def find_person(db: Session, token_hash: bytes, *, kind: str, now: datetime) -> Person | None:
     """Whom a token stands for, while it is neither expired nor revoked."""
     row = db.execute(
-        select(Login.driver_id, Login.staff_id, Login.operator_id, Login.companion_id).where(
+        select(Login.driver_id, Login.staff_id, Login.operator_id).where(
             Login.token_hash == token_hash, Login.kind == kind, Login.revoked_at.is_(None), Login.expires_at > now
         )
     ).one_or_none()
-    if row is None:
-        return None
-    if row.companion_id is not None:
-        return Person(None, None, None, CompanionOf(row.driver_id, row.companion_id))
-    return Person(row.driver_id, row.staff_id, row.operator_id)
+    return None if row is None else Person(*row)
 
 
 def revoke_login(db: Session, token_hash: bytes, *, now: datetime) -> None:
@@ -208,10 +203,7 @@ def list_logins(db: Session, person: Person, *, now: datetime) -> list[StandingL
 def revoke_logins(
     db: Session, person: Person, *, now: datetime, login_id: UUID | None = None, but: bytes = b""
 ) -> int:
-    """End one login of a person, or every browser's but the one with this hash; returns how many.
-
-    A driver's do not count their companions', who are ended by themselves.
-    """
+    """End one login of a person, or every browser's but the one with this hash; returns how many."""
     which = (Login.kind == "cookie") & (Login.token_hash != but) if login_id is None else Login.login_id == login_id
     done = db.execute(
         update(Login).where(_of(person), which, Login.revoked_at.is_(None)).values(revoked_at=now))
@@ -219,11 +211,8 @@ def revoke_logins(
 
 
 def _of(person: Person) -> ColumnElement[bool]:
-    if person.companion is not None:
-        of = person.companion
-        return (Login.driver_id == of.driver_id) & (Login.companion_id == of.companion_id)
     if person.driver_id is not None:
-        return (Login.driver_id == person.driver_id) & Login.companion_id.is_(None)
+        return Login.driver_id == person.driver_id
     return Login.staff_id == person.staff_id
 
 

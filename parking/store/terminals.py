@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, bindparam, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Select, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
@@ -214,10 +215,26 @@ def list_gate_names(db: Session, lot_id: int) -> dict[UUID, str]:
     return {row.terminal_id: row.name for row in rows}
 
 
+def find_report(db: Session, operator_id: UUID, terminal_id: UUID) -> TerminalReport | None:
+    """One of an operator's terminals at gates, as list_terminals has it."""
+    found = db.execute(_report().where(Terminal.terminal_id == terminal_id, Terminal.operator_id == operator_id))
+    row = found.one_or_none()
+    return None if row is None else TerminalReport(*row)
+
+
 def list_terminals(
     db: Session, *, lot_id: int | None = None, operator_id: UUID | None = None
 ) -> list[TerminalReport]:
-    query = (
+    query = _report().order_by(Terminal.lot_id, Gate.gate_id, Terminal.created_at)
+    if lot_id is not None:
+        query = query.where(Terminal.lot_id == lot_id)
+    if operator_id is not None:
+        query = query.where(Terminal.operator_id == operator_id)
+    return [TerminalReport(*row) for row in db.execute(query)]
+
+
+def _report() -> Select[*tuple[Any, ...]]:
+    return (
         select(
             Terminal.terminal_id, Terminal.lot_id, Gate.name, Gate.direction, TerminalState.last_seen_at,
             Terminal.revoked_at, TerminalState.last_sequence,
@@ -226,10 +243,4 @@ def list_terminals(
         .join(TerminalState, (TerminalState.lot_id == Terminal.lot_id)
               & (TerminalState.terminal_id == Terminal.terminal_id))
         .join(Gate, (Gate.lot_id == Terminal.lot_id) & (Gate.gate_id == Terminal.gate_id))
-        .order_by(Terminal.lot_id, Gate.gate_id, Terminal.created_at)
     )
-    if lot_id is not None:
-        query = query.where(Terminal.lot_id == lot_id)
-    if operator_id is not None:
-        query = query.where(Terminal.operator_id == operator_id)
-    return [TerminalReport(*row) for row in db.execute(query)]

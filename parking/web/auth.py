@@ -19,7 +19,7 @@ from flask import current_app, g, redirect, request
 from parking.core.clock import from_ms, to_ms
 from parking.core.pseudonym import token_hash
 from parking.services.show import Viewer
-from parking.store import logins, terminals
+from parking.store import companions, logins, terminals
 from parking.store.logins import CompanionOf, Person
 from parking.store.terminals import TerminalAtGate
 from parking.web.errors import Problem, wants_page
@@ -171,7 +171,11 @@ def _find_person() -> Person | None:
     if kind == "cookie":
         check_same_site()
     with current_app.extensions["database"].reading() as db:
-        return logins.find_person(db, token_hash(token), kind=kind, now=now())
+        found = logins.find_person(db, token_hash(token), kind=kind, now=now())
+        if found is not None or kind != "cookie":
+            return found
+        companion = companions.find_login(db, token_hash(token), now=now())
+    return None if companion is None else Person(None, None, None, companion)
 
 
 def _unauthorized() -> Any:

@@ -41,7 +41,7 @@ def bind() -> Any:
     of = holding.companion
 
     def deed(db: Session) -> Bound:
-        companion = None if of is None else companions.find_companion(db, of.driver_id, of.companion_id)
+        companion = None if of is None else companions.lock_companion(db, of.driver_id, of.companion_id)
         return bind_phone(
             db, holding.driver_id, key, plate=plate, label=label, now=now, companion=companion, **_tools())
 

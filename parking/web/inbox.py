@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, redirect, render_template, request
 
 from parking.core.identifier import BadIdentifier, parse_lot_id
 from parking.core.json_text import BadJson, check_text
-from parking.services.challenge import NoDriver, challenge_behind, find_challenge
+from parking.services.challenge import DecidedByAnother, NoDriver, challenge_behind, find_challenge
 from parking.services.review import find_in_inbox, list_inbox, resolve
 from parking.store import facts, lots, terminals
 from parking.web import auth
@@ -49,7 +49,7 @@ def resolve_one(anomaly_id: str) -> Any:
 @blueprint.post("/v1/anomalies/<anomaly_id>/challenge")
 @auth.operator
 @api("Have gates ask the phone behind an anomaly to sign a number of theirs, or no more", body=ChallengeRequest,
-     answer=ChallengeAnswer, problems=(404,))
+     answer=ChallengeAnswer, problems=(404, 409))
 def challenge_one(anomaly_id: str) -> Any:
     asked = read_body(ChallengeRequest)
     _challenge(anomaly_id, is_challenged=asked.is_challenged, why=asked.why)
@@ -123,6 +123,8 @@ def _challenge(anomaly_id: str, *, is_challenged: bool, why: str) -> None:
     try:
         current_app.extensions["database"].write(lambda db: challenge_behind(
             db, operator_id, lot_id, found_id, is_challenged=is_challenged, by=by, why=why, now=now))
+    except DecidedByAnother:
+        raise Problem(409, "decided_by_another", "The city or another operator has this phone asked.") from None
     except NoDriver:
         raise Problem(404, "not_found", "There is no such anomaly of yours, or no driver behind it is known.") from None
 

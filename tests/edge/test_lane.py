@@ -419,6 +419,20 @@ def test_an_order_for_a_car_that_was_held_lets_it_in_as_a_lift_by_hand_does(tmp_
     assert made.barrier.opened == 1
 
 
+def test_an_order_for_a_car_that_has_gone_opens_for_nobody(tmp_path: Path, stub: StubService) -> None:
+    made = make_lane(tmp_path, address=stub.address, direction="exit")
+    stub.opens = False
+    held = made.show(None, "沪A12345", 0.99)
+    stub.opens = True
+    assert made.show(None, "沪B88888", 0.99).opens
+    stub.orders = [{"id": "1", "command": "open", "expires_at": "2026-03-10T01:01:00Z", "of": held.sequence,
+                    "by": "7", "why": "phone is dead"}]
+
+    assert made.sync.round()
+
+    assert made.barrier.opened == 1 and "manual_lift" not in made.kinds()
+
+
 def test_orders_are_asked_for_every_few_seconds(tmp_path: Path, stub: StubService) -> None:
     made = make_lane(tmp_path, address=stub.address)
     for _ in range(7):

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from parking.cli import group
+from parking.core.clock import format_instant
 from parking.store.drivers import ChallengeDecision, Driver
-from tests.city import City, bearer
+from tests.city import City, bearer, now
 from tests.phone import Phone, bound_phone
 from tests.walks.test_journals import LI, ago, rules, scan
 
@@ -102,6 +103,35 @@ def test_an_operator_has_the_phone_behind_an_anomaly_asked_and_asked_no_more(cit
         kept = db.execute(select(ChallengeDecision.is_challenged, ChallengeDecision.why).order_by(
             ChallengeDecision.decision_id)).fetchall()
     assert [tuple(each) for each in kept] == [(True, "a video call"), (False, "a mistake")]
+
+
+def test_what_is_opened_all_the_same_is_the_visit_of_who_was_held(city: City) -> None:
+    phone, other = bound_phone(city), bound_phone(city, "wang")
+    assert city.scan(1, "entry", code=phone.show())["reason"] == "entered"
+    challenge(city)
+    challenge(city, "wang")
+    for gate, shown in (("exit", phone.show(counter=1)), ("entry", other.show())):
+        held = city.scan(1, gate, code=shown, has_display=True)
+        assert held["reason"] == "challenge_needed" and held["parking_session"] is None
+        number = held["next_sequence"] - 1
+        at = {"occurred_at": format_instant(now()), "clock_offset_ms": 0}
+        city.tell(1, gate, [{"sequence": number + 1, "kind": "manual_lift", **at, "of": number, "by": "wu",
+                             "why": "no camera", "picture": None}])
+    states = [city.get("/v1/parking-sessions", city.drivers[each])["items"][0]["state"] for each in ("li", "wang")]
+    assert states == ["closed", "open"]
+
+
+def test_an_operator_does_not_end_what_the_city_decided(city: City) -> None:
+    found, client = used_twice(city), city.app.test_client()
+    owner = next(each for each in city.operators if client.get(
+        f"/console/anomalies/{found}", headers=bearer(each)).status_code == 200)
+    challenge(city)
+    path = f"/v1/anomalies/{found}/challenge"
+
+    refused = client.post(path, json={"is_challenged": False, "why": "x"}, headers=bearer(owner))
+
+    assert (refused.status_code, refused.get_json()["reason"]) == (409, "decided_by_another")
+    assert city.scan(3, "entry", code=bound_phone(city).show())["reason"] == "challenge_needed"
 
 
 def test_an_anomaly_without_a_driver_has_nobody_to_ask(city: City) -> None:

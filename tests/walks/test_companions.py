@@ -17,7 +17,7 @@ from sqlalchemy import update
 from parking.core.clock import parse_instant
 from parking.services.sign_in import open_login
 from parking.store.companions import CompanionInvitation, CompanionRow
-from parking.store.logins import Login, Person
+from parking.store.logins import Person
 from tests.city import City, bearer, hours, now
 from tests.phone import Phone, bound_phone
 from tests.walks.test_journals import LI, OTHER
@@ -135,6 +135,73 @@ def test_ended_its_codes_open_nothing_and_it_binds_no_more(city: City, how: str)
         invite(city)
 
 
+def test_one_who_is_ended_while_their_phone_binds_has_no_code_left(city: City) -> None:
+    """Either the phone bound before, and its credential is ended with it; or it binds no more."""
+    phone = companion(city)
+    me = bearer(city.drivers["li"])
+    page = city.app.test_client().get("/driver/phones", headers=me).get_data(as_text=True)
+    companion_id = re.findall(r'name="companion_id" value="([0-9a-f-]+)"', page)[0]
+
+    def end(_: int) -> int:
+        return city.app.test_client().post(
+            "/driver/companions/end", data={"companion_id": companion_id}, headers=me).status_code
+
+    def bind(_: int) -> int:
+        assert phone.client is not None
+        other = CompanionsPhone(city, client=city.app.test_client())
+        other.client.set_cookie("login", phone.client.get_cookie("login").value)  # type: ignore[union-attr]
+        try:
+            other.bind()
+        except AssertionError:
+            return 0
+        late.append(other)
+        return 1
+
+    late: list[CompanionsPhone] = []
+    with ThreadPoolExecutor(5) as pool:
+        done = [pool.submit(bind, 0), pool.submit(bind, 1), pool.submit(end, 0), pool.submit(bind, 2)]
+        assert all(each.result() is not None for each in done)
+    assert [city.scan(1, "entry", code=each.show())["reason"] for each in (phone, *late)] == [
+        "code_revoked"] * (1 + len(late))
+
+
+def test_a_companion_has_one_phone_and_takes_none_of_the_drivers_places(city: City) -> None:
+    first = companion(city)
+    for _ in range(11):
+        again = CompanionsPhone(city, client=first.client)
+        again.bind()
+    assert city.scan(1, "entry", code=first.show())["reason"] == "code_revoked"
+    assert city.scan(1, "entry", code=again.show())["reason"] == "entered"
+    for _ in range(10):
+        bound_phone(city)
+    assert Phone(city, "li").bind(status=409)["reason"] == "too_many_credentials"
+
+
+def test_another_invitation_on_the_same_phone_ends_the_first(city: City) -> None:
+    phone = companion(city)
+    assert phone.client is not None
+    code = invite(city, driver="wang")
+    assert take(phone.client, code) == 303
+    assert city.scan(1, "entry", code=phone.show())["reason"] == "code_revoked"
+    for _ in range(2):
+        invite(city)
+
+
+def test_a_vehicle_that_the_driver_gave_up_is_no_companions(city: City) -> None:
+    phone = companion(city, plate=LI)
+    city.app.test_client().post("/driver/vehicles", data={"plate": LI, "release": "1"}, headers=bearer(
+        city.drivers["li"]))
+    assert phone.bind(status=403)["reason"] == "companion_ended"
+
+
+def test_a_companion_whose_time_is_over_may_still_ask_how_their_code_stands(city: City) -> None:
+    phone = companion(city, life="day")
+    change(city, CompanionRow, made_at=now() - hours(30), ends_at=now() - hours(6))
+    assert phone.client is not None
+    state = phone.client.get(f"/v1/credentials/current?subject={'0' * 32}")
+    assert state.status_code == 200 and phone.bind(status=403)["reason"] == "companion_ended"
+
+
 def test_two_are_the_most_and_an_invitation_that_nobody_took_frees_its_place(city: City) -> None:
     companion(city)
     invite(city)
@@ -185,7 +252,7 @@ def test_a_code_ends_with_its_companion(city: City) -> None:
     assert timedelta() <= ends - parse_instant(said["expires_at"]) < timedelta(minutes=16)
     change(city, CompanionRow, ends_at=now() + timedelta(minutes=14))
     assert phone.bind(status=403)["reason"] == "companion_ended"
-    change(city, Login, expires_at=now())
+    change(city, CompanionRow, ended_at=now())
     phone.bind(status=401)
 
 

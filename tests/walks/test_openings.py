@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,46 @@ def test_only_the_gates_operator_opens_and_only_for_a_scan_that_was_held_just_no
     order(city, "entry", of=opened["next_sequence"] - 1, status=409)
 
 
+def test_one_order_of_a_terminal_stands_at_a_time(city: City) -> None:
+    number = held_at_the_exit(city)
+
+    def one(_: int) -> int:
+        return city.app.test_client().post(
+            f"/v1/terminals/{city.terminal_ids[3, 'exit']}/openings", json={"why": "x", "of": number},
+            headers=bearer(city.operators[0])).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(one, range(4))) == [200, 409, 409, 409]
+    (told,) = standing(city)
+    carry_out(city, told)
+    assert order(city, of=number, status=409)["reason"] == "not_held"
+    order(city, status=200)
+
+
+def test_who_stood_there_before_the_barrier_opened_has_gone(city: City) -> None:
+    number = held_at_the_exit(city)
+    city.tell(3, "entry", [scan(2, "entry", ago(30), plate="京B54321")])
+    at = {"occurred_at": format_instant(now()), "clock_offset_ms": 0}
+    city.tell(3, "exit", [{"sequence": number + 1, "kind": "passage", **at, "of": None}])
+
+    assert order(city, of=number, status=409)["reason"] == "not_held"
+    page = city.app.test_client().get(
+        f"/console/terminals/{city.terminal_ids[3, 'exit']}/opening", headers=bearer(city.operators[0]))
+    assert f'value="{number}"' not in page.get_data(as_text=True)
+
+
+def test_an_order_is_known_as_done_however_much_happens_after_it(city: City) -> None:
+    made = order(city)
+    (told,) = standing(city)
+    at = {"occurred_at": format_instant(now()), "clock_offset_ms": 0}
+    opened = {"kind": "barrier", **at, "command": "open", "remote": told["id"], "of": None}
+    city.tell(3, "exit", [{"sequence": 1, **opened}])
+    city.tell(3, "exit", [{"sequence": each, "kind": "acknowledged", **at, "of": None} for each in range(2, 150)])
+
+    page = city.app.test_client().get(f"/console/openings/{made['id']}", headers=bearer(city.operators[0]))
+    assert "✔" in page.get_data(as_text=True)
+
+
 def test_a_scan_that_was_lifted_by_hand_is_held_no_more(city: City) -> None:
     number = held_at_the_exit(city)
     at = {"occurred_at": format_instant(now()), "clock_offset_ms": 0}
@@ -106,7 +147,7 @@ def test_the_console_lists_who_stands_there_and_sends_the_order(city: City) -> N
     path = f"/console/terminals/{city.terminal_ids[3, 'exit']}/opening"
 
     page = client.get(path, headers=me).get_data(as_text=True)
-    assert f'value="{number}" checked' in page
+    assert f'value="{number}" required' in page and 'value="" required' in page, "neither is chosen for the operator"
     assert client.get(path, headers=bearer(city.operators[1])).status_code == 404
     for empty in ({}, {"why": " "}, {"why": "x", "of": "-1"}, {"why": "x", "of": "٣"}, {"why": "x", "of": "9" * 99}):
         assert client.post(path, data=empty, headers=me).headers["Location"] == path
