@@ -29,6 +29,7 @@ def create_app(config: Config) -> Flask:
     from parking.services.connect import Channels
     from parking.services.equip import PlateNames
     from parking.services.follow import Desk
+    from parking.services.offer import Bundles
     from parking.services.resolve import CityReader
     from parking.services.scan import ScanDesk
     from parking.services.unlock import KeySafe
@@ -72,7 +73,7 @@ def create_app(config: Config) -> Flask:
     reader = CityReader(codes, config.city_code_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
-        "plate_names": PlateNames(secrets),
+        "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),

@@ -8,6 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from threading import Lock
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,15 +16,15 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.clock import format_instant
-from parking.core.code import HONOURED_AT_EXIT
 from parking.core.code_wire import City
-from parking.core.json_text import canonical_hash
 from parking.core.pseudonym import lot_plate_key, plate_name
 from parking.core.secret import Secrets
 from parking.core.status_list import pack_indexes
-from parking.store import credentials, drivers, key_sets, parking_sessions, tariffs, terminals, vehicles
+from parking.store import credentials, drivers, parking_sessions, tariffs, vehicles
+from parking.store.key_sets import SignedKeySet
+from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
-from parking.store.terminals import TerminalAtGate
+from parking.store.tariffs import TariffInForce
 
 PART = 500
 NAMES_MAX = 200_000
@@ -53,23 +54,34 @@ class PlateNames:
         return found
 
 
-def make_bundle(
-    db: Session, terminal: TerminalAtGate, *, city: City, names: PlateNames, now: datetime
-) -> tuple[dict[str, Any], str]:
-    """The bundle, and a name for what is in it: the same while nothing changed but the time and the numbering."""
-    lot, secrets = terminal.lot, names.secrets
-    ended_after = now - HONOURED_AT_EXIT
+@dataclass(frozen=True, slots=True)
+class LotBundle:
+    """What all lanes of a lot are told alike, as the text of a JSON object. digest: a name for what it says.
+
+    about: the drivers (ids) and vehicles (keys) of whom it speaks, or would if more were known of them.
+    """
+
+    text: str
+    digest: str
+    about: frozenset[bytes]
+
+
+def make_lot_bundle(
+    db: Session, lot: Lot, *, city: City, names: PlateNames, in_force: TariffInForce | None,
+    newest: SignedKeySet | None, challenged: frozenset[UUID], ended_after: datetime,
+) -> LotBundle:
+    """:param ended_after: credentials that ended before it are not told of"""
     inside = parking_sessions.list_open_of_lot(db, lot.lot_id)
-    in_force = tariffs.find_tariff_of_lot(db, lot.lot_id, at=now)
     priced = {version: tariffs.get_tariff_version(db, *version).tariff for version in {
         (each.tariff_id, each.tariff_version) for each in inside
         if each.tariff_id is not None and each.tariff_version is not None}}
     hashes = {version: tariff.hash for version, tariff in priced.items()}
     used = {tariff.hash: json.loads(tariff.canonical) for tariff in [
         *priced.values(), *([in_force.tariff] if in_force else [])]}
-    newest = key_sets.find_newest(db)
     plates = names.names(db, lot.lot_id, [each.session.vehicle_key for each in inside])
-    subjects = _subjects_of(db, inside, ended_after)
+    drivers_of = _drivers_of(db, inside)
+    concerned = {driver for found in drivers_of.values() for driver in found} | challenged
+    subjects = _live_subjects(db, concerned, ended_after)
     said: dict[str, Any] = {
         "city": {"number": city.number, "name": city.name},
         "lot": {
@@ -77,11 +89,11 @@ def make_bundle(
             "is_closed": lot.is_closed, "turned": sorted(lot.turned_reasons)},
         "key_set": newest.jws if newest else None,
         "revoked": pack_indexes(credentials.list_revoked_indexes(db, expiring_after=ended_after)),
-        "plate_key": base64.b64encode(lot_plate_key(secrets.pepper, lot.lot_id)).decode(),
+        "plate_key": base64.b64encode(lot_plate_key(names.secrets.pepper, lot.lot_id)).decode(),
         "inside": [
             {
                 "plate": plates.get(each.session.vehicle_key),
-                "subjects": sorted(subject.hex() for subject in subjects[each.session.parking_session_id]),
+                "subjects": _hex_of(subjects, drivers_of[each.session.parking_session_id]),
                 "entered_at": format_instant(each.session.entered_at),
                 "paid_until": _or_none(each.paid.paid_until_at), "leave_by": _or_none(each.paid.leave_by_at),
                 "paid_fen": each.paid.fen,
@@ -89,34 +101,29 @@ def make_bundle(
                 else hashes[each.tariff_id, each.tariff_version],
             }
             for each in inside],
-        "tariffs": used,
+        "tariffs": dict(sorted(used.items())),
         "tariff": in_force.tariff.hash if in_force else None,
-        "challenged": sorted(subject.hex() for subject in _challenged(db, ended_after)),
+        "challenged": _hex_of(subjects, challenged),
     }
-    gate = {"id": str(terminal.terminal_id), "gate_id": terminal.gate_id, "direction": terminal.direction}
-    name = canonical_hash([said, gate])
-    last = terminals.get_last_sequence(db, lot.lot_id, terminal.terminal_id)
-    return {"made_at": format_instant(now), **said, "terminal": {**gate, "next_sequence": last + 1}}, name
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    about = {driver.bytes for driver in concerned} | {each.session.vehicle_key for each in inside}
+    return LotBundle(text, sha256(text.encode()).hexdigest(), frozenset(about))
 
 
-def _subjects_of(db: Session, inside: list[StoredSession], ended_after: datetime) -> dict[UUID, set[bytes]]:
-    """Under what each visit's drivers may show a code: who came by one, and who has proved the vehicle."""
+def _drivers_of(db: Session, inside: list[StoredSession]) -> dict[UUID, set[UUID]]:
+    """Whose codes may get each visit's car out: who came by one, and who has proved the vehicle."""
     owners: dict[bytes, set[UUID]] = defaultdict(set)
     for part in _parts([each.session.vehicle_key for each in inside]):
         for key, driver_id in drivers.list_proofs(db, part):
             owners[key].add(driver_id)
-    of_visit = {
+    return {
         each.session.parking_session_id: {
             *owners[each.session.vehicle_key], *([each.session.driver_id] if each.session.driver_id else [])}
         for each in inside}
-    subjects = _live_subjects(db, {driver for found in of_visit.values() for driver in found}, ended_after)
-    return {
-        visit: {subject for driver in found for subject in subjects[driver]} for visit, found in of_visit.items()}
 
 
-def _challenged(db: Session, ended_after: datetime) -> set[bytes]:
-    return {subject for found in _live_subjects(db, set(drivers.list_challenged(db)), ended_after).values()
-            for subject in found}
+def _hex_of(subjects: dict[UUID, set[bytes]], driver_ids: Iterable[UUID]) -> list[str]:
+    return sorted(subject.hex() for driver in driver_ids for subject in subjects[driver])
 
 
 def _live_subjects(db: Session, driver_ids: set[UUID], ended_after: datetime) -> dict[UUID, set[bytes]]:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Integer, Text, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.store.bundle_changes import note_subject
 from parking.store.columns import Bytes, Instant, Table, Uuid, Wide, spread
 from parking.store.statements import insert_new, table_of
 
@@ -97,6 +98,8 @@ _COLUMNS = (
 )
 _FIND = select(*_COLUMNS).where(_c.subject == bindparam("subject"))
 _LOCK = _FIND.with_for_update()
+_DRIVER_IF_ENDED = select(_c.driver_id).where(_c.subject == bindparam("subject"), _c.expires_at <= bindparam("at"))
+_COUNT_REVOKED = select(func.count()).where(_c.revoked_at.is_not(None), _c.expires_at > bindparam("after"))
 
 
 def find_credential(db: Session, subject: bytes) -> Credential | None:
@@ -139,6 +142,11 @@ def list_revoked_indexes(db: Session, *, expiring_after: datetime) -> list[int]:
     return list(rows.scalars())
 
 
+def count_revoked(db: Session, *, expiring_after: datetime) -> int:
+    """How many the status list names. It only grows as long as the instant stays: another list has another count."""
+    return int(db.execute(_COUNT_REVOKED, {"after": expiring_after}).scalar_one())
+
+
 def find_highest_index(db: Session) -> int:
     return int(db.execute(select(func.coalesce(func.max(StatusIndex.status_index), 0))).scalar_one())
 
@@ -156,11 +164,16 @@ def add_credential(db: Session, credential: Credential) -> None:
         "issued_at": credential.issued_at, "expires_at": credential.expires_at,
         "companion_id": credential.companion_id,
     })
+    note_subject(db, credential.driver_id.bytes)
 
 
 def renew_credential(
     db: Session, subject: bytes, *, vehicle_key: bytes | None, kid: int, issued_at: datetime, expires_at: datetime
 ) -> None:
+    """One that had ended comes back to life by it, and lanes must be told; else they know it already."""
+    ended = db.execute(_DRIVER_IF_ENDED, {"subject": subject, "at": issued_at}).scalar_one_or_none()
+    if ended is not None:
+        note_subject(db, ended.bytes)
     db.execute(update(_credential).where(_c.subject == subject).values(
         vehicle_key=vehicle_key, kid=kid, issued_at=issued_at, expires_at=expires_at))
 

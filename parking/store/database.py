@@ -20,6 +20,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from parking.store import bundle_changes, lots
+
 Result = TypeVar("Result")
 WRITE_WAIT_SECONDS_MAX = 3.0
 CONFLICT_TRIES_MAX = 5
@@ -99,6 +101,9 @@ class Database:
     def _transaction(self) -> Iterator[Session]:
         with Session(self._writing, expire_on_commit=False, autoflush=False) as db, db.begin():
             yield db
+            # Rows that others wait for are held for the commit alone.
+            lots.count_changes(db)
+            bundle_changes.write_noted(db)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Text, bindparam, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.store.bundle_changes import note_subject
 from parking.store.columns import Bytes, Flag, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new, table_of
 
@@ -103,6 +104,7 @@ def lock_driver(db: Session, driver_id: UUID) -> None:
 def claim_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, is_proved: bool, now: datetime) -> None:
     db.execute(insert(DriverVehicle).values(
         driver_id=driver_id, vehicle_key=vehicle_key, status="proved" if is_proved else "claimed", claimed_at=now))
+    note_subject(db, vehicle_key)
 
 
 def claim_again(db: Session, *, driver_id: UUID, vehicle_key: bytes, now: datetime) -> None:
@@ -120,6 +122,7 @@ def release_vehicle(db: Session, *, driver_id: UUID, vehicle_key: bytes, now: da
     db.execute(
         update(row).where(row.driver_id == driver_id, row.vehicle_key == vehicle_key, row.released_at.is_(None))
         .values(released_at=now))
+    note_subject(db, vehicle_key)
 
 
 def list_vehicles(db: Session, driver_id: UUID) -> list[ClaimedVehicle]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.clock import find_zone
 from parking.core.decision import LotRules
-from parking.store.columns import Flag, Instant, Json, Table, Uuid, spread
+from parking.store.columns import Flag, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.statements import table_of
 
 LOT_ID_RANGE = "lot_id BETWEEN 1 AND 65535"
@@ -82,7 +82,10 @@ class Gate(Table):
 
 
 class LotState(Table):
-    """How many vehicles are inside: the one hot row of a lot, written last in a transaction."""
+    """How many vehicles are inside: the one hot row of a lot, written last in a transaction.
+
+    generation: counted up with every change of the lot's visits, so that one who knows it need not look at them.
+    """
 
     __tablename__ = "lot_state"
     __table_args__ = (
@@ -94,16 +97,24 @@ class LotState(Table):
     operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
     occupied_count: Mapped[int] = mapped_column(Integer)
     changed_at: Mapped[datetime] = mapped_column(Instant)
+    generation: Mapped[int] = mapped_column(Wide, server_default="0")
 
 
+_CHANGED = "lots_changed"
 _state = table_of(LotState)
 _COUNT_OCCUPIED = select(_state.c.occupied_count).where(_state.c.lot_id == bindparam("lot_id"))
 _CHANGE_OCCUPIED = (
     update(_state)
     .where(_state.c.lot_id == bindparam("in_lot"))
-    .values(occupied_count=_state.c.occupied_count + bindparam("by"), changed_at=bindparam("now"))
+    .values(
+        occupied_count=_state.c.occupied_count + bindparam("by"), changed_at=bindparam("now"),
+        generation=_state.c.generation + 1)
     .returning(_state.c.occupied_count)
 )
+_COUNT_CHANGE = (
+    update(_state).where(_state.c.lot_id == bindparam("in_lot")).values(generation=_state.c.generation + 1)
+)
+_GENERATION = select(_state.c.generation).where(_state.c.lot_id == bindparam("lot_id"))
 
 
 def add_lot(db: Session, *, now: datetime, **values: Any) -> None:
@@ -161,4 +172,21 @@ def lock_occupied(db: Session, lot_id: int) -> int:
 
 def change_occupied(db: Session, lot_id: int, *, by: int, now: datetime) -> int:
     """Move the count of vehicles inside, and return it; late in the transaction, for every gate waits on it."""
+    db.info.get(_CHANGED, set()).discard(lot_id)
     return int(db.execute(_CHANGE_OCCUPIED, {"in_lot": lot_id, "by": by, "now": now}).scalar_one())
+
+
+def note_change(db: Session, lot_id: int) -> None:
+    """A visit of a lot was written: the lot's generation is counted up before the commit."""
+    db.info.setdefault(_CHANGED, set()).add(lot_id)
+
+
+def count_changes(db: Session) -> None:
+    """Count up what was noted in this transaction; its last statements, for every gate of the lots waits on them."""
+    for lot_id in sorted(db.info.pop(_CHANGED, ())):
+        changed = db.execute(_COUNT_CHANGE, {"in_lot": lot_id})
+        assert changed.rowcount == 1  # type: ignore[attr-defined]
+
+
+def get_generation(db: Session, lot_id: int) -> int:
+    return int(db.execute(_GENERATION, {"lot_id": lot_id}).scalar_one())

@@ -32,7 +32,7 @@ from parking.core.fact import FactRef
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import Paid
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
-from parking.store.lots import LOT_ID_RANGE
+from parking.store.lots import LOT_ID_RANGE, note_change
 from parking.store.statements import insert_new, table_of
 
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
@@ -300,6 +300,7 @@ def write_session(
         "charged_fen": charged_fen, "charge_count": charge_count, "replaced_by": replaced_by,
     }
     key = {"lot_id": session.lot_id, "parking_session_id": session.parking_session_id}
+    note_change(db, session.lot_id)
     if is_new:
         db.execute(_ADD, {**key, "operator_id": operator_id, **values})
     else:
@@ -317,6 +318,7 @@ def write_paid(
 ) -> None:
     """What was paid for a visit, as it now stands; and the word for its money, where that changes too."""
     word = {} if money_state is None else {"money_state": money_state}
+    note_change(db, lot_id)
     db.execute(
         update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
         .values(paid_fen=paid.fen, paid_until_at=paid.paid_until_at, leave_by_at=paid.leave_by_at, **word))
@@ -324,6 +326,7 @@ def write_paid(
 
 def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:
     """Take a session out of its vehicle's one open place, until it is written anew under another."""
+    note_change(db, lot_id)
     db.execute(
         update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
         .values(state="voided"))

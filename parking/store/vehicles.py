@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.parking_session import ParkingSession
 from parking.core.price import Vehicle as PricedVehicle
+from parking.store.bundle_changes import note_subject
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new, table_of
 
@@ -143,7 +144,7 @@ def lock_vehicles(
             return {**{key: found for key, (found, _) in held.items()}, vehicle_key: size}
         held |= _lock(db, [vehicle_key])
     if plate_sealed is not None and not held[vehicle_key][1]:
-        db.execute(_LEARN_PLATE, {"of_vehicle": vehicle_key, "sealed": plate_sealed})
+        _learn_plate(db, vehicle_key, plate_sealed)
     return {key: found for key, (found, _) in held.items()}
 
 
@@ -161,8 +162,13 @@ def hold_vehicles(
             _lock(db, [key]))
     for key, sealed in plates_sealed.items():
         if sealed is not None and not held[key][1]:
-            db.execute(_LEARN_PLATE, {"of_vehicle": key, "sealed": sealed})
+            _learn_plate(db, key, sealed)
     return {key: found for key, (found, _) in held.items()}
+
+
+def _learn_plate(db: Session, vehicle_key: bytes, sealed: bytes) -> None:
+    db.execute(_LEARN_PLATE, {"of_vehicle": vehicle_key, "sealed": sealed})
+    note_subject(db, vehicle_key)
 
 
 def _lock(db: Session, vehicle_keys: list[bytes]) -> dict[bytes, tuple[str, bool]]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
 from parking.core.clock import format_instant
 from parking.core.journal import BYTES_MAX, Event, Landed
-from parking.services.equip import make_bundle
 from parking.services.land import land_journal
 from parking.services.order import list_orders
 from parking.store import terminals
@@ -66,14 +64,15 @@ def orders() -> Any:
 def bundle() -> Any:
     caller, now, extensions = auth.calling_terminal(), auth.now(), current_app.extensions
     with extensions["database"].reading() as db:
-        made, name = make_bundle(db, caller, city=extensions["city"], names=extensions["plate_names"], now=now)
+        offered = extensions["bundles"].offer(db, caller, now=now)
+        last = terminals.get_last_sequence(db, caller.lot.lot_id, caller.terminal_id)
     answer = Response(mimetype="application/json")
-    answer.set_etag(name, weak=True)  # the time and the numbering in it are left out
+    answer.set_etag(offered.name, weak=True)  # the time and the numbering in it are left out
     answer.vary.add("Accept-Encoding")
-    if request.if_none_match.contains_weak(name):
+    if request.if_none_match.contains_weak(offered.name):
         answer.status_code = 304
         return answer
-    body = json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
+    body = offered.text(made_at=format_instant(now), next_sequence=last + 1).encode()
     if request.accept_encodings["gzip"]:
         body = gzip.compress(body, GZIP_LEVEL, mtime=0)
         answer.content_encoding = "gzip"
