@@ -184,8 +184,8 @@ def _each_candidates(count: int) -> Any:
 
 _CANDIDATES = union_all(*_candidates())
 _CORRECTIONS = select(*_COLUMNS).where(
-    _f.lot_id == bindparam("lot_id"),
-    tuple_(_f.corrects_terminal_id, _f.corrects_sequence).in_(bindparam("refs", expanding=True)),
+    _f.lot_id == bindparam("lot_id"), _f.corrects_terminal_id.in_(bindparam("terminals", expanding=True)),
+    _f.corrects_sequence.in_(bindparam("sequences", expanding=True)),
 )
 _CORRECTIONS_WITH_REASON = _CORRECTIONS.add_columns(_f.reason)
 _HAS_SCAN = select(exists().where(_SINCE, _f.vehicle_key == bindparam("vehicle_key"), _f.kind == "scan"))
@@ -193,8 +193,8 @@ _FIND = select(*_COLUMNS).where(
     _f.lot_id == bindparam("lot_id"), _f.terminal_id == bindparam("terminal_id"),
     _f.sequence == bindparam("sequence"))
 _LIST = select(*_COLUMNS).where(
-    _f.lot_id == bindparam("lot_id"),
-    tuple_(_f.terminal_id, _f.sequence).in_(bindparam("refs", expanding=True)))
+    _f.lot_id == bindparam("lot_id"), _f.terminal_id.in_(bindparam("terminals", expanding=True)),
+    _f.sequence.in_(bindparam("sequences", expanding=True)))
 _LIST_BODIES = select(_f.sequence, _f.kind, _f.body, _f.is_live, _f.opened, _f.reason,
                       _f.said_at).where(
     _f.lot_id == bindparam("lot_id"), _f.terminal_id == bindparam("terminal_id"),
@@ -259,8 +259,8 @@ def list_facts(db: Session, lot_id: int, refs: Collection[FactRef]) -> list[Fact
     """Those of these facts that are stored."""
     if not refs:
         return []
-    pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
-    return [_fact(row) for row in db.execute(_LIST, {"lot_id": lot_id, "refs": pairs})]
+    found = map(_fact, db.execute(_LIST, _around(lot_id, refs)))
+    return [fact for fact in found if fact.ref in refs]
 
 
 def list_bodies(db: Session, lot_id: int, terminal_id: UUID, sequences: Collection[int]) -> dict[int, StoredBody]:
@@ -364,10 +364,11 @@ def list_owners(
     found = Owners(set(), {}, {})
     if not refs:
         return found
-    pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
-    rows = db.execute(_CORRECTIONS_WITH_REASON, {"lot_id": lot_id, "refs": pairs}).all()
+    wanted_refs = set(refs)
+    rows = db.execute(_CORRECTIONS_WITH_REASON, _around(lot_id, refs)).all()
     for fact, reason in sorted(((_fact(row), row.reason) for row in rows), key=lambda each: each[0].position):
-        assert fact.corrects is not None
+        if fact.corrects is None or fact.corrects not in wanted_refs:
+            continue
         if fact.kind == "undo":
             found.undone.add(fact.corrects)
         elif fact.kind == "plate_correction" and fact.vehicle_key is not None:
@@ -417,8 +418,15 @@ def list_corrections(db: Session, lot_id: int, refs: Collection[FactRef]) -> lis
     """Everything that was said later about these facts."""
     if not refs:
         return []
-    pairs = [(ref.terminal_id, ref.sequence) for ref in refs]
-    return [_fact(row) for row in db.execute(_CORRECTIONS, {"lot_id": lot_id, "refs": pairs})]
+    found = map(_fact, db.execute(_CORRECTIONS, _around(lot_id, refs)))
+    return [fact for fact in found if fact.corrects in refs]
+
+
+def _around(lot_id: int, refs: Collection[FactRef]) -> dict[str, Any]:
+    """Finds these facts, and those of their terminals that share their numbers: an index finds pairs on one engine
+    only, and reads all facts of the lot on SQLite."""
+    return {"lot_id": lot_id, "terminals": list({ref.terminal_id for ref in refs}),
+            "sequences": list({ref.sequence for ref in refs})}
 
 
 def _fact(row: Any) -> Fact:

@@ -242,7 +242,7 @@ def list_sessions(db: Session, ids: Iterable[tuple[int, UUID]]) -> list[StoredSe
     query = (
         select(row)
         .where(row.lot_id.in_({lot_id for lot_id, _ in wanted}),
-               tuple_(row.lot_id, row.parking_session_id).in_(wanted))
+               row.parking_session_id.in_([parking_session_id for _, parking_session_id in wanted]))
         .order_by(row.entered_at.desc(), row.parking_session_id.desc())
     )
     return [_stored(each) for each in db.execute(query).scalars()]
