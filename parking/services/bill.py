@@ -6,30 +6,65 @@ charge is credited and another one sealed. Nothing is edited.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
-from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
+from parking.core.charge import ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import STAY_MAX, Vehicle
-from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.store import charges, outbox_messages, parking_sessions, payments, tariffs, transfers, vehicles
 from parking.store.lots import Lot
-from parking.store.parking_sessions import StoredSession
+from parking.store.parking_sessions import BookedSession, StoredSession
 from parking.store.tariffs import TariffInForce
 
 VOIDED_SETTLED_AFTER = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A visit as it now is, beside its row, if it has one. paid: where that has changed, else as it was."""
+
+    session: ParkingSession
+    old: StoredSession | None
+    paid: Paid | None = None
+    replaced_by: UUID | None = None
+
+    @property
+    def paid_before(self) -> Paid:
+        return self.old.paid if self.old else NOTHING_PAID
+
+    @property
+    def paid_now(self) -> Paid:
+        return self.paid_before if self.paid is None else self.paid
+
+    @property
+    def bill_before(self) -> tuple[object, ...] | None:
+        return _bill(self.old.session, self.paid_before) if self.old else None
+
+    @property
+    def bill_now(self) -> tuple[object, ...] | None:
+        return _bill(self.session, self.paid_now)
+
+
+@dataclass
+class _Charged:
+    """What entries add to the charges and to the ledger."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    transfers: list[ledger.Transfer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -41,44 +76,46 @@ class Books:
     sizes: dict[bytes, str]
     safe: KeySafe
     now: datetime
-    _known_tariffs: dict[tuple[UUID | None, int | None], TariffInForce | None] = field(default_factory=dict)
+    _versions: dict[tuple[UUID, int], TariffInForce] = field(default_factory=dict)
 
-    def write(
-        self, session: ParkingSession, old: StoredSession | None, *, paid: Paid | None = None,
-        replaced_by: UUID | None = None,
-    ) -> None:
-        """Write a visit as it now is; `paid` where that has changed, else as it was."""
-        before = old.paid if old else NOTHING_PAID
-        now_paid = before if paid is None else paid
-        tariff = self._tariff(session, old)
-        count, charged, charge = (old.charge_count, old.charged_fen, None) if old else (0, 0, None)
-        is_new_bill = _bill(session, now_paid) != (_bill(old.session, before) if old else None)
-        if is_new_bill:
-            if old is not None and count and _bill(old.session, before) is not None:
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write visits: all their rows together, then what was charged and credited, then what follows."""
+        at_entry = tariffs.find_tariffs_of_lot(
+            self.db, self.lot.lot_id, {_entered_at(each) for each in entries if _version(each) is None})
+        charged = _Charged()
+        booked = [self._book(each, self._tariff(each, at_entry), charged) for each in entries]
+        parking_sessions.write_sessions(self.db, booked)
+        charges.add_charges(self.db, charged.rows)
+        self._post(*charged.transfers)
+        for entry, row in zip(entries, booked, strict=True):
+            if entry.paid_now != entry.paid_before:
+                parking_sessions.write_paid(
+                    self.db, self.lot.lot_id, entry.session.parking_session_id, entry.paid_now)
+            if entry.paid_now.fen > row.charged_fen and entry.session.state != "open":
+                self._ask_to_settle(entry.session)
+        vehicles.unindex_sessions(self.db, [
+            each.old.session for each in entries
+            if each.old is not None and each.old.session.vehicle_key != each.session.vehicle_key])
+        vehicles.index_sessions(self.db, [each.session for each in entries])
+
+    def _book(self, entry: Entry, tariff: TariffInForce | None, charged: _Charged) -> BookedSession:
+        """The visit's row. Where its bill has changed, the standing charge is credited and another one sealed."""
+        session, old = entry.session, entry.old
+        count, charged_fen = (old.charge_count, old.charged_fen) if old else (0, 0)
+        if entry.bill_now != entry.bill_before:
+            if count and entry.bill_before is not None:
                 count += 1
-                charged -= self._credit(session, count)
-            if _bill(session, now_paid) is not None and tariff is not None and _can_be_priced(session):
+                charged_fen -= self._credit(session, count, charged)
+            if entry.bill_now is not None and tariff is not None and _can_be_priced(session):
                 count += 1
-                charge = self._seal(session, tariff, count, now_paid)
-                charged += charge.total_fen
-        parking_sessions.write_session(
-            self.db, session, is_new=old is None, operator_id=self.lot.operator_id,
-            money_state=money_state(
-                is_closed=session.state == "closed", charged_fen=charged, paid_fen=now_paid.fen,
+                charged_fen += self._charge(session, tariff, count, entry.paid_now, charged)
+        return BookedSession(
+            session, old is None, self.lot.operator_id,
+            money_state(
+                is_closed=session.state == "closed", charged_fen=charged_fen, paid_fen=entry.paid_now.fen,
                 collects=self.lot.collects, is_refunded=old is not None and old.money_state == "refunded",
             ),
-            tariff=(tariff.tariff_id, tariff.version) if tariff else None, charged_fen=charged, charge_count=count,
-            replaced_by=replaced_by,
-        )
-        if charge is not None:
-            self._add(charge, session, count)
-        if now_paid != before:
-            parking_sessions.write_paid(self.db, self.lot.lot_id, session.parking_session_id, now_paid)
-        if now_paid.fen > charged and session.state != "open":
-            self._ask_to_settle(session)
-        if old is not None and old.session.vehicle_key != session.vehicle_key:
-            vehicles.unindex_session(self.db, old.session)
-        vehicles.index_session(self.db, session, is_new=old is None)
+            (tariff.tariff_id, tariff.version) if tariff else None, charged_fen, count, entry.replaced_by)
 
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
         """A voided visit's payments become those of the visit that replaced it; without one they go back."""
@@ -92,40 +129,39 @@ class Books:
             "moved", debit=ledger.receivable(source), credit=ledger.receivable(to), amount_fen=fen,
             ref_id=derived_uuid(self.now, "moved", source, to), now=self.now))
         parking_sessions.write_paid(self.db, self.lot.lot_id, source, NOTHING_PAID)
-        self.write(new.session, new, paid=new.paid.joined(old.paid), replaced_by=new.replaced_by)
+        self.write([Entry(new.session, new, new.paid.joined(old.paid), new.replaced_by)])
 
     @cached_property
     def _key(self) -> ReceiptKey:
         return self.safe.receipt_key(self.db, now=self.now)
 
-    def _tariff(self, session: ParkingSession, old: StoredSession | None) -> TariffInForce | None:
-        if old is not None:
-            version = (old.tariff_id, old.tariff_version)
-            if None in version or version not in self._known_tariffs:
-                self._known_tariffs[version] = find_tariff(self.db, old)
-            return self._known_tariffs[version]
-        return tariffs.find_tariff_of_lot(self.db, self.lot.lot_id, at=session.entered_at)
+    def _tariff(self, entry: Entry, at_entry: Mapping[datetime, TariffInForce]) -> TariffInForce | None:
+        """The version that the visit is priced by: the one in force at its entry, once known for good."""
+        version = _version(entry)
+        if version is None:
+            return at_entry.get(_entered_at(entry))
+        if version not in self._versions:
+            self._versions[version] = tariffs.get_tariff_version(self.db, *version)
+        return self._versions[version]
 
-    def _seal(self, session: ParkingSession, tariff: TariffInForce, revision: int, paid: Paid) -> Charge:
-        return seal_charge(
+    def _charge(
+        self, session: ParkingSession, tariff: TariffInForce, revision: int, paid: Paid, charged: _Charged
+    ) -> int:
+        """Seal what the visit costs; returns its fen."""
+        charge = seal_charge(
             session, tariff=tariff.tariff, version=tariff.version, revision=revision,
             vehicle=Vehicle("large" if self.sizes.get(session.vehicle_key) == "large" else "small"),
             context={"stop_of_day": session.stop_of_day}, paid=paid, key=self._key,
         )
-
-    def _add(self, charge: Charge, session: ParkingSession, revision: int) -> None:
-        charges.add_charge(
-            self.db, lot_id=self.lot.lot_id, charge_id=charge.charge_id, operator_id=self.lot.operator_id,
-            parking_session_id=session.parking_session_id, kind="charge", revision=revision,
-            total_fen=charge.total_fen, body=charge.body, body_hash=sha256(charge.body.encode()).digest(),
-            seal=charge.seal, sealed_at=self.now,
-        )
+        charged.rows.append(self._row(
+            session, charge.charge_id, "charge", revision, charge.total_fen, charge.body, charge.seal))
         if charge.total_fen:
-            self._post(ledger.transfer(
+            charged.transfers.append(ledger.transfer(
                 "charge", debit=ledger.receivable(session.parking_session_id), credit=ledger.PAYABLE,
                 amount_fen=charge.total_fen, ref_id=charge.charge_id, now=self.now))
+        return charge.total_fen
 
-    def _credit(self, session: ParkingSession, revision: int) -> int:
+    def _credit(self, session: ParkingSession, revision: int, charged: _Charged) -> int:
         """Take the standing charge back in full; returns its fen."""
         standing = charges.find_standing_charge(self.db, self.lot.lot_id, session.parking_session_id)
         if standing is None:
@@ -135,21 +171,27 @@ class Books:
             "charge_id": str(charge_id), "credits": str(standing.charge_id), "revision": revision,
             "total_fen": standing.total_fen, "credited_at": format_instant(self.now),
         })
-        charges.add_charge(
-            self.db, lot_id=self.lot.lot_id, charge_id=charge_id, operator_id=self.lot.operator_id,
-            parking_session_id=session.parking_session_id, kind="credit", revision=revision,
-            credits_charge_id=standing.charge_id, total_fen=standing.total_fen, body=body,
-            body_hash=sha256(body.encode()).digest(),
-            seal=sign_body(body, self._key), sealed_at=self.now,
-        )
+        charged.rows.append({
+            **self._row(session, charge_id, "credit", revision, standing.total_fen, body, sign_body(body, self._key)),
+            "credits_charge_id": standing.charge_id})
         if standing.total_fen:
-            self._post(ledger.transfer(
+            charged.transfers.append(ledger.transfer(
                 "credit", debit=ledger.PAYABLE, credit=ledger.receivable(session.parking_session_id),
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
         return standing.total_fen
 
-    def _post(self, made: ledger.Transfer) -> None:
-        transfers.post(self.db, made, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, now=self.now)
+    def _row(
+        self, session: ParkingSession, charge_id: UUID, kind: str, revision: int, total_fen: int, body: str, seal: str
+    ) -> dict[str, Any]:
+        return {
+            "lot_id": self.lot.lot_id, "charge_id": charge_id, "operator_id": self.lot.operator_id,
+            "parking_session_id": session.parking_session_id, "kind": kind, "revision": revision,
+            "total_fen": total_fen, "body": body, "body_hash": sha256(body.encode()).digest(), "seal": seal,
+            "sealed_at": self.now,
+        }
+
+    def _post(self, *made: ledger.Transfer) -> None:
+        transfers.post(self.db, *made, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, now=self.now)
 
     def _ask_to_settle(self, session: ParkingSession) -> None:
         """More was paid than is owed: the worker gives it back.
@@ -163,6 +205,18 @@ class Books:
             message_id=derived_uuid(self.now, "settle", session.lot_id, session.parking_session_id),
             body={"parking_session_id": str(session.parking_session_id)},
         )
+
+
+def _version(entry: Entry) -> tuple[UUID, int] | None:
+    """The tariff's version that the visit's row names, if it does."""
+    old = entry.old
+    if old is None or old.tariff_id is None or old.tariff_version is None:
+        return None
+    return old.tariff_id, old.tariff_version
+
+
+def _entered_at(entry: Entry) -> datetime:
+    return (entry.old or entry).session.entered_at
 
 
 def _bill(session: ParkingSession, paid: Paid) -> tuple[object, ...] | None:

@@ -25,7 +25,7 @@ from parking.core.parking_session import (
     checkpoint_after,
     fold_facts,
 )
-from parking.services.bill import Books
+from parking.services.bill import Books, Entry
 from parking.services.notice import Stretch, notice_flags
 from parking.services.unlock import KeySafe
 from parking.store import facts, lots, outbox_messages, parking_sessions, vehicles
@@ -81,15 +81,14 @@ def refold(
         if old is not None and old.session.state == "open" and old.session.vehicle_key != session.vehicle_key:
             parking_sessions.step_aside(db, lot.lot_id, session.parking_session_id)
     books = Books(db, lot, sizes, safe, now)
-    for session in writes:
-        successor = _successor(session, folded) if session.state == "voided" else None
-        books.write(session, stored.get(session.parking_session_id), replaced_by=successor)
+    books.write([
+        Entry(session, stored.get(session.parking_session_id),
+              replaced_by=_successor(session, folded) if session.state == "voided" else None)
+        for session in writes])
     for old in stored.values():
         if old.session.parking_session_id not in folded and old.paid.fen:
             books.move_money(old, to=_successor(old.session, folded))
-    there = vehicles.find_presences(db, since)
-    for key in since:
-        _place(db, lot, key, folded, there.get(key))
+    vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)
     for session_id, old in stored.items():
         if old.session.state != "voided" and (
@@ -205,11 +204,9 @@ def _successor(voided: ParkingSession, folded: dict[UUID, ParkingSession]) -> UU
     return None
 
 
-def _place(
-    db: Session, lot: Lot, key: bytes, folded: dict[UUID, ParkingSession], there: Visit | None
-) -> None:
+def _inside(key: bytes, folded: dict[UUID, ParkingSession]) -> ParkingSession | None:
     inside = [session for session in folded.values() if session.vehicle_key == key and session.state == "open"]
-    vehicles.place_vehicle(db, key, lot.lot_id, there, max(inside, key=lambda each: each.entered_at, default=None))
+    return max(inside, key=lambda each: each.entered_at, default=None)
 
 
 def _tell_elsewhere(db: Session, lot: Lot, sessions: Sequence[ParkingSession], now: datetime) -> None:

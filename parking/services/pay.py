@@ -23,7 +23,7 @@ from parking.core.plate import Plate
 from parking.core.price import StayTooLong
 from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
-from parking.services.bill import Books
+from parking.services.bill import Books, Entry
 from parking.services.connect import Channels
 from parking.services.owe import due_fen, lock_visit, owed_until
 from parking.services.refund import give_back
@@ -224,7 +224,7 @@ def _credit(
     ), lot_id=lot.lot_id, operator_id=lot.operator_id, now=now)
     paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
     books = Books(db, lot, {session.vehicle_key: size}, safe, now)
-    books.write(session, stored, paid=paid, replaced_by=stored.replaced_by)
+    books.write([Entry(session, stored, paid, stored.replaced_by)])
     if session.state == "voided" and stored.replaced_by is not None:
         voided = parking_sessions.find_session(db, lot.lot_id, session.parking_session_id)
         assert voided is not None

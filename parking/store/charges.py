@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Fen, Instant, Table, Uuid, spread
-from parking.store.statements import table_of
+from parking.store.statements import table_of, write_all
 
 
 class ChargeRow(Table):
@@ -72,8 +73,9 @@ class StoredCharge:
 _ADD = insert(table_of(ChargeRow))
 
 
-def add_charge(db: Session, **values: Any) -> None:
-    db.execute(_ADD, values)
+def add_charges(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Charges and credits, each with every column by its name."""
+    write_all(db, _ADD, [{"credits_charge_id": None, **row} for row in rows])
 
 
 def find_standing_charge(db: Session, lot_id: int, parking_session_id: UUID) -> StoredCharge | None:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
     select,
     text,
     true,
@@ -34,7 +33,7 @@ from parking.core.clock import EPOCH
 from parking.core.fact import KINDS, Fact, FactRef, corrected_time, facts_of_vehicle
 from parking.store.columns import Bytes, Flag, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE
-from parking.store.statements import table_of
+from parking.store.statements import table_of, wanted, wanted_values
 
 TOLD_MAX = 500
 _CORRECTS = text("corrects_sequence IS NOT NULL")
@@ -160,17 +159,14 @@ _IS_CORRECTED = exists().where(
 ).correlate(_fact_table)
 
 
-def _candidates(suffix: str = "") -> tuple[Select[Any], Select[Any]]:
+def _candidates(vehicle_key: Any, since: Any) -> tuple[Select[Any], Select[Any]]:
     """What may be one vehicle's: what was stored under its key, and what was corrected to it."""
-    key: Any = bindparam(f"vehicle_key{suffix}")
-    number = literal(int(suffix or 0)).label("number")
-    since = (_f.lot_id == bindparam("lot_id")) & (_f.ordered_at >= bindparam(f"since{suffix}"))
+    own = (_f.lot_id == bindparam("lot_id")) & (_f.ordered_at >= since) & _f.corrects_sequence.is_(None)
     return (
-        select(*_COLUMNS, _IS_CORRECTED.label("is_corrected"), number).where(
-            since, _f.vehicle_key == key, _f.corrects_sequence.is_(None)),
-        select(*_COLUMNS, true().label("is_corrected"), number).where(
-            since, _f.corrects_sequence.is_(None),
-            _correction.lot_id == bindparam("lot_id"), _correction.vehicle_key == key,
+        select(*_COLUMNS, _IS_CORRECTED.label("is_corrected"), vehicle_key.label("of_vehicle")).where(
+            own, _f.vehicle_key == vehicle_key),
+        select(*_COLUMNS, true().label("is_corrected"), vehicle_key.label("of_vehicle")).where(
+            own, _correction.lot_id == bindparam("lot_id"), _correction.vehicle_key == vehicle_key,
             _correction.corrects_sequence.is_not(None), _correction.corrects_terminal_id == _f.terminal_id,
             _correction.corrects_sequence == _f.sequence),
     )
@@ -178,11 +174,12 @@ def _candidates(suffix: str = "") -> tuple[Select[Any], Select[Any]]:
 
 @cache
 def _each_candidates(count: int) -> Any:
-    """Those of so many vehicles, in one statement."""
-    return union_all(*(part for number in range(count) for part in _candidates(str(number))))
+    """Those of so many vehicles, each since its instant, in one statement."""
+    each = wanted(count)
+    return union_all(*_candidates(each.c.vehicle_key, each.c.at))
 
 
-_CANDIDATES = union_all(*_candidates())
+_CANDIDATES = union_all(*_candidates(bindparam("vehicle_key", type_=Bytes), bindparam("since", type_=Instant)))
 _CORRECTIONS = select(*_COLUMNS).where(
     _f.lot_id == bindparam("lot_id"), _f.corrects_terminal_id.in_(bindparam("terminals", expanding=True)),
     _f.corrects_sequence.in_(bindparam("sequences", expanding=True)),
@@ -302,18 +299,15 @@ def list_facts_of_vehicle(
 
 def list_facts_of_vehicles(db: Session, lot_id: int, since: Mapping[bytes, datetime]) -> dict[bytes, list[Fact]]:
     """As list_facts_of_vehicle, for many vehicles, each with its instant."""
-    keys, wanted = list(since), {"lot_id": lot_id, **{
-        name: value for number, (key, earliest) in enumerate(since.items())
-        for name, value in ((f"vehicle_key{number}", key), (f"since{number}", earliest))}}
-    rows = db.execute(_each_candidates(len(keys)), wanted).all()
+    rows = db.execute(_each_candidates(len(since)), {"lot_id": lot_id, **wanted_values(since)}).all()
     corrected = {FactRef(row.terminal_id, row.sequence) for row in rows if row.is_corrected}
     said: dict[FactRef | None, list[Fact]] = defaultdict(list)
     for fact in list_corrections(db, lot_id, corrected):
         said[fact.corrects].append(fact)
-    found: dict[bytes, dict[FactRef, Fact]] = {key: {} for key in keys}
+    found: dict[bytes, dict[FactRef, Fact]] = {key: {} for key in since}
     for row in rows:
         fact = _fact(row)
-        found[keys[row.number]][fact.ref] = fact
+        found[row.of_vehicle][fact.ref] = fact
     return {
         key: facts_of_vehicle([*each.values(), *(fact for ref in each for fact in said[ref])], key)
         for key, each in found.items()}

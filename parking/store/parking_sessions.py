@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,11 +19,9 @@ from sqlalchemy import (
     bindparam,
     exists,
     insert,
-    literal,
     select,
     text,
     tuple_,
-    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -33,7 +31,14 @@ from parking.core.parking_session import ParkingSession
 from parking.core.payment import Paid
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE, note_change
-from parking.store.statements import insert_new, table_of
+from parking.store.statements import (
+    insert_all_new,
+    table_of,
+    update_all,
+    wanted,
+    wanted_values,
+    write_all,
+)
 
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
 
@@ -119,24 +124,24 @@ _FIND_LAST = (
 
 @cache
 def _each_last(count: int) -> Any:
-    """The newest session of each of so many vehicles, in one statement."""
-    parts = [
-        select(literal(number).label("number"), _session)
-        .where(_s.lot_id == bindparam("lot_id"), _s.vehicle_key == bindparam(f"key_{number}"), _s.state != "voided",
-               _s.entered_at < bindparam(f"before_{number}"))
-        .order_by(_s.entered_at.desc(), _s.parking_session_id.desc()).limit(1).subquery()
-        for number in range(count)]
-    return union_all(*(select(part) for part in parts))
+    """The newest session of each of so many vehicles before its instant, in one statement."""
+    each, inner = wanted(count), _session.alias("inner")
+    newest = (
+        select(inner.c.parking_session_id)
+        .where(inner.c.lot_id == bindparam("lot_id"), inner.c.vehicle_key == each.c.vehicle_key,
+               inner.c.state != "voided", inner.c.entered_at < each.c.at)
+        .order_by(inner.c.entered_at.desc(), inner.c.parking_session_id.desc()).limit(1)
+        .correlate(each).scalar_subquery())
+    return select(_session).join_from(
+        each, _session, (_s.lot_id == bindparam("lot_id")) & (_s.parking_session_id == newest))
 
 
 @cache
 def _each_since(count: int) -> Any:
-    """The sessions of each of so many vehicles from an instant on, in one statement."""
-    return union_all(*(
-        select(literal(number).label("number"), _session)
-        .where(_s.lot_id == bindparam("lot_id"), _s.vehicle_key == bindparam(f"key_{number}"),
-               _s.entered_at >= bindparam(f"since_{number}"))
-        for number in range(count)))
+    """The sessions of each of so many vehicles from its instant on, in one statement."""
+    each = wanted(count)
+    return select(_session).join_from(each, _session, (_s.lot_id == bindparam("lot_id")) & (
+        _s.vehicle_key == each.c.vehicle_key) & (_s.entered_at >= each.c.at))
 
 
 _ADD = insert(_session)
@@ -171,10 +176,10 @@ def list_sessions_of_vehicle(
     db: Session, lot_id: int, vehicle_key: bytes, *, since: datetime | None = None
 ) -> list[StoredSession]:
     """A vehicle's sessions at a lot that began at or after an instant, voided ones too, oldest first."""
-    wanted: dict[str, Any] = {"lot_id": lot_id, "vehicle_key": vehicle_key}
+    of: dict[str, Any] = {"lot_id": lot_id, "vehicle_key": vehicle_key}
     if since is None:
-        return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE, wanted)]
-    return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE_SINCE, {**wanted, "since": since})]
+        return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE, of)]
+    return [_stored(each) for each in db.execute(_LIST_OF_VEHICLE_SINCE, {**of, "since": since})]
 
 
 def find_last_session(
@@ -190,10 +195,7 @@ def find_last_sessions(
     db: Session, lot_id: int, entered_before: Mapping[bytes, datetime]
 ) -> dict[bytes, StoredSession]:
     """As find_last_session, for many vehicles, each with its instant."""
-    wanted: dict[str, Any] = {"lot_id": lot_id}
-    for number, (key, before) in enumerate(entered_before.items()):
-        wanted |= {f"key_{number}": key, f"before_{number}": before}
-    rows = db.execute(_each_last(len(entered_before)), wanted)
+    rows = db.execute(_each_last(len(entered_before)), {"lot_id": lot_id, **wanted_values(entered_before)})
     return {row.vehicle_key: _stored(row) for row in rows}
 
 
@@ -201,11 +203,8 @@ def list_sessions_of_vehicles(
     db: Session, lot_id: int, since: Mapping[bytes, datetime]
 ) -> dict[bytes, list[StoredSession]]:
     """As list_sessions_of_vehicle, for many vehicles, each with its instant."""
-    wanted: dict[str, Any] = {"lot_id": lot_id}
-    for number, (key, earliest) in enumerate(since.items()):
-        wanted |= {f"key_{number}": key, f"since_{number}": earliest}
     found: dict[bytes, list[StoredSession]] = {key: [] for key in since}
-    for row in db.execute(_each_since(len(since)), wanted):
+    for row in db.execute(_each_since(len(since)), {"lot_id": lot_id, **wanted_values(since)}):
         found[row.vehicle_key].append(_stored(row))
     return {key: sorted(each, key=lambda stored: stored.session.entered_at) for key, each in found.items()}
 
@@ -235,14 +234,14 @@ def find_session(db: Session, lot_id: int, parking_session_id: UUID) -> StoredSe
 
 def list_sessions(db: Session, ids: Iterable[tuple[int, UUID]]) -> list[StoredSession]:
     """Sessions by their ids, newest entry first."""
-    wanted = list(ids)
-    if not wanted:
+    asked = list(ids)
+    if not asked:
         return []
     row = ParkingSessionRow
     query = (
         select(row)
-        .where(row.lot_id.in_({lot_id for lot_id, _ in wanted}),
-               row.parking_session_id.in_([parking_session_id for _, parking_session_id in wanted]))
+        .where(row.lot_id.in_({lot_id for lot_id, _ in asked}),
+               row.parking_session_id.in_([parking_session_id for _, parking_session_id in asked]))
         .order_by(row.entered_at.desc(), row.parking_session_id.desc())
     )
     return [_stored(each) for each in db.execute(query).scalars()]
@@ -283,34 +282,55 @@ def is_shown_to_driver(db: Session, driver_id: UUID, parking_session_id: UUID) -
         row.driver_id == driver_id, row.parking_session_id == parking_session_id))).scalar_one())
 
 
-def write_session(
-    db: Session, session: ParkingSession, *, is_new: bool, operator_id: UUID, money_state: str,
-    tariff: tuple[UUID, int] | None, charged_fen: int, charge_count: int, replaced_by: UUID | None = None,
-) -> None:
-    """Insert or update the row of a folded session, and show it to the driver whose code was in it."""
-    values: dict[str, Any] = {
+@dataclass(frozen=True, slots=True)
+class BookedSession:
+    """A folded session as its row is to say it; tariff: its id and version."""
+
+    session: ParkingSession
+    is_new: bool
+    operator_id: UUID
+    money_state: str
+    tariff: tuple[UUID, int] | None
+    charged_fen: int
+    charge_count: int
+    replaced_by: UUID | None = None
+
+
+def write_sessions(db: Session, booked: Sequence[BookedSession]) -> None:
+    """Update the rows of folded sessions, then insert the new ones, each in their order; and show them to the drivers
+    whose codes were in them."""
+    for lot_id in {each.session.lot_id for each in booked}:
+        note_change(db, lot_id)
+    update_all(db, _WRITE, [
+        {
+            "of_lot": each.session.lot_id, "of_session": each.session.parking_session_id,
+            **{f"new_{name}": value for name, value in _values(each).items()},
+        }
+        for each in booked if not each.is_new])
+    write_all(db, _ADD, [
+        {**_key(each), "operator_id": each.operator_id, **_values(each)} for each in booked if each.is_new])
+    insert_all_new(db, DriverParkingSession, [
+        {**_key(each), "driver_id": each.session.driver_id, "entered_at": each.session.entered_at}
+        for each in booked if each.session.driver_id is not None])
+
+
+def _key(booked: BookedSession) -> dict[str, Any]:
+    return {"lot_id": booked.session.lot_id, "parking_session_id": booked.session.parking_session_id}
+
+
+def _values(booked: BookedSession) -> dict[str, Any]:
+    session, tariff = booked.session, booked.tariff
+    return {
         "vehicle_key": session.vehicle_key, "driver_id": session.driver_id, "state": session.state,
-        "money_state": money_state, "entered_at": session.entered_at, "left_at": session.left_at,
+        "money_state": booked.money_state, "entered_at": session.entered_at, "left_at": session.left_at,
         "billed_until": session.billed_until, "opened_by_terminal_id": session.opened_by.terminal_id,
         "opened_by_sequence": session.opened_by.sequence,
         "closed_by_terminal_id": session.closed_by.terminal_id if session.closed_by else None,
         "closed_by_sequence": session.closed_by.sequence if session.closed_by else None,
         "stop_of_day": session.stop_of_day, "flags": list(session.flags),
         "tariff_id": tariff[0] if tariff else None, "tariff_version": tariff[1] if tariff else None,
-        "charged_fen": charged_fen, "charge_count": charge_count, "replaced_by": replaced_by,
+        "charged_fen": booked.charged_fen, "charge_count": booked.charge_count, "replaced_by": booked.replaced_by,
     }
-    key = {"lot_id": session.lot_id, "parking_session_id": session.parking_session_id}
-    note_change(db, session.lot_id)
-    if is_new:
-        db.execute(_ADD, {**key, "operator_id": operator_id, **values})
-    else:
-        changed = db.execute(_WRITE, {
-            "of_lot": session.lot_id, "of_session": session.parking_session_id,
-            **{f"new_{name}": value for name, value in values.items()},
-        })
-        assert changed.rowcount == 1  # type: ignore[attr-defined]
-    if session.driver_id is not None:
-        insert_new(db, DriverParkingSession, driver_id=session.driver_id, entered_at=session.entered_at, **key)
 
 
 def write_paid(

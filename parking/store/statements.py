@@ -6,15 +6,17 @@ A module holds such a statement as a constant with `bindparam`, over the table's
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Table as CoreTable
-from sqlalchemy import literal
+from sqlalchemy import bindparam, literal, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from parking.store.columns import Table
+from parking.store.columns import Bytes, Instant, Table
 
 
 def table_of(model: type[Table]) -> CoreTable:
@@ -28,6 +30,64 @@ def insert_new(db: Session, model: type[Table], **values: Any) -> bool:
     A claim on something unique in the city is made by it: of two at once, one gets True.
     """
     return db.execute(_insert_new(model, db.get_bind().dialect.name), values).first() is not None
+
+
+def wanted(count: int) -> Any:
+    """A list of so many vehicles, each with an instant, to join a table with: `vehicle_key`, `at`.
+
+    A look-up is planned once for such a list; of a UNION of look-ups, each would be planned by itself.
+    """
+    return union_all(*(
+        select(bindparam(f"key_{n}", type_=Bytes).label("vehicle_key"), bindparam(f"at_{n}", type_=Instant).label("at"))
+        for n in range(count))).cte("wanted")
+
+
+def wanted_values(instants: Mapping[bytes, datetime]) -> dict[str, Any]:
+    """What `wanted` is executed with."""
+    return {name: value for n, (key, at) in enumerate(instants.items())
+            for name, value in ((f"key_{n}", key), (f"at_{n}", at))}
+
+
+def write_all(db: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> Any:
+    """Run a statement that writes once for each of these rows, in their order: one trip to the database for all."""
+    return db.execute(statement, rows if len(rows) > 1 else rows[0]) if rows else None
+
+
+def update_all(db: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """As write_all, of an update that meets one row each time."""
+    changed = write_all(db, statement, rows)
+    assert changed is None or changed.rowcount == len(rows)
+
+
+def insert_all_new(db: Session, model: type[Table], rows: Sequence[dict[str, Any]]) -> None:
+    """As insert_new, for many rows, where nobody asks which were new."""
+    write_all(db, _insert_all_new(model, db.get_bind().dialect.name), rows)
+
+
+def put_all(db: Session, model: type[Table], rows: Sequence[dict[str, Any]], *, changing: tuple[str, ...]) -> None:
+    """Insert rows; where one is there already by its primary key, these columns of it are changed."""
+    write_all(db, _put_all(model, changing, db.get_bind().dialect.name), rows)
+
+
+@cache
+def _insert_all_new(model: type[Table], dialect: str) -> Any:
+    written = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return written(table_of(model)).on_conflict_do_nothing()
+
+
+@cache
+def _put_all(model: type[Table], changing: tuple[str, ...], dialect: str) -> Any:
+    written = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table_of(model))
+    return written.on_conflict_do_update(
+        index_elements=list(table_of(model).primary_key.columns),
+        set_={name: written.excluded[name] for name in changing})
+
+
+@cache
+def insert_new_returning(model: type[Table], column: str, dialect: str) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING of many rows; answers with a column of those that it made."""
+    written = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return written(table_of(model)).on_conflict_do_nothing().returning(table_of(model).c[column])
 
 
 @cache

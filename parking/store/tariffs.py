@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -75,6 +76,15 @@ _FIND_OF_LOT = (
     .order_by(_assignment.assigned_from.desc(), _version.in_force_from.desc())
     .limit(1)
 )
+_LIST_PERIODS = (
+    select(_version.tariff_id, _version.version, _version.in_force_from, _assignment.assigned_from,
+           _assignment.assigned_to)
+    .join_from(table_of(TariffVersion), table_of(TariffAssignment), _assignment.tariff_id == _version.tariff_id)
+    .where(
+        _assignment.lot_id == bindparam("lot_id"), _assignment.assigned_from <= bindparam("until"),
+        _version.in_force_from <= bindparam("until"))
+    .order_by(_assignment.assigned_from.desc(), _version.in_force_from.desc())
+)
 _GET_BODY = select(_version.body).where(
     _version.tariff_id == bindparam("tariff_id"), _version.version == bindparam("version"))
 
@@ -90,6 +100,20 @@ def find_tariff_of_lot(db: Session, lot_id: int, *, at: datetime) -> TariffInFor
     """The tariff a lot charges by, in the version in force at an instant."""
     row = db.execute(_FIND_OF_LOT, {"lot_id": lot_id, "at": at}).one_or_none()
     return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
+
+
+def find_tariffs_of_lot(db: Session, lot_id: int, instants: Collection[datetime]) -> dict[datetime, TariffInForce]:
+    """As find_tariff_of_lot, for many instants; one without a tariff is left out."""
+    if len(instants) <= 1:
+        found = {at: find_tariff_of_lot(db, lot_id, at=at) for at in instants}
+        return {at: each for at, each in found.items() if each is not None}
+    periods = db.execute(_LIST_PERIODS, {"lot_id": lot_id, "until": max(instants)}).all()
+    versions = {at: next(
+        ((row.tariff_id, row.version) for row in periods
+         if row.assigned_from <= at and row.in_force_from <= at and (row.assigned_to is None or row.assigned_to > at)),
+        None) for at in instants}
+    read = {version: get_tariff_version(db, *version) for version in set(versions.values()) if version is not None}
+    return {at: read[version] for at, version in versions.items() if version is not None}
 
 
 def get_tariff_version(db: Session, tariff_id: UUID, version: int) -> TariffInForce:

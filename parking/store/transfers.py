@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.ledger import Transfer
 from parking.store.columns import Fen, Instant, Table, Uuid, spread
-from parking.store.statements import insert_new
+from parking.store.statements import insert_all_new
 
 
 class LedgerTransfer(Table):
@@ -41,13 +41,15 @@ class LedgerTransfer(Table):
     posted_at: Mapped[datetime] = mapped_column(Instant)
 
 
-def post(db: Session, transfer: Transfer, *, lot_id: int, operator_id: UUID, now: datetime) -> bool:
-    """Write a transfer; False if its event was posted before."""
-    return insert_new(
-        db, LedgerTransfer, lot_id=lot_id, transfer_id=transfer.transfer_id, operator_id=operator_id,
-        kind=transfer.kind, debit=transfer.debit, credit=transfer.credit, amount_fen=transfer.amount_fen,
-        ref_id=transfer.ref_id, posted_at=now,
-    )
+def post(db: Session, *posted: Transfer, lot_id: int, operator_id: UUID, now: datetime) -> None:
+    """Write transfers; one whose event was posted before is left as it is."""
+    insert_all_new(db, LedgerTransfer, [
+        {
+            "lot_id": lot_id, "transfer_id": each.transfer_id, "operator_id": operator_id, "kind": each.kind,
+            "debit": each.debit, "credit": each.credit, "amount_fen": each.amount_fen, "ref_id": each.ref_id,
+            "posted_at": now,
+        }
+        for each in posted])
 
 
 def balance(db: Session, lot_id: int, account: str) -> int:

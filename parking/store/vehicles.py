@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,14 @@ from parking.core.parking_session import ParkingSession
 from parking.core.price import Vehicle as PricedVehicle
 from parking.store.bundle_changes import note_subject
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
-from parking.store.statements import insert_new, table_of
+from parking.store.statements import (
+    insert_all_new,
+    insert_new,
+    insert_new_returning,
+    put_all,
+    table_of,
+    write_all,
+)
 
 
 class Vehicle(Table):
@@ -86,14 +93,11 @@ _LIST_PRESENCES = select(
     _presence.c.vehicle_key, _presence.c.lot_id, _presence.c.parking_session_id, _presence.c.entered_at,
 ).where(_presence.c.vehicle_key.in_(bindparam("keys", expanding=True)))
 _OF_PRESENCE = _presence.c.vehicle_key == bindparam("of_vehicle")
-_LEAVE = delete(_presence).where(_OF_PRESENCE)
+_LEAVE = delete(_presence).where(_presence.c.vehicle_key.in_(bindparam("keys", expanding=True)))
 _MOVE = update(_presence).where(_OF_PRESENCE).values(
     lot_id=bindparam("to_lot"), parking_session_id=bindparam("to_session"), entered_at=bindparam("at"))
-_MOVE_VISIT = (
-    update(_visit)
-    .where(_visit.c.vehicle_key == bindparam("of_vehicle"), _visit.c.parking_session_id == bindparam("of_session"))
-    .values(entered_at=bindparam("from_"), until_at=bindparam("until"))
-)
+_FORGET_VISIT = delete(_visit).where(
+    _visit.c.vehicle_key == bindparam("of_vehicle"), _visit.c.parking_session_id == bindparam("of_session"))
 _LIST_ELSEWHERE = (
     select(_visit.c.vehicle_key, _visit.c.lot_id, _visit.c.parking_session_id, _visit.c.entered_at, _visit.c.until_at)
     .where(
@@ -156,10 +160,15 @@ def hold_vehicles(
     :param plates_sealed: each vehicle with its plate, where that was read
     """
     held = _lock(db, sorted(plates_sealed))
-    for key in sorted(plates_sealed.keys() - held.keys()):
-        new = {"plate_sealed": plates_sealed[key], "size": size, "created_at": now}
-        held |= {key: (size, plates_sealed[key] is not None)} if insert_new(db, Vehicle, vehicle_key=key, **new) else (
-            _lock(db, [key]))
+    missing = sorted(plates_sealed.keys() - held.keys())
+    if missing:
+        made = write_all(db, insert_new_returning(Vehicle, "vehicle_key", db.get_bind().dialect.name), [
+            {"vehicle_key": key, "plate_sealed": plates_sealed[key], "size": size, "created_at": now}
+            for key in missing])
+        held |= {key: (size, plates_sealed[key] is not None) for key in made.scalars()}
+        somebody_was_quicker = [key for key in missing if key not in held]
+        if somebody_was_quicker:
+            held |= _lock(db, somebody_was_quicker)
     for key, sealed in plates_sealed.items():
         if sealed is not None and not held[key][1]:
             _learn_plate(db, key, sealed)
@@ -202,54 +211,45 @@ def find_presences(db: Session, vehicle_keys: Iterable[bytes]) -> dict[bytes, Vi
     return {row[0]: Visit(*row[1:], None) for row in db.execute(_LIST_PRESENCES, {"keys": list(vehicle_keys)})}
 
 
-def place_vehicle(
-    db: Session, vehicle_key: bytes, lot_id: int, now_there: Visit | None, inside: ParkingSession | None
-) -> None:
-    """Say where the vehicle is after a lot's facts were folded: the newest entry in the city wins.
+def place_vehicles(db: Session, lot_id: int, inside: Mapping[bytes, ParkingSession | None]) -> None:
+    """Say where vehicles are after a lot's facts were folded: the newest entry in the city wins.
 
-    :param now_there: as find_presences says
+    :param inside: each vehicle with its visit to the lot that goes on, if any
     """
-    if inside is None:
-        if now_there is not None and now_there.lot_id == lot_id:
-            db.execute(_LEAVE, {"of_vehicle": vehicle_key})
-        return
-    here = Visit(lot_id, inside.parking_session_id, inside.entered_at, None)
-    if now_there is None:
-        insert_new(
-            db, VehiclePresence, vehicle_key=vehicle_key, lot_id=lot_id,
-            parking_session_id=here.parking_session_id, entered_at=here.entered_at,
-        )
-    elif here != now_there and (now_there.lot_id == lot_id or now_there.entered_at <= here.entered_at):
-        db.execute(_MOVE, {
-            "of_vehicle": vehicle_key, "to_lot": lot_id, "to_session": here.parking_session_id,
-            "at": here.entered_at,
-        })
+    there = find_presences(db, inside)
+    gone: list[bytes] = []
+    come, moved = [], []
+    for key, session in inside.items():
+        now_there = there.get(key)
+        if session is None:
+            if now_there is not None and now_there.lot_id == lot_id:
+                gone.append(key)
+            continue
+        here = Visit(lot_id, session.parking_session_id, session.entered_at, None)
+        if now_there is None:
+            come.append({"vehicle_key": key, "lot_id": lot_id, "parking_session_id": here.parking_session_id,
+                         "entered_at": here.entered_at})
+        elif here != now_there and (now_there.lot_id == lot_id or now_there.entered_at <= here.entered_at):
+            moved.append({"of_vehicle": key, "to_lot": lot_id, "to_session": here.parking_session_id,
+                          "at": here.entered_at})
+    if gone:
+        db.execute(_LEAVE, {"keys": gone})
+    insert_all_new(db, VehiclePresence, come)
+    write_all(db, _MOVE, moved)
 
 
-def index_session(db: Session, session: ParkingSession, *, is_new: bool = False) -> None:
-    """Keep the city-wide index beside a session that was folded anew. is_new: it was never there before."""
-    if session.state == "voided":
-        unindex_session(db, session)
-        return
-    if not is_new:
-        moved = db.execute(_MOVE_VISIT, {
-            "of_vehicle": session.vehicle_key, "of_session": session.parking_session_id,
-            "from_": session.entered_at, "until": session.until_at,
-        })
-        if moved.rowcount:  # type: ignore[attr-defined]
-            return
-    insert_new(
-        db, VehicleParkingSession, vehicle_key=session.vehicle_key, parking_session_id=session.parking_session_id,
-        lot_id=session.lot_id, entered_at=session.entered_at, until_at=session.until_at)
+def index_sessions(db: Session, sessions: Sequence[ParkingSession]) -> None:
+    """Keep the city-wide index beside sessions that were folded anew."""
+    unindex_sessions(db, [each for each in sessions if each.state == "voided"])
+    put_all(db, VehicleParkingSession, [
+        {"vehicle_key": each.vehicle_key, "parking_session_id": each.parking_session_id, "lot_id": each.lot_id,
+         "entered_at": each.entered_at, "until_at": each.until_at}
+        for each in sessions if each.state != "voided"], changing=("entered_at", "until_at"))
 
 
-def unindex_session(db: Session, session: ParkingSession) -> None:
-    db.execute(
-        delete(VehicleParkingSession).where(
-            VehicleParkingSession.vehicle_key == session.vehicle_key,
-            VehicleParkingSession.parking_session_id == session.parking_session_id,
-        )
-    )
+def unindex_sessions(db: Session, sessions: Sequence[ParkingSession]) -> None:
+    write_all(db, _FORGET_VISIT, [
+        {"of_vehicle": each.vehicle_key, "of_session": each.parking_session_id} for each in sessions])
 
 
 def list_visits_elsewhere(
