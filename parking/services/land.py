@@ -1,7 +1,7 @@
 """A lane's journal lands: what happened there while nobody could be asked, in any order and told twice.
 
-A transaction takes twenty events, so that no gate waits for more. Whatever a code comes to, a fact
-that a barrier opened is stored; what is odd about it is put before a person.
+A transaction takes twenty events, so that no gate waits for more, and the next gives way to gates that wait.
+Whatever a code comes to, a fact that a barrier opened is stored; what is odd about it is put before a person.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def land_journal(
     """
     landed: list[Landed] = []
     for start in range(0, len(events), CHUNK):
+        if start:
+            desk.database.give_way()
         chunk = [_read(desk, terminal, event, now) for event in events[start : start + CHUNK]]
         landed += _land_apart(desk, terminal, chunk, now)
     if not events:

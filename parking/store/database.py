@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 WRITE_WAIT_SECONDS_MAX = 3.0
 CONFLICT_TRIES_MAX = 5
 _BUSY_TIMEOUT_MS = 100
+_LOOK_AGAIN_SECONDS_MAX = 0.008
 _RETRIED_SQLSTATES = frozenset({"40001", "40P01", "23505"})
 
 
@@ -96,6 +97,15 @@ class Database:
                         raise
                     time.sleep(random.uniform(0, 0.02) * (attempt + 1))  # noqa: S311
         raise AssertionError("unreachable")
+
+    def give_way(self) -> None:
+        """Let others write before this one's next transaction.
+
+        Whoever waits for a SQLite file looks for it now and then, and is not next in line: one who has it and asks
+        again at once gets it again, and the others wait for all of that one's transactions.
+        """
+        if self.is_sqlite:
+            time.sleep(_LOOK_AGAIN_SECONDS_MAX)
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
@@ -189,7 +199,7 @@ def _patiently(connection: Any, statement: str) -> None:
             name = getattr(busy, "sqlite_errorname", "")
             if not name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or time.monotonic() > deadline:
                 raise OperationalError(statement, None, busy) from busy
-            time.sleep(random.uniform(0.0005, 0.008))  # noqa: S311
+            time.sleep(random.uniform(0.0005, _LOOK_AGAIN_SECONDS_MAX))  # noqa: S311
 
 
 def _set_role(role: str) -> Callable[[Any, Any], None]:

@@ -6,10 +6,14 @@ import psycopg
 import pytest
 from alembic import command
 from flask import Flask
-from sqlalchemy import Index, MetaData, UniqueConstraint, text
+from sqlalchemy import Index, MetaData, UniqueConstraint, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from parking.core.clock import EPOCH
+from parking.core.fact import FactRef
+from parking.core.identifier import new_uuid
+from parking.store import facts
 from parking.store.database import Database, journal_mode
 from parking.store.migrations import alembic_config, migrate
 from parking.store.schema import APPEND_ONLY, HOT, TABLES
@@ -77,6 +81,24 @@ def test_hot_tables_can_be_partitioned_by_lot_on_plain_postgresql(postgres) -> N
 
 def test_migrations_say_what_the_tables_say(database_url: str) -> None:
     command.check(alembic_config(database_url))
+
+
+def test_what_was_said_later_of_facts_is_looked_up_in_an_index(app: Flask) -> None:
+    database, asked = app.extensions["database"], []
+    if not database.is_sqlite:
+        pytest.skip("SQLite alone reads a whole lot where it finds no index for what is asked")
+    event.listen(database.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+    refs = [FactRef(new_uuid(EPOCH), number) for number in range(1, 21)]
+
+    with database.reading() as db:
+        facts.list_corrections(db, 1, refs)
+        facts.list_facts(db, 1, refs)
+        plans = [
+            " ".join(row[3] for row in db.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values))
+            for text, values in asked[:2]]
+
+    assert "ix_fact_corrects (lot_id=? AND corrects_terminal_id=? AND corrects_sequence=?)" in plans[0]
+    assert "(lot_id=? AND terminal_id=? AND sequence=?)" in plans[1]
 
 
 def test_migrating_twice_changes_nothing(database_url: str) -> None:
