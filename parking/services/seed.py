@@ -151,10 +151,11 @@ def _add_operator(
 
 
 def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
+    """Each belongs to the operator of its lots; those of no lot, which can be asked for quotes, to the first."""
     owner = {each.tariff: operators[each.operator] for each in _LOTS}
     for data in json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8")):
         tariff = read_tariff(data)
-        import_tariff(db, tariff, operator_id=owner[tariff.code], in_force_from=IN_FORCE_FROM, now=now)
+        import_tariff(db, tariff, operator_id=owner.get(tariff.code, operators[0]), in_force_from=IN_FORCE_FROM, now=now)
 
 
 def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, now: datetime) -> Lot:
