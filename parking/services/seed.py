@@ -155,7 +155,8 @@ def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
     owner = {each.tariff: operators[each.operator] for each in _LOTS}
     for data in json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8")):
         tariff = read_tariff(data)
-        import_tariff(db, tariff, operator_id=owner.get(tariff.code, operators[0]), in_force_from=IN_FORCE_FROM, now=now)
+        operator_id = owner.get(tariff.code, operators[0])
+        import_tariff(db, tariff, operator_id=operator_id, in_force_from=IN_FORCE_FROM, now=now)
 
 
 def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, now: datetime) -> Lot:
