@@ -357,6 +357,17 @@ class World:
         by_plate = "plate" in body and gate.name != "entry"
         return None if by_plate else self.names.get(body.get("code", ""))
 
+    def answered_late(self) -> set[tuple[int, int]]:
+        """Live scans, by gate and number, that were answered after their lane had written down that they were not."""
+        noted, late = set(), set()
+        for each in self.history:
+            name = (each.gate, each.sequence)
+            if each.kind == "event":
+                noted.add(name)
+            elif name in noted:
+                late.add(name)
+        return late
+
     # The lanes.
 
     def note_opening(self, gate: Gate) -> None:
