@@ -58,7 +58,7 @@ function tick() {
   const now = Date.now();
   if (now >= rotateAt && !isRevoked) rotate().catch(giveUp);
   if (now >= contactAt) contact().catch(giveUp);
-  figure.toggleAttribute("data-old", held !== null && now >= shownAt + SHOWN_LIFE_MS);
+  figure.toggleAttribute("data-old", held !== null && now >= Math.max(answersUntil, shownAt + SHOWN_LIFE_MS));
   const seconds = Math.max(0, Math.ceil((Math.max(answersUntil, shownAt + ROTATE_MS) - now) / 1000));
   const words = now < answersUntil ? left.dataset.answers : left.dataset.text;
   write(left, held ? words.replace("{n}", seconds) : "");
