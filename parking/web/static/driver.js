@@ -179,7 +179,7 @@ async function leave() {
 function giveUp() {
   clearInterval(timer);
   answer.hidden = true;
-  if ("companion" in figure.dataset) return write(say, say.dataset.companion);
+  if ("companion" in figure.dataset) return write(say, isFull ? "" : say.dataset.companion);
   write(say, "challenged" in figure.dataset ? say.dataset.plate : "");
   showIssued(plate);
 }
