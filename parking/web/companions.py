@@ -90,7 +90,10 @@ def join_form() -> Any:
             lambda db: join_driver(db, code, device=device, instead_of=before, now=now))
     except BadInvitation:
         return render_template("join.html", failed=True), 401
-    return keep_login(redirect("/driver", code=303), token, life=made.ends_at - now)
+    answer = keep_login(redirect("/driver", code=303), token, life=made.ends_at - now)
+    if auth.TERMINAL_COOKIE not in request.cookies:  # as after sign-out: a gate's page may keep something here
+        answer.headers["Clear-Site-Data"] = '"storage"'
+    return answer
 
 
 def _driver_id() -> UUID:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
 from parking.services.sign_in import hash_password
-from parking.store import logins
+from parking.store import credentials, logins
 from parking.store.migrations import migrate
 from tests.browsing import cookie_of, open_browser, read_picture, watch
-from tests.city import City, make_city
+from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
+from tests.phone import bound_phone
 from tests.serving import ROOT, serving
 
 AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
@@ -92,6 +95,92 @@ def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
     assert (entered["reason"], left["parking_session"]["state"]) == ("entered", "closed")
     assert "My parking" not in nav and "Console" not in nav
     assert [each for each in complaints if "net::ERR" not in each and "Failed to fetch" not in each] == []
+
+
+def invitation(city: City) -> str:
+    """An invitation of Li's, in whose place every earlier companion is ended; its code."""
+    client, me = city.app.test_client(), bearer(city.drivers["li"])
+    shown = client.get("/driver/phones", headers=me).get_data(as_text=True)
+    for each in re.findall(r'name="companion_id" value="([^"]+)"', shown):
+        client.post("/driver/companions/end", data={"companion_id": each}, headers=me)
+    page = client.post("/driver/companions", data={"label": "Mum", "life": "day"}, headers=me).get_data(as_text=True)
+    return re.findall(r"/join#([^<\"]+)", page)[0]
+
+
+def take(page: Page, base: str, code: str) -> None:
+    page.goto(f"{base}/join#{code}")
+    page.wait_for_function("document.getElementById('code').value.length === 17")
+    page.click("main button[type=submit]")
+    page.wait_for_url(f"{base}/driver")
+
+
+def test_a_companion_whose_phone_can_show_no_code_is_told_why(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    said = []
+    for case in ("no key", "too many"):
+        code = invitation(city)
+        phone = open_browser(play, tmp_path / case, **PHONE)
+        page = phone.new_page()
+        if case == "no key":
+            page.add_init_script("delete Crypto.prototype.subtle")
+        else:
+            for _ in range(10):
+                bound_phone(city)
+        take(page, base, code)
+        page.wait_for_selector("#say:has-text('can hold no key')" if case == "no key" else "#full:visible")
+        said.append((page.inner_text("main"), page.locator("main a").count(), page.is_visible("#code")))
+        phone.close()
+    with city.app.extensions["database"].writing() as db:
+        credentials.revoke_credentials(db, city.driver_ids["li"], now=now())
+
+    (no_key, *left), (too_many, *full) = said
+    assert left == full == [0, False]
+    assert "can hold no key" in no_key and "Too many phones" not in no_key
+    assert "so this one shows none" in too_many and "can hold no key" not in too_many
+
+
+def test_taking_an_invitation_leaves_nothing_of_the_driver_before_on_the_phone(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    found = []
+    for with_scripts in (True, False):
+        code = invitation(city)
+        phone = open_browser(play, tmp_path / str(with_scripts), **PHONE)
+        phone.add_cookies([cookie_of(city, base, "li")])
+        page = phone.new_page()
+        page.goto(f"{base}/driver")
+        page.wait_for_selector("#say:has-text('also works without network')")
+        page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+        if with_scripts:
+            # What the answer clears is left alone here: the page clears by itself, before anything is sent.
+            page.route("**/join", lambda route: route.abort() if route.request.method == "POST" else route.fallback())
+            page.goto(f"{base}/join")
+            page.fill("#code", code)
+            page.click("main button[type=submit]", no_wait_after=True)
+            page.wait_for_timeout(1_000)
+        else:
+            page.goto(f"{base}/livez")
+            page.evaluate("code => fetch('/join', { method: 'POST', body: new URLSearchParams({ code }) })", code)
+        page.goto(f"{base}/livez")
+        found.append(page.evaluate("""async () => [
+          await indexedDB.databases(), await caches.keys(),
+          (await navigator.serviceWorker.getRegistrations()).length]"""))
+        phone.close()
+
+    assert found == [[[], [], 0]] * 2
+
+
+def test_taking_an_invitation_beside_a_gate_leaves_what_the_gate_keeps(served: tuple[City, str]) -> None:
+    city, base = served
+
+    asked = [httpx.post(f"{base}/join", data={"code": invitation(city)}, headers={"Cookie": each})
+             for each in ("login=x", "login=x; terminal=y")]
+
+    assert [(each.status_code, each.headers.get("Clear-Site-Data")) for each in asked] == [
+        (303, '"storage"'), (303, None)]
 
 
 def test_what_is_new_is_accessible_in_each_language_and_light(
