@@ -75,7 +75,8 @@ def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
     page.click("main button[type=submit]")
     page.wait_for_url(f"{base}/driver")
     page.wait_for_selector("#say:has-text('also works without network')")
-    page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+    while not page.evaluate("caches.match('/driver').then(Boolean)"):
+        page.wait_for_timeout(100)
     entered = city.scan(1, "entry", code=shown(page))
     phone.set_offline(True)
     page.reload()
@@ -153,7 +154,8 @@ def test_taking_an_invitation_leaves_nothing_of_the_driver_before_on_the_phone(
         page = phone.new_page()
         page.goto(f"{base}/driver")
         page.wait_for_selector("#say:has-text('also works without network')")
-        page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+        while not page.evaluate("caches.match('/driver').then(Boolean)"):
+            page.wait_for_timeout(100)
         if with_scripts:
             # What the answer clears is left alone here: the page clears by itself, before anything is sent.
             page.route("**/join", lambda route: route.abort() if route.request.method == "POST" else route.fallback())

@@ -102,7 +102,8 @@ def code_page(browser: BrowserContext, base: str, complaints: list[str] | None =
     sign_in(page, base, login)
     page.goto(f"{base}/driver")
     says(page, "also works without network")
-    page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+    while not page.evaluate("caches.match('/driver').then(Boolean)"):
+        page.wait_for_timeout(100)
     return page
 
 
@@ -567,7 +568,8 @@ def test_the_page_is_accessible_with_and_without_network_in_each_language_and_li
         page.goto(f"{base}/driver")
         for state in ("online", "offline", "revoked"):
             if state == "offline":
-                page.wait_for_function("caches.match('/driver').then(found => Boolean(found))")
+                while not page.evaluate("caches.match('/driver').then(Boolean)"):
+                    page.wait_for_timeout(100)
             if state == "revoked":
                 revoke(city)
             browser.set_offline(state == "offline")
