@@ -163,13 +163,16 @@ class CredentialRequest(Strict):
 
 
 class CredentialAnswer(Answer):
-    """credential: a JWT. wire: base64url of the 108 bytes that each code of it begins with."""
+    """credential: a JWT. wire: base64url of the 108 bytes that each code of it begins with.
+    is_challenged: gates ask the caller's phone to sign a number of theirs.
+    """
 
     credential: str
     wire: str
     status_index: int
     expires_at: str
     renew_after: str
+    is_challenged: bool
     server_time: str
 
 

@@ -40,18 +40,19 @@ def bind() -> Any:
     holding, label = auth.holding(), name_device()
     of = holding.companion
 
-    def deed(db: Session) -> Bound:
+    def deed(db: Session) -> tuple[Bound, bool]:
         companion = None if of is None else companions.lock_companion(db, of.driver_id, of.companion_id)
-        return bind_phone(
+        made = bind_phone(
             db, holding.driver_id, key, plate=plate, label=label, now=now, companion=companion, **_tools())
+        return made, drivers.is_challenged(db, holding.driver_id)
 
-    bound: Bound = _write(deed)
+    bound, is_challenged = _write(deed)
     made = bound.credential
     return {
         "credential": bound.token, "wire": base64.urlsafe_b64encode(bound.wire).decode(),
         "status_index": made.status_index, "expires_at": format_instant(made.expires_at),
         "renew_after": format_instant(made.issued_at + (made.expires_at - made.issued_at) / 2),
-        "server_time": format_instant(now),
+        "is_challenged": is_challenged, "server_time": format_instant(now),
     }
 
 

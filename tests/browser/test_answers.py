@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qrcode
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
 from parking.services.challenge import challenge_driver
 from parking.services.sign_in import hash_password
-from parking.store import logins
+from parking.store import credentials, logins
 from parking.store.migrations import migrate
 from tests.browsing import cookie_of, open_browser, read_picture, sign_in, watch, write_video
 from tests.city import City, bearer, make_city, now
@@ -23,6 +24,9 @@ from tests.serving import ROOT, serving
 AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
+READER = [
+    "/vendor/zxing/reader.js", "/vendor/zxing/reader.wasm", "/static/gate/camera.js", "/static/gate/decode.js"]
+CHALLENGED = """import("/static/phone/shelf.js").then(shelf => shelf.readNote("challenged")).then(note => note.is)"""
 GREETED = "#contact:not(:text-is('–'))"
 
 
@@ -35,7 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str
         for name in ("li", "wang"):
             logins.add_account(
                 db, login=name, password_hash=hash_password("open-sesame"), driver_id=city.driver_ids[name])
-        challenge_driver(db, city.driver_ids["li"], is_challenged=True, why="a test", now=now())
+    challenge(city, "li", is_challenged=True)
     with serving(url, public=True) as (address, _):
         yield city, address
 
@@ -44,6 +48,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str
 def play() -> Iterator[Playwright]:
     with sync_playwright() as play:
         yield play
+
+
+def challenge(city: City, name: str, *, is_challenged: bool) -> None:
+    with city.app.extensions["database"].writing() as db:
+        challenge_driver(db, city.driver_ids[name], is_challenged=is_challenged, why="a test", now=now())
 
 
 def gate_page(browser: BrowserContext, base: str, city: City, lot: int, gate_id: int) -> Page:
@@ -72,10 +81,26 @@ def shown(phone: Page) -> str:
     return read_picture(phone.locator("#code img").screenshot())
 
 
+def wait_until(page: Page, promise: str, what: str) -> None:
+    """Playwright's own waiting takes a promise for true."""
+    for _ in range(200):
+        if page.evaluate(promise, what):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(what)
+
+
 def complain(page: Page, where: str) -> list[str]:
     page.add_script_tag(path=str(AXE))
     broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
     return [f"{where}: {each}" for each in broken]
+
+
+def number_picture() -> bytes:
+    """What a gate shows that asks for an answer."""
+    out = io.BytesIO()
+    qrcode.make("PKN1" + "0a" * 7).save(out)
+    return out.getvalue()
 
 
 def blank() -> bytes:
@@ -102,7 +127,7 @@ def test_the_phones_camera_reads_the_gates_number_and_its_answer_opens_even_with
     sign_in(phone, base, "li")
     phone.goto(f"{base}/driver")
     phone.wait_for_selector("#answer:visible")
-    phone.wait_for_function("caches.match('/vendor/zxing/reader.wasm').then(found => Boolean(found))")
+    wait_until(phone, "path => caches.match(path).then(Boolean)", "/vendor/zxing/reader.wasm")
 
     hold_up(gate, shown(phone))
     gate.wait_for_selector("#number:visible")
@@ -150,6 +175,81 @@ def test_closing_the_reader_and_other_pictures_change_nothing(
     phone.wait_for_function(  # the camera is let go
         "document.querySelector('#reading video').srcObject.getTracks().every(each => each.readyState === 'ended')")
     handset.close()
+
+
+def test_a_first_visit_keeps_the_reader_and_the_next_worker_renews_it(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    handset = open_browser(play, tmp_path / "phone", **PHONE)
+    handset.add_cookies([cookie_of(city, base, "li")])
+    phone = handset.new_page()
+    phone.goto(f"{base}/driver")
+    for each in READER:
+        wait_until(phone, "path => caches.match(path).then(Boolean)", each)
+
+    phone.goto(f"{base}/livez")
+    phone.evaluate("""async path => {
+      await (await caches.open("driver")).put(path, new Response("old"));
+      await (await navigator.serviceWorker.getRegistration("/driver")).unregister();
+      await navigator.serviceWorker.register("/driver-worker.js", { scope: "/driver" });
+    }""", READER[-1])
+    wait_until(phone, "path => caches.match(path).then(found => found.text()).then(text => text !== 'old')", READER[-1])
+    handset.close()
+
+
+def test_a_phone_that_is_ended_while_it_answers_shows_its_code_again_when_asked(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    video = tmp_path / "camera.y4m"
+    write_video(video, number_picture())
+    handset = open_browser(
+        play, tmp_path / "phone", *CAMERA, f"--use-file-for-fake-video-capture={video}", **PHONE)
+    handset.add_cookies([cookie_of(city, base, "li")])
+    phone = handset.new_page()
+    phone.goto(f"{base}/driver")
+    phone.wait_for_selector("#say:has-text('also works without network')")
+    phone.click("#answer button")
+    phone.wait_for_selector("#left:has-text('answers the gate')", timeout=20_000)
+
+    with city.app.extensions["database"].writing() as db:
+        credentials.revoke_credentials(db, city.driver_ids["li"], now=now())
+    phone.evaluate("dispatchEvent(new Event('online'))")
+    phone.wait_for_selector("#again:visible")
+    is_offered = phone.is_visible("#answer")
+    phone.click("#again")
+    phone.wait_for_selector("#left:has-text('renews in')", timeout=10_000)
+    phone.wait_for_selector("#answer:visible")
+    handset.close()
+
+    assert not is_offered
+
+
+def test_whether_gates_ask_is_told_by_whoever_spoke_last(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    handset = open_browser(play, tmp_path / "phone", **PHONE)
+    handset.add_cookies([cookie_of(city, base, "wang")])
+    phone = handset.new_page()
+    phone.goto(f"{base}/driver")
+    phone.wait_for_selector("#say:has-text('also works without network')")
+    noted = phone.evaluate(CHALLENGED)
+    phone.route("**/v1/credentials/current*", lambda route: route.abort())
+    challenge(city, "wang", is_challenged=True)
+    phone.reload()
+    phone.wait_for_selector("#answer:visible")
+    still = phone.evaluate(CHALLENGED)
+
+    phone.evaluate("import('/static/phone/credential.js').then(({ bind }) => bind(''))")
+    bound = phone.evaluate(CHALLENGED)
+    challenge(city, "wang", is_challenged=False)
+    phone.reload()
+    phone.wait_for_selector("#answer:not([hidden])", state="detached")
+    handset.close()
+
+    assert [noted, still, bound] == [False, False, True]
 
 
 def test_a_driver_who_is_not_asked_sees_nothing_of_it(

@@ -9,7 +9,7 @@ const FILES = [
   "/static/qr.js", ...["answer", "bytes", "clock", "code", "contact", "credential", "issued", "key", "leave", "shelf", "sign_out"].map(
     (name) => `/static/phone/${name}.js`),
 ];
-// Of phones that gates ask for an answer; kept when they are first loaded.
+// Of phones that gates ask for an answer: kept once they ask for them (phone/answer.js), and then renewed too.
 const READER = [
   "/vendor/zxing/reader.js", "/vendor/zxing/reader.wasm", "/static/gate/camera.js", "/static/gate/decode.js",
 ];
@@ -18,9 +18,14 @@ let lostAt = -Infinity; // one wait is enough for a page: its files do not each 
 
 self.addEventListener("install", (event) => {
   self.skipWaiting();
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(
-    FILES.map((each) => new Request(each, { cache: "no-cache" })))));
+  event.waitUntil(renew());
 });
+
+async function renew() {
+  const cache = await caches.open(CACHE), reader = [];
+  for (const each of READER) if (await cache.match(each)) reader.push(each);
+  await cache.addAll([...FILES, ...reader].map((each) => new Request(each, { cache: "no-cache" })));
+}
 
 self.addEventListener("activate", (event) => {
   event.waitUntil(self.clients.claim().then(() => ask(PAGE, PAGE)).catch(() => {}));

@@ -1,6 +1,6 @@
 // The driver's page: the phone's own code, with or without network; the service's where a phone can hold no key.
 import * as clock from "./phone/clock.js";
-import { prepare, readNumber } from "./phone/answer.js";
+import { keep, prepare, readNumber } from "./phone/answer.js";
 import { drawCode, makeAnswer, makeCode, secondsOf } from "./phone/code.js";
 import { bindOthers, refresh } from "./phone/contact.js";
 import { Refused } from "./phone/credential.js";
@@ -42,6 +42,7 @@ async function start() {
   addEventListener("offline", () => setOnline(false));
   timer = setInterval(tick, 250);
   wake();
+  navigator.serviceWorker?.addEventListener("controllerchange", () => followChallenge().catch(() => {}));
   navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver", updateViaCache: "none" }).catch(() => {});
   navigator.storage?.persist?.();
 }
@@ -117,9 +118,12 @@ async function answerGate() {
   tick();
 }
 
+// Whether gates ask is told by page and service, whichever spoke last; a phone that shows no code cannot answer.
 async function followChallenge() {
-  answer.hidden = !(await shelf.readNote("challenged") ?? "challenged" in figure.dataset);
-  if (!answer.hidden) prepare().catch(() => {});
+  const page = { is: "challenged" in figure.dataset, at: Number(figure.dataset.at) };
+  const note = await shelf.readNote("challenged");
+  answer.hidden = isRevoked || !(note?.at >= page.at ? note : page).is;
+  if (!answer.hidden) prepare().then(keep).catch(() => {});
 }
 
 function hide() {
@@ -160,7 +164,7 @@ async function meet(error) {
 // The credential was revoked: this phone shows no code until its driver says so.
 async function endHere() {
   await shelf.end();
-  isRevoked = true;
+  [isRevoked, answersUntil, answer.hidden] = [true, 0, true];
   hide();
 }
 

@@ -2,9 +2,12 @@
 import { fromHex } from "./bytes.js";
 
 const NUMBER = /^PKN1([0-9a-f]{14})$/;
+const FILES = [
+  "/vendor/zxing/reader.js", "/vendor/zxing/reader.wasm", "/static/gate/camera.js", "/static/gate/decode.js",
+];
 let loading = null;
 
-// The reader is large, so only a phone that may be asked loads it; then it is there without network too.
+// The reader is large, so only a phone that may be asked loads it.
 export function prepare() {
   loading ??= load().catch((error) => { loading = null; throw error; });
   return loading;
@@ -17,6 +20,14 @@ async function load() {
     document.head.append(script);
   });
   return import("/static/gate/camera.js");
+}
+
+// What was loaded before the worker listened is asked for again, so that it is there without network too.
+export async function keep() {
+  if (!navigator.serviceWorker?.controller) return;
+  for (const each of FILES) {
+    if (!await caches.match(each, { cacheName: "driver" })) await fetch(each);
+  }
 }
 
 // The 7 bytes that the gate shows; null where the dialog was closed before.

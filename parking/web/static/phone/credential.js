@@ -35,6 +35,7 @@ export async function bind(plate) {
     method: "POST", headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ public_key: await publicKey(keys), ...(plate && { plate }) }),
   });
+  await keepChallenged(said);
   const wire = fromBase64(said.wire), holderKey = wire.subarray(...HOLDER_KEY);
   if (wire.length !== WIRE_BYTES || wire[0] !== FORM || !await isKeyOf(keys, holderKey)) {
     throw new Error("not a credential of this key");
@@ -46,9 +47,12 @@ export async function bind(plate) {
   });
 }
 
-// live, revoked or unknown; whether gates ask for more than a code is kept beside it.
+// live, revoked or unknown.
 export async function stateOf(subject) {
   const said = await call(`/v1/credentials/current?subject=${subject}`);
-  await shelf.writeNote("challenged", said.is_challenged);
+  await keepChallenged(said);
   return said.state;
 }
+
+// Whether gates ask for more than a code, and as of when by the service's clock.
+const keepChallenged = (said) => shelf.writeNote("challenged", { is: said.is_challenged, at: Date.parse(said.server_time) });

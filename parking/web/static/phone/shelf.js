@@ -1,7 +1,7 @@
 // What the phone keeps for its driver: a key and a credential for each choice of vehicle, and a few notes.
 //
 // credentials: {plate, keys, time, counter} and, once bound, {wire, subject, expiresAt, renewAfter}
-// notes: driver, offset (of the clock), inside (the page's part and when), revoked, challenged
+// notes: driver, offset (of the clock), inside (the page's part and when), revoked, challenged (whether and when)
 const NAME = "parking-phone";
 const COUNTER_MAX = 255;
 let opened = null, isShut = false;
