@@ -60,6 +60,7 @@ async function tellAll() {
 }
 
 function number(events) {
+  if (!events.length) return events; // orders are asked for every few seconds, and nothing is written for that
   let next = Math.max(known.sequence, ...events.map((event) => (event.sequence ?? 0) + 1));
   const numbered = events.map((event) => ({ ...event, sequence: event.sequence ?? next++ }));
   const numbers = new Map(numbered.map((event) => [event.key, event.sequence]));
