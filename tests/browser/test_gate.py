@@ -50,6 +50,30 @@ LISTEN = """
     MediaStreamTrack.prototype.applyConstraints = async (asked) => { window.lit = asked.advanced[0].torch; };
 """
 
+LIFT = """import("/static/gate/journal.js").then(({ liftedByHand }) => liftedByHand(
+    { direction: "entry", plate: "京C10011", by: "Chen", why: "no_connection" }))"""
+COUNT_WRITES = """() => {
+    window.written = [];
+    const set = Storage.prototype.setItem;
+    Storage.prototype.setItem = function (name, value) { window.written.push(name); set.call(this, name, value); };
+}"""
+# Each time the seconds that the number shown lasts, and which one it is.
+NUMBERS = """async () => {
+    const { showNumber, spend } = await import("/static/gate/challenge.js");
+    const real = performance.now.bind(performance), seen = [];
+    let ahead = 0, drawn = 0;
+    performance.now = () => real() + ahead;
+    crypto.getRandomValues = (bytes) => bytes.fill(++drawn);
+    const see = () => seen.push([Math.round(showNumber().lasts / 1000), drawn]);
+    for (ahead of [0, 25_000, 31_000]) see();
+    for (const number of [undefined, "01".repeat(7), "02".repeat(7)]) { spend(number); see(); }
+    delete performance.now;
+    delete crypto.getRandomValues;
+    return seen;
+}"""
+SHOW_NUMBER = """import("/static/gate/result.js").then(({ show }) => show(
+    { decision: "hold", reason: "challenge_needed", number: { picture: "data:image/svg+xml,", lasts: 40_000 } }))"""
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
@@ -293,6 +317,71 @@ def test_a_number_that_another_page_took_is_not_undone(served: tuple[City, str],
     assert not refused
     left = [city.scan(1, "exit", plate=plate)["parking_session"]["state"] for plate in ("京C10007", "京C10008")]
     assert left == ["closed", "closed"]
+
+
+def test_a_screen_is_not_paired_anew_before_its_journal_is_told(served: tuple[City, str], tmp_path: Path) -> None:
+    """By then it would be told as another terminal's."""
+    city, base = served
+    with sync_playwright() as play:
+        lane = open_browser(play, tmp_path / "lane", locale="en-US")
+        page = pair(lane, city, base, 1, "both")
+        page.route("**/v1/lane-events", lambda route: route.abort())
+        page.evaluate(LIFT)
+        page.goto(f"{base}/gate/pair")
+        page.fill("#code", city.tokens[3, "both"])
+        page.click("main button[type=submit]")
+        page.wait_for_selector("#untold:visible")
+        refused = page.url
+        page.unroute_all(behavior="ignoreErrors")
+        page.click("#untold a")
+        page.wait_for_function("() => localStorage.getItem('gate-journal') === '[]'")
+        page.goto(f"{base}/gate/pair")
+        page.fill("#code", city.tokens[3, "both"])
+        page.click("main button[type=submit]")
+        page.wait_for_url(f"{base}/gate")
+        lane.close()
+
+    assert refused == f"{base}/gate/pair"
+    assert city.scan(1, "exit", plate="京C10011")["parking_session"]["state"] == "closed"
+
+
+def test_a_number_lasts_as_long_as_the_screen_says_and_ends_with_its_answer_alone(
+    served: tuple[City, str], tmp_path: Path
+) -> None:
+    city, base = served
+    with sync_playwright() as play:
+        lane = open_browser(play, tmp_path / "lane", locale="en-US")
+        page = pair(lane, city, base, 2, "both")
+        seen = page.evaluate(NUMBERS)
+        page.clock.install()
+        page.evaluate(SHOW_NUMBER)
+        page.wait_for_selector("#number:visible")
+        page.clock.fast_forward(39_000)
+        still = page.is_visible("#number")
+        page.clock.fast_forward(2_000)
+        page.wait_for_selector("#number", state="hidden")
+        lane.close()
+
+    assert seen == [[60, 1], [35, 1], [60, 2], [60, 2], [60, 2], [60, 3]]
+    assert still
+
+
+def test_a_gate_with_nothing_to_tell_writes_nothing(served: tuple[City, str], tmp_path: Path) -> None:
+    city, base = served
+    with sync_playwright() as play:
+        lane = open_browser(play, tmp_path / "lane", locale="en-US")
+        page = pair(lane, city, base, 2, "entry")
+        page.evaluate(COUNT_WRITES)
+        with page.expect_response("**/v1/terminal/orders"):
+            pass
+        with page.expect_response("**/v1/terminal/orders"):
+            pass
+        written = page.evaluate("window.written")
+        page.evaluate(LIFT)
+        page.wait_for_function("() => localStorage.getItem('gate-journal') === '[]'")
+        lane.close()
+
+    assert written == []
 
 
 def test_a_scan_is_asked_for_50_seconds_and_then_somebody_is_called(

@@ -55,16 +55,16 @@ async function send() {
     return;
   }
   pending = null;
-  showAnswer(status, said);
+  showAnswer(status, said, asked.nonce);
 }
 
-function showAnswer(status, said) {
+function showAnswer(status, said, nonce) {
   if (status === 401) { location.reload(); return; }
   if (status !== 200) { show({ decision: "hold", text: said.detail }); return; }
   known.sequence = said.next_sequence;
   known.freeSpaces = said.lot.free_spaces;
   count(said.decision);
-  if (said.decision === "open") spend();
+  if (said.decision === "open") spend(nonce);
   show({
     number: said.reason === "challenge_needed" ? showNumber() : null,
     decision: said.decision, reason: said.reason, message: said.message, plate: said.parking_session?.plate,

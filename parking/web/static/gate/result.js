@@ -1,15 +1,14 @@
 // The whole screen says it: colour, icon, word, why, and what to do next.
-import { ANSWERED_MS } from "./challenge.js";
 import { signal } from "./signal.js";
 
 const $ = (id) => document.getElementById(id);
 const result = $("result"), say = $("say"), idle = say.textContent;
 const language = document.documentElement.lang;
-const SHOWN_MS = { open: 6000, hold: 12000, pay: 60000, answer: ANSWERED_MS, help: 20000 };
+const SHOWN_MS = { open: 6000, hold: 12000, pay: 60000, help: 20000 };
 let timer = 0;
 
 // text: of a problem, in one language; message: of an answer, in all. dueFen: null where nothing is priced.
-// number: a picture for the phone to answer.
+// number: for the phone to answer, as a picture, and how long it lasts.
 export function show({ decision, reason, message, text, plate, dueFen = null, number = null }) {
   const mustPay = decision === "hold" && reason === "fee_due";
   const fee = dueFen === null ? "" : `¥ ${(dueFen / 100).toFixed(2)}`;
@@ -17,7 +16,7 @@ export function show({ decision, reason, message, text, plate, dueFen = null, nu
     detail: [plate, fee].filter(Boolean).join(" · "), message, next: nextStep(reason), mustPay, number,
   });
   signal(decision);
-  hideIn(SHOWN_MS[mustPay ? "pay" : number ? "answer" : decision]);
+  hideIn(number?.lasts ?? SHOWN_MS[mustPay ? "pay" : decision]);
 }
 
 export function showWaiting(milliseconds) {
@@ -44,7 +43,7 @@ function paint(state, text, { detail = "", message = {}, next = "", mustPay = fa
   $("next").textContent = next;
   $("pay").hidden = !mustPay;
   $("number").hidden = number === null;
-  if (number) $("number").src = number;
+  if (number) $("number").src = number.picture;
   $("dismiss").hidden = state === "idle";
   $("others").replaceChildren(...Object.entries(message).filter(([code]) => code !== language).map(([code, other]) => {
     const line = document.createElement("span");
