@@ -150,6 +150,9 @@ def sign_in_failure(reason: str) -> str:
 
 def problem_words(status: int, reason: str) -> str:
     """What a page says of an answer that is no success, and what to do; programs get the detail."""
+    who = auth.person() if reason in ("drivers_only", "operators_only") else None
+    if who is not None and who.companion is not None:
+        reason = "not_for_companions"
     words = {
         "not_charged": gettext("There is a receipt once the vehicle has left."),
         "nothing_due": gettext("There is nothing to pay now."),
@@ -158,6 +161,8 @@ def problem_words(status: int, reason: str) -> str:
         "channel_refused": gettext("The payment channel refused. Please choose another way, or call the attendant."),
         "drivers_only": gettext("This is for drivers. Sign in as one."),
         "operators_only": gettext("This is for an operator's staff. Sign in as one of them."),
+        "not_for_companions": gettext("This phone has a code on a driver's account. That is all it may use here."),
+        "companion_ended": gettext("The driver has ended this code, or its time is over."),
         "cross_site": gettext("This came from another site's page, so nothing was done. Please start from our own."),
         "too_many_requests": gettext("Too many questions from here. Please wait a minute."),
         "body_too_large": gettext("This is too large."),

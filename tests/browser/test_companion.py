@@ -94,6 +94,7 @@ def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
     phone.close()
 
     assert (entered["reason"], left["parking_session"]["state"]) == ("entered", "closed")
+    assert "Give the code back" in nav and "Sign out" not in nav
     assert "My parking" not in nav and "Console" not in nav
     assert [each for each in complaints if "net::ERR" not in each and "Failed to fetch" not in each] == []
 
@@ -183,6 +184,18 @@ def test_taking_an_invitation_beside_a_gate_leaves_what_the_gate_keeps(served: t
 
     assert [(each.status_code, each.headers.get("Clear-Site-Data")) for each in asked] == [
         (303, '"storage"'), (303, None)]
+
+
+def test_what_is_not_for_companions_says_so(served: tuple[City, str]) -> None:
+    city, base = served
+    taken = httpx.post(f"{base}/join", data={"code": invitation(city)})
+
+    said = [httpx.get(f"{base}{path}", cookies=dict(taken.cookies), headers={
+        "Accept": "text/html", "Accept-Language": language}).text
+        for path, language in (("/sign-ins", "en"), ("/driver/phones", "en"), ("/console", "zh"))]
+
+    assert "That is all it may use here" in said[0] and "That is all it may use here" in said[1]
+    assert "除此之外不能使用" in said[2]
 
 
 def test_what_is_new_is_accessible_in_each_language_and_light(
