@@ -19,6 +19,7 @@ from parking.store.migrations import migrate
 from tests.browsing import cookie_of, open_browser, read_picture, sign_in, watch, write_video
 from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
+from tests.phone import bound_phone
 from tests.serving import ROOT, serving
 
 AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
@@ -55,6 +56,11 @@ def challenge(city: City, name: str, *, is_challenged: bool) -> None:
         challenge_driver(db, city.driver_ids[name], is_challenged=is_challenged, why="a test", now=now())
 
 
+def end_phones(city: City) -> None:
+    with city.app.extensions["database"].writing() as db:
+        credentials.revoke_credentials(db, city.driver_ids["li"], now=now())
+
+
 def gate_page(browser: BrowserContext, base: str, city: City, lot: int, gate_id: int) -> Page:
     """Paired by the address that the console's picture holds."""
     shown = city.app.test_client().post(
@@ -62,7 +68,7 @@ def gate_page(browser: BrowserContext, base: str, city: City, lot: int, gate_id:
     code = shown.split("<code>")[1].split("<")[0]
     page = browser.new_page()
     page.goto(f"{base}/gate/pair#pairing={code}")
-    page.wait_for_function("document.getElementById('code').value.length > 10")
+    page.wait_for_function("() => document.getElementById('code').value.length > 10")
     assert "#" not in page.url, "the code stays in no history"
     page.click("main button[type=submit]")
     page.wait_for_selector(GREETED, timeout=20_000)
@@ -173,7 +179,8 @@ def test_closing_the_reader_and_other_pictures_change_nothing(
     phone.keyboard.press("Escape")
     phone.wait_for_selector("#left:has-text('renews in')")
     phone.wait_for_function(  # the camera is let go
-        "document.querySelector('#reading video').srcObject.getTracks().every(each => each.readyState === 'ended')")
+        "() => document.querySelector('#reading video').srcObject.getTracks()"
+        ".every(each => each.readyState === 'ended')")
     handset.close()
 
 
@@ -198,6 +205,27 @@ def test_a_first_visit_keeps_the_reader_and_the_next_worker_renews_it(
     handset.close()
 
 
+def test_a_phone_that_holds_no_key_is_not_told_to_answer(
+    served: tuple[City, str], play: Playwright, tmp_path: Path
+) -> None:
+    city, base = served
+    end_phones(city)
+    for _ in range(10):
+        bound_phone(city)
+    handset = open_browser(play, tmp_path / "phone", **PHONE)
+    handset.add_cookies([cookie_of(city, base, "li")])
+    phone = handset.new_page()
+    phone.goto(f"{base}/driver")
+    phone.wait_for_selector("#full:visible")
+    phone.wait_for_function("() => navigator.serviceWorker.controller")
+    phone.wait_for_timeout(500)
+    said, is_offered = phone.inner_text("#say"), phone.is_visible("#answer")
+    handset.close()
+    end_phones(city)
+
+    assert "this phone cannot" in said and not is_offered
+
+
 def test_a_phone_that_is_ended_while_it_answers_shows_its_code_again_when_asked(
     served: tuple[City, str], play: Playwright, tmp_path: Path
 ) -> None:
@@ -213,8 +241,7 @@ def test_a_phone_that_is_ended_while_it_answers_shows_its_code_again_when_asked(
     phone.click("#answer button")
     phone.wait_for_selector("#left:has-text('answers the gate')", timeout=20_000)
 
-    with city.app.extensions["database"].writing() as db:
-        credentials.revoke_credentials(db, city.driver_ids["li"], now=now())
+    end_phones(city)
     phone.evaluate("dispatchEvent(new Event('online'))")
     phone.wait_for_selector("#again:visible")
     is_offered = phone.is_visible("#answer")

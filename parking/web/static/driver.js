@@ -36,11 +36,11 @@ async function start() {
   followChoice();
   again.addEventListener("click", bindAgain);
   answer.querySelector("button").addEventListener("click", () => answerGate().catch(giveUp));
-  await followChallenge();
   document.addEventListener("visibilitychange", wake);
   addEventListener("online", () => { contactAt = 0; });
   addEventListener("offline", () => setOnline(false));
   timer = setInterval(tick, 250);
+  await followChallenge();
   wake();
   navigator.serviceWorker?.addEventListener("controllerchange", () => followChallenge().catch(() => {}));
   navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver", updateViaCache: "none" }).catch(() => {});
@@ -118,11 +118,11 @@ async function answerGate() {
   tick();
 }
 
-// Whether gates ask is told by page and service, whichever spoke last; a phone that shows no code cannot answer.
+// Whether gates ask is told by page and service, whichever spoke last; a phone that signs no code cannot answer.
 async function followChallenge() {
   const page = { is: "challenged" in figure.dataset, at: Number(figure.dataset.at) };
   const note = await shelf.readNote("challenged");
-  answer.hidden = isRevoked || !(note?.at >= page.at ? note : page).is;
+  answer.hidden = isRevoked || timer === null || !(note?.at >= page.at ? note : page).is;
   if (!answer.hidden) prepare().then(keep).catch(() => {});
 }
 
@@ -182,7 +182,7 @@ async function leave() {
 // Without a key of its own the phone shows what the service makes, as long as there is network.
 function giveUp() {
   clearInterval(timer);
-  answer.hidden = true;
+  [timer, answer.hidden] = [null, true];
   if ("companion" in figure.dataset) return write(say, isFull ? "" : say.dataset.companion);
   write(say, "challenged" in figure.dataset ? say.dataset.plate : "");
   showIssued(plate);
