@@ -70,7 +70,7 @@ def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
     page = phone.new_page()
     watch(page, complaints)
     page.goto(address)
-    page.wait_for_function("document.getElementById('code').value.length === 17")
+    page.wait_for_function("() => document.getElementById('code').value.length === 17")
     assert "#" not in page.url
     page.click("main button[type=submit]")
     page.wait_for_url(f"{base}/driver")
@@ -87,7 +87,7 @@ def test_a_companion_takes_the_invitation_and_shows_a_code_until_it_is_ended(
     office = driver.new_page()
     office.goto(f"{base}/driver/phones")
     office.click("form[action='/driver/companions/end'] button")
-    office.wait_for_function("!document.querySelector('form[action=\"/driver/companions/end\"]')")
+    office.wait_for_function("() => !document.querySelector('form[action=\"/driver/companions/end\"]')")
     page.reload()
     page.wait_for_url("**/sign-in**")
     driver.close()
@@ -111,7 +111,7 @@ def invitation(city: City) -> str:
 
 def take(page: Page, base: str, code: str) -> None:
     page.goto(f"{base}/join#{code}")
-    page.wait_for_function("document.getElementById('code').value.length === 17")
+    page.wait_for_function("() => document.getElementById('code').value.length === 17")
     page.click("main button[type=submit]")
     page.wait_for_url(f"{base}/driver")
 
