@@ -203,10 +203,10 @@ class _Chunk:
         scans = [new.fact for new in self._new if new.fact.kind == "scan" and (new.fact.opened or new.fact.ref in refs)]
         scans += facts.list_facts(self._db, self._lot.lot_id, refs)
         owners = {fact.driver_id for fact in scans if fact.driver_id is not None}
-        plates = {fact.vehicle_key for fact in scans if fact.driver_id is None and fact.vehicle_key is not None}
-        owners |= set(drivers.list_provers_of(self._db, plates)) if plates else set()
-        if scans:  # what a driver left with may have come in by somebody else's code, or by its plate alone
-            seen = {fact.vehicle_key for fact in scans if fact.vehicle_key is not None}
+        seen = {fact.vehicle_key for fact in scans if fact.vehicle_key is not None}
+        # What a driver left with, who showed it or proved its plate, may have come in by anybody's code or by none.
+        owners |= set(drivers.list_provers_of(self._db, seen)) if seen else set()
+        if scans:
             since = min(fact.ordered_at for fact in scans) - STAY
             owners |= set(facts.list_drivers_of(self._db, self._lot.lot_id, seen, since=since))
         self._own_keys = {each: self._desk.secrets.driver_key(each) for each in owners}

@@ -338,6 +338,18 @@ def test_what_later_facts_explain_is_withdrawn_and_what_a_person_resolved_stays(
 
 
 @pytest.mark.parametrize("exit_first", [True, False])
+def test_a_driver_leaves_by_code_in_a_proved_car_that_somebody_elses_code_let_in(city: City, exit_first: bool) -> None:
+    told = [("entry", scan(1, "entry", ago(90), code=city.code_of("wang", ago(90)), plate=LI)),
+            ("exit", scan(1, "exit", ago(10), code=city.code_of("li", ago(10))))]
+
+    for gate, each in (reversed(told) if exit_first else told):
+        city.tell(1, gate, [each])
+
+    assert visits(city) == [(1, "closed", 2000, ())]
+    assert rules(city) == []
+
+
+@pytest.mark.parametrize("exit_first", [True, False])
 @pytest.mark.parametrize(("entry", "exit_"), [
     ({"code": True}, {"code": True, "plate": LI}), ({"code": True}, {"plate": LI}),
     ({"code": True, "plate": OTHER}, {"code": True}), ({"plate": LI}, {"code": True}), ({"code": True}, {"code": True}),
