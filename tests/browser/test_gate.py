@@ -319,8 +319,9 @@ def test_a_number_that_another_page_took_is_not_undone(served: tuple[City, str],
     assert left == ["closed", "closed"]
 
 
-def test_a_screen_is_not_paired_anew_before_its_journal_is_told(served: tuple[City, str], tmp_path: Path) -> None:
-    """By then it would be told as another terminal's."""
+def test_what_a_screen_did_as_another_terminal_is_not_told_as_this_ones(
+    served: tuple[City, str], tmp_path: Path
+) -> None:
     city, base = served
     with sync_playwright() as play:
         lane = open_browser(play, tmp_path / "lane", locale="en-US")
@@ -330,19 +331,14 @@ def test_a_screen_is_not_paired_anew_before_its_journal_is_told(served: tuple[Ci
         page.goto(f"{base}/gate/pair")
         page.fill("#code", city.tokens[3, "both"])
         page.click("main button[type=submit]")
-        page.wait_for_selector("#untold:visible")
-        refused = page.url
         page.unroute_all(behavior="ignoreErrors")
-        page.click("#untold a")
-        page.wait_for_function("() => localStorage.getItem('gate-journal') === '[]'")
-        page.goto(f"{base}/gate/pair")
-        page.fill("#code", city.tokens[3, "both"])
-        page.click("main button[type=submit]")
-        page.wait_for_url(f"{base}/gate")
+        page.wait_for_selector("#refused:visible", timeout=20_000)
+        kept = page.evaluate("() => JSON.parse(localStorage.getItem('gate-refused')).map(each => each.refused)")
+        told = page.evaluate("() => localStorage.getItem('gate-journal')")
         lane.close()
 
-    assert refused == f"{base}/gate/pair"
-    assert city.scan(1, "exit", plate="京C10011")["parking_session"]["state"] == "closed"
+    assert set(kept) == {"other_terminal"} and told == "[]"
+    assert city.scan(3, "exit", plate="京C10011")["reason"] == "not_inside"
 
 
 def test_a_number_lasts_as_long_as_the_screen_says_and_ends_with_its_answer_alone(

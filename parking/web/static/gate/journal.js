@@ -5,7 +5,7 @@
 // until then: an undo must never meet a number that is somebody else's (docs/lanes.md).
 import { known, post } from "./service.js";
 
-const PLACE = "gate-journal", REFUSED = "gate-refused", BATCH = 500;
+const PLACE = "gate-journal", REFUSED = "gate-refused", TERMINAL = "gate-terminal", BATCH = 500;
 const read = (place = PLACE) => JSON.parse(localStorage.getItem(place) ?? "[]");
 const write = (events, place = PLACE) => localStorage.setItem(place, JSON.stringify(events));
 const at = () => ({ occurred_at: new Date().toISOString(), clock_offset_ms: known.offset });
@@ -18,6 +18,18 @@ export const waitingCount = () => read().filter((event) => belongsTo(event) === 
 export const isTold = () => read().length === 0;
 export const refusedCount = () => read(REFUSED).length;
 export const forgetRefused = () => localStorage.removeItem(REFUSED);
+
+// This screen is that terminal. What it did as another, and has not told, is not told as this one's: it is kept
+// with what was refused, for a person.
+export function speakFor(terminal) {
+  const before = localStorage.getItem(TERMINAL);
+  if (before === terminal) return;
+  if (before !== null && !isTold()) {
+    write([...read(REFUSED), ...read().map((event) => ({ ...event, refused: "other_terminal" }))], REFUSED);
+    write([]);
+  }
+  localStorage.setItem(TERMINAL, terminal);
+}
 
 // The barrier was lifted by hand for this car.
 export function liftedByHand({ direction, plate, by, why }) {

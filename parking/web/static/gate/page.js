@@ -2,7 +2,7 @@
 import { ask, giveUp } from "./ask.js";
 import { watch } from "./camera.js";
 import { forgetCounts } from "./counts.js";
-import { forgetRefused, isTold, liftedByHand, tell } from "./journal.js";
+import { forgetRefused, isTold, liftedByHand, speakFor, tell } from "./journal.js";
 import { followOrders } from "./orders.js";
 import { goIdle } from "./result.js";
 import { listenForScanner } from "./scanner.js";
@@ -16,7 +16,10 @@ const HELLO_MS = 15000, CAMERA_AGAIN_MS = 10000;
 async function greet() {
   const status = await hello();
   if (status === 401) location.reload();
-  if (status === 200) await tell().catch(() => {});
+  if (status === 200) {
+    speakFor(known.terminal);
+    await tell().catch(() => {});
+  }
   showStatus();
 }
 

@@ -4,7 +4,7 @@ const TIMEOUT_MS = 3000;
 // offset: this clock less the service's, in ms. heardAt, brokenAt: when it last answered, and did not.
 // zone: minutes by which the lot's walls are ahead of UTC.
 export const known = {
-  sequence: 1, offset: 0, freeSpaces: null, direction: "entry", zone: 0, heardAt: null, brokenAt: null,
+  terminal: null, sequence: 1, offset: 0, freeSpaces: null, direction: "entry", zone: 0, heardAt: null, brokenAt: null,
 };
 
 export const isConnected = () => known.brokenAt === null;
@@ -38,6 +38,7 @@ export async function hello() {
     if (status !== 200) return status;
     known.sequence = Math.max(known.sequence, said.next_sequence);
     known.offset = Math.round((started + Date.now()) / 2 - Date.parse(said.server_time));
+    known.terminal = said.terminal_id;
     known.freeSpaces = said.lot.free_spaces;
     known.direction = said.gate.direction;
     const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(said.server_time) ?? [0, "+", 0, 0];
