@@ -39,6 +39,7 @@ class Config:
             _provider(environ, name) for name in environ.get("SIGN_IN_PROVIDERS", "").split(",") if name]
         self.city_codes = _city_codes(environ)
         self.city_code_realm = environ.get("CITY_CODE_REALM", "") or (self.city_codes or {}).get("base_url", "")
+        self.signing_device = environ.get("SIGNING_DEVICE", "")  # module:function that makes a SigningDevice (an HSM's)
         self.log_level = environ.get("LOG_LEVEL", "INFO")
 
 

@@ -6,7 +6,8 @@ that `parking.core` and `parking.edge` stand alone where no web framework or dat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -66,13 +67,15 @@ def create_app(config: Config) -> Flask:
 
     database = Database(config.database_url, role=config.database_role, pool_size=config.database_pool_size)
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
-    city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer)
+    device = _signing_device(config.signing_device)
+    city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer, device)
     channels = Channels(database, secrets.sealer, {"wechat_pay": make_wechat_pay}, config.public_url)
     providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
     reader = CityReader(codes, config.city_code_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
+        "signing_device": device,
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
@@ -87,3 +90,11 @@ def create_app(config: Config) -> Flask:
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)
     return app
+
+
+def _signing_device(name: str) -> Any:
+    """What SIGNING_DEVICE names, called once: an HSM's adapter (core/signing.py); None where nothing is named."""
+    if not name:
+        return None
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)()

@@ -93,9 +93,9 @@ def sign_set(file: Path) -> None:
 @click.argument("purpose", type=PURPOSE)
 def create_key(purpose: str) -> None:
     """Make a key that signs at once, beside those in use."""
-    now, sealer = _now(), _sealer()
+    now, tools = _now(), _key_tools()
     click.echo(_database().write(
-        lambda db: rotate.create_key(db, purpose, sealer=sealer, now=now, used_from=now)))
+        lambda db: rotate.create_key(db, purpose, now=now, used_from=now, **tools)))
 
 
 @keys_group.command("rotate")
@@ -103,8 +103,8 @@ def create_key(purpose: str) -> None:
 @click.option("--at-once", is_flag=True, help="Sign with it now instead of in 14 days.")
 def rotate_key(purpose: str, at_once: bool) -> None:
     """Make the next key; the old ones retire when it takes over."""
-    now, sealer = _now(), _sealer()
-    click.echo(_database().write(lambda db: rotate.rotate_key(db, purpose, sealer=sealer, now=now, at_once=at_once)))
+    now, tools = _now(), _key_tools()
+    click.echo(_database().write(lambda db: rotate.rotate_key(db, purpose, now=now, at_once=at_once, **tools)))
 
 
 @keys_group.command("revoke")
@@ -112,8 +112,8 @@ def rotate_key(purpose: str, at_once: bool) -> None:
 @click.argument("kid")
 def revoke_key(purpose: str, kid: str) -> None:
     """A key was stolen: refuse what it signed, from now on, everywhere."""
-    now, sealer = _now(), _sealer()
-    if not _database().write(lambda db: rotate.revoke_key(db, purpose, kid, sealer=sealer, now=now)):
+    now, tools = _now(), _key_tools()
+    if not _database().write(lambda db: rotate.revoke_key(db, purpose, kid, now=now, **tools)):
         raise click.ClickException(f"there is no {purpose} key {kid} that is not revoked")
     click.echo(f"{purpose} key {kid} is revoked")
 
@@ -366,6 +366,11 @@ def _root_in(file: Path) -> vouch.Root:
         file.write_bytes(pem)
         file.with_suffix(".json").write_text(json.dumps(root.jwk))
     return vouch.read_root(file.read_bytes())
+
+
+def _key_tools() -> dict[str, Any]:
+    """What keys are made with: sealed here, or in the signing device that is set."""
+    return {"sealer": _sealer(), "device": current_app.extensions["signing_device"]}
 
 
 def _now() -> datetime:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from parking.core.identifier import new_uuid
 from parking.core.seal import Sealer
-from parking.services.unlock import KEY_PURPOSE
+from parking.core.signing import DeviceKey, SigningDevice
+from parking.services.unlock import KEY_PURPOSE, OF_DEVICE
 from parking.store import keys
 
 PUBLISHED_BEFORE_USE = timedelta(days=14)
@@ -26,15 +27,22 @@ class NoKidLeft(Exception):
     """All 255 numbers of code keys are taken; a code has one byte for it."""
 
 
-def create_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, used_from: datetime) -> str:
+def create_key(
+    db: Session, purpose: str, *, sealer: Sealer, now: datetime, used_from: datetime,
+    device: SigningDevice | None = None,
+) -> str:
     """Make a P-256 key pair, its private half sealed; returns its kid.
 
+    :param device: makes it there instead, and only its reference is kept
     :raises NoKidLeft: 255 code keys were made
     """
-    private = ec.generate_private_key(ec.SECP256R1())
-    jwk = public_jwk(private)
+    if device is None:
+        private = ec.generate_private_key(ec.SECP256R1())
+        jwk, der = public_jwk(private), private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    else:
+        reference, _ = device.make_key()
+        jwk, der = public_jwk(DeviceKey(device, reference)), OF_DEVICE + reference
     key_id = new_uuid(now)
-    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kid = _next_kid(db) if purpose == "code" else thumbprint(jwk)
     keys.add_key(
         db, key_id=key_id, purpose=purpose, kid=kid, algorithm="ES256", public_jwk=jwk,
@@ -43,7 +51,10 @@ def create_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, used
     return kid
 
 
-def rotate_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, at_once: bool = False) -> str:
+def rotate_key(
+    db: Session, purpose: str, *, sealer: Sealer, now: datetime, at_once: bool = False,
+    device: SigningDevice | None = None,
+) -> str:
     """Make the next key and retire the ones in use when it takes over.
 
     It is published at once and used 14 days later, so that every lane knows it by then.
@@ -52,10 +63,12 @@ def rotate_key(db: Session, purpose: str, *, sealer: Sealer, now: datetime, at_o
     for key in keys.list_keys(db, purpose):
         if key.revoked_at is None and (key.retired_at is None or key.retired_at > used_from):
             keys.retire_key(db, key.key_id, at=used_from)
-    return create_key(db, purpose, sealer=sealer, now=now, used_from=used_from)
+    return create_key(db, purpose, sealer=sealer, now=now, used_from=used_from, device=device)
 
 
-def revoke_key(db: Session, purpose: str, kid: str, *, sealer: Sealer, now: datetime) -> bool:
+def revoke_key(
+    db: Session, purpose: str, kid: str, *, sealer: Sealer, now: datetime, device: SigningDevice | None = None
+) -> bool:
     """Refuse what a key signed, everywhere, from now on; a successor signs at once if none could,
     or takes over when the key that signs now retires.
 
@@ -64,11 +77,12 @@ def revoke_key(db: Session, purpose: str, kid: str, *, sealer: Sealer, now: date
     if not keys.revoke_key(db, purpose, kid, now=now):
         return False
     if keys.find_issuing_key(db, purpose, now=now) is None:
-        rotate_key(db, purpose, sealer=sealer, now=now, at_once=True)
+        rotate_key(db, purpose, sealer=sealer, now=now, at_once=True, device=device)
         return True
     left = [key.retired_at for key in keys.list_keys(db, purpose) if key.revoked_at is None]
     if None not in left:  # the one revoked was to take over: another must, when those left retire
-        create_key(db, purpose, sealer=sealer, now=now, used_from=max(end for end in left if end is not None))
+        create_key(
+            db, purpose, sealer=sealer, now=now, used_from=max(end for end in left if end is not None), device=device)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Private keys are opened in memory only, and only to sign."""
+"""Private keys are opened in memory only, and only to sign; those of a signing device never are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from parking.core.charge import ReceiptKey
 from parking.core.code import IssuingKey
 from parking.core.seal import Sealer
+from parking.core.signing import DeviceKey, SigningDevice
 from parking.store.keys import find_issuing_key
 
 KEY_PURPOSE = "signing_key"
+OF_DEVICE = b"device:"  # what is sealed is the device's reference, no key (a key's DER begins with 0x30)
 
 
 class NoKey(Exception):
@@ -21,10 +23,13 @@ class NoKey(Exception):
 
 
 class KeySafe:
-    """Opens private keys once a process; which one may sign is asked anew each time."""
+    """Opens private keys once a process; which one may sign is asked anew each time.
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    :param device: where keys lie that were made there
+    """
+
+    def __init__(self, sealer: Sealer, device: SigningDevice | None = None) -> None:
+        self._sealer, self._device = sealer, device
         self._opened: dict[bytes, Any] = {}
 
     def code_key(self, db: Session, *, now: datetime) -> IssuingKey:
@@ -44,5 +49,12 @@ class KeySafe:
         name = row.key_id.bytes
         if name not in self._opened:
             der = self._sealer.open(row.private_sealed, purpose=KEY_PURPOSE, row=name)
-            self._opened[name] = load_der_private_key(der, password=None)
+            self._opened[name] = self._open(der)
         return row.kid, self._opened[name]
+
+    def _open(self, sealed: bytes) -> Any:
+        if not sealed.startswith(OF_DEVICE):
+            return load_der_private_key(sealed, password=None)
+        if self._device is None:
+            raise NoKey("the key lies in a signing device, and none is set")
+        return DeviceKey(self._device, sealed.removeprefix(OF_DEVICE))
