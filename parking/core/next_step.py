@@ -9,7 +9,7 @@ from typing import Any
 
 from parking.core import tariff as language
 from parking.core.clock import drop_seconds, parse_instant
-from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, price
+from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, price, validated
 from parking.core.stretch import (
     MINUTE,
     Stretch,
@@ -112,8 +112,7 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         yield start + rule.minutes * MINUTE
         yield from _edges(rule.then, stretch, walk)
     elif isinstance(rule, language.FreeFirst | language.Validated):
-        minutes = rule.minutes if isinstance(rule, language.FreeFirst) else sum(
-            each.get("minutes", 0) for each in walk.context.get("validations", ()))
+        minutes = rule.minutes if isinstance(rule, language.FreeFirst) else validated(walk.context, "minutes")
         begin = start + minutes * MINUTE
         if begin < end:
             yield from _edges(rule.then, (begin, end), walk)

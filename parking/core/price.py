@@ -289,8 +289,7 @@ def _price_round(rule: language.Round, stretch: Stretch, stay: _Stay) -> list[Li
 
 
 def _price_validated(rule: language.Validated, stretch: Stretch, stay: _Stay) -> list[Line]:
-    given = stay.context.get("validations", ())
-    minutes, fen = (sum(each.get(name, 0) for each in given) for name in ("minutes", "fen"))
+    minutes, fen = validated(stay.context, "minutes"), validated(stay.context, "fen")
     lines: list[Line] = []
     charged_from = min(stretch[0] + minutes * MINUTE, stretch[1])
     if minutes:
@@ -299,6 +298,11 @@ def _price_validated(rule: language.Validated, stretch: Stretch, stay: _Stay) ->
         lines += _price(rule.then, (charged_from, stretch[1]), stay)
     off = min(fen, _sum(lines))
     return [*lines, Line(*stretch, "validated_money", 1, -off, {"fen": fen})] if off > 0 else lines
+
+
+def validated(context: Mapping[str, Any], unit: Literal["minutes", "fen"]) -> int:
+    """How much merchants validated, all together."""
+    return sum(each.get(unit, 0) for each in context.get("validations", ()))
 
 
 def _holds(condition: language.Condition, stay: _Stay) -> bool:

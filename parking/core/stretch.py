@@ -69,16 +69,9 @@ def cut_periods(rule: language.Periods, stretch: Stretch, zone: ZoneInfo) -> Ite
 
 def parts_within(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> list[Stretch]:
     """Where the stretch lies in at least one of the spans, in order; parts that touch are one."""
-    found = []
-    for day in _days(stretch, zone):
-        for span in spans:
-            if span.is_on(day.weekday()):
-                start = max(_wall(day, span.from_minute), stretch[0])
-                end = min(_wall(day, span.to_minute), stretch[1])
-                if start < end:
-                    found.append((start, end))
+    cut = ((max(start, stretch[0]), min(end, stretch[1])) for start, end in _occurrences(spans, stretch, zone))
     joined: list[Stretch] = []
-    for start, end in sorted(found):
+    for start, end in sorted(part for part in cut if part[0] < part[1]):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
@@ -88,21 +81,15 @@ def parts_within(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInf
 
 def is_within(spans: Iterable[language.Span], instant: datetime, zone: ZoneInfo, *, by_end: bool = False) -> bool:
     """Whether an instant is in a span: from its start on and before its end; by_end: after its start and by its end."""
-    for day in _days((instant, instant + MINUTE), zone):
-        for span in spans:
-            if span.is_on(day.weekday()):
-                start, end = _wall(day, span.from_minute), _wall(day, span.to_minute)
-                if start < instant <= end if by_end else start <= instant < end:
-                    return True
-    return False
+    return any(
+        start < instant <= end if by_end else start <= instant < end
+        for start, end in _occurrences(spans, (instant, instant + MINUTE), zone))
 
 
 def bounds_of(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
     """The instants at which a span begins or ends."""
-    for day in _days(stretch, zone):
-        for span in spans:
-            if span.is_on(day.weekday()):
-                yield from (_wall(day, span.from_minute), _wall(day, span.to_minute))
+    for bounds in _occurrences(spans, stretch, zone):
+        yield from bounds
 
 
 def laid_out(parts: list[Stretch], instant: datetime) -> datetime:
@@ -116,6 +103,14 @@ def laid_out(parts: list[Stretch], instant: datetime) -> datetime:
             return start + left
         left -= end - start
     return parts[-1][1] + left
+
+
+def _occurrences(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> Iterator[Stretch]:
+    """Each span on each day on which it may touch the stretch, whole."""
+    for day in _days(stretch, zone):
+        for span in spans:
+            if span.is_on(day.weekday()):
+                yield _wall(day, span.from_minute), _wall(day, span.to_minute)
 
 
 def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:

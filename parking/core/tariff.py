@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -43,6 +44,15 @@ class BadTariff(ValueError):
     def __init__(self, errors: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{path}: {message}" for path, message in errors))
         self.errors = errors
+
+
+def _check_clock_time(text: str) -> str:
+    if not _CLOCK_TIME.fullmatch(text):
+        raise ValueError("a time of day such as 07:30")
+    return text
+
+
+ClockTime = Annotated[str, AfterValidator(_check_clock_time)]
 
 
 class _Data(BaseModel):
@@ -106,18 +116,11 @@ class Flat(_Data):
     fen: Fen
 
 
-class Window(_Data):
+class _TimeOfDay(_Data):
     """A time of the lot's day [from, to); `to` at or before `from` is on the next day."""
 
-    name: Annotated[str, Field(min_length=1, max_length=40)]
-    from_: Annotated[str, Field(alias="from")]
-    to: str
-    each: Rule
-
-    @field_validator("from_", "to")
-    @classmethod
-    def _is_clock_time(cls, text: str) -> str:
-        return _check_clock_time(text)
+    from_: Annotated[ClockTime, Field(alias="from")]
+    to: ClockTime
 
     @cached_property
     def from_minute(self) -> int:
@@ -128,6 +131,13 @@ class Window(_Data):
         """Minute after the midnight on which the window begins; above 1440 on the next day."""
         end = _minute_of_day(self.to)
         return end if end > self.from_minute else end + DAY_MINUTES
+
+
+class Window(_TimeOfDay):
+    """A time of day with the rule that prices it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    each: Rule
 
 
 class Windows(_Data):
@@ -233,26 +243,12 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Rounding = Literal["half_up", "up", "down"]
 
 
-class Span(_Data):
-    """A time of day [from, to) on some days of the week; `to` at or before `from` is on the next day."""
+class Span(_TimeOfDay):
+    """A time of day on some days of the week; all of every day where nothing is said."""
 
     days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7, strict=False)] = DAYS
-    from_: Annotated[str, Field(alias="from")] = "00:00"
-    to: str = "00:00"
-
-    @field_validator("from_", "to")
-    @classmethod
-    def _is_clock_time(cls, text: str) -> str:
-        return _check_clock_time(text)
-
-    @cached_property
-    def from_minute(self) -> int:
-        return _minute_of_day(self.from_)
-
-    @cached_property
-    def to_minute(self) -> int:
-        end = _minute_of_day(self.to)
-        return end if end > self.from_minute else end + DAY_MINUTES
+    from_: Annotated[ClockTime, Field(alias="from")] = "00:00"
+    to: ClockTime = "00:00"
 
     def is_on(self, weekday: int) -> bool:
         """0 is Monday."""
@@ -264,19 +260,23 @@ class DayPart(_Data):
     each: Rule
 
 
-class Days(_Data):
+class _FromMinute(_Data):
+    """What counts days from a minute of the clock on."""
+
+    at: ClockTime = "00:00"
+
+    @cached_property
+    def at_minute(self) -> int:
+        return _minute_of_day(self.at)
+
+
+class Days(_FromMinute):
     """Cuts the stretch where the day of the week asks for another rule; days that follow with the same
     rule are one stretch. A day begins at `at`. Each day of the week is named once.
     """
 
     kind: Literal["days"]
-    at: str = "00:00"
     days: Annotated[tuple[DayPart, ...], Field(min_length=1, max_length=7, strict=False)]
-
-    @field_validator("at")
-    @classmethod
-    def _is_clock_time(cls, text: str) -> str:
-        return _check_clock_time(text)
 
     @model_validator(mode="after")
     def _names_each_day_once(self) -> Days:
@@ -285,31 +285,17 @@ class Days(_Data):
         return self
 
     @cached_property
-    def at_minute(self) -> int:
-        return _minute_of_day(self.at)
-
-    @cached_property
     def part_of(self) -> tuple[int, ...]:
         """For each weekday, which part holds."""
         return tuple(next(number for number, part in enumerate(self.days) if day in part.on) for day in DAYS)
 
 
-class Periods(_Data):
+class Periods(_FromMinute):
     """Cuts the stretch where a calendar day or week (from Monday) begins, at `at`; each starts `each` anew."""
 
     kind: Literal["periods"]
     every: Literal["day", "week"]
-    at: str = "00:00"
     each: Rule
-
-    @field_validator("at")
-    @classmethod
-    def _is_clock_time(cls, text: str) -> str:
-        return _check_clock_time(text)
-
-    @cached_property
-    def at_minute(self) -> int:
-        return _minute_of_day(self.at)
 
 
 class Gather(_Data):
@@ -499,12 +485,6 @@ def _walk(rule: Any) -> Iterator[Any]:
             for inner in value if isinstance(value, tuple) else (value,):
                 if isinstance(inner, _Data):
                     yield from _walk(inner)
-
-
-def _check_clock_time(text: str) -> str:
-    if not _CLOCK_TIME.fullmatch(text):
-        raise ValueError("a time of day such as 07:30")
-    return text
 
 
 def _minute_of_day(text: str) -> int:
