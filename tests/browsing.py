@@ -16,7 +16,9 @@ from parking.services.second_factor import code_at
 from parking.services.sign_in import open_login
 from parking.store import logins
 from tests.city import City, now
+from tests.serving import ROOT
 
+AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
 FACTOR = b"0123456789abcdefghij"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
@@ -27,6 +29,16 @@ def chromium() -> str:
     found = next((path for name in names if (path := shutil.which(name))), "")
     assert found, "scripts/test installs Chromium, or says how"
     return found
+
+
+def complain(page: Page, where: str) -> list[str]:
+    """What is not accessible on a page as it stands, and whether it is wider than its window."""
+    page.add_script_tag(path=str(AXE))
+    broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
+    assert page.viewport_size is not None
+    if page.evaluate("document.documentElement.scrollWidth") > page.viewport_size["width"]:
+        broken.append("wider than its window")
+    return [f"{where}: {each}" for each in broken]
 
 
 def write_video(path: Path, png: bytes) -> None:

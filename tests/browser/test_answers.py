@@ -16,13 +16,12 @@ from parking.services.challenge import challenge_driver
 from parking.services.sign_in import hash_password
 from parking.store import credentials, logins
 from parking.store.migrations import migrate
-from tests.browsing import cookie_of, open_browser, read_picture, sign_in, watch, write_video
+from tests.browsing import complain, cookie_of, open_browser, read_picture, sign_in, watch, write_video
 from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
 from tests.phone import bound_phone
-from tests.serving import ROOT, serving
+from tests.serving import serving
 
-AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
 READER = [
@@ -93,12 +92,6 @@ def wait_until(page: Page, promise: str, what: str) -> None:
             return
         page.wait_for_timeout(100)
     raise AssertionError(what)
-
-
-def complain(page: Page, where: str) -> list[str]:
-    page.add_script_tag(path=str(AXE))
-    broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
-    return [f"{where}: {each}" for each in broken]
 
 
 def number_picture() -> bytes:

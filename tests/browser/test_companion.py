@@ -15,12 +15,11 @@ from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwrigh
 from parking.services.sign_in import hash_password
 from parking.store import logins
 from parking.store.migrations import migrate
-from tests.browsing import cookie_of, open_browser, read_picture, watch
+from tests.browsing import complain, cookie_of, open_browser, read_picture, watch
 from tests.city import City, bearer, make_city
 from tests.conftest import make_app
-from tests.serving import ROOT, serving
+from tests.serving import serving
 
-AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
 PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
 
 
@@ -198,11 +197,7 @@ def test_what_is_new_is_accessible_in_each_language_and_light(
         for path in (None, "/driver/phones", "/join"):
             if path:
                 page.goto(base + path)
-            page.add_script_tag(path=str(AXE))
-            broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
-            found += [f"{language} {scheme} {path}: {each}" for each in broken]
-            if page.evaluate("document.documentElement.scrollWidth") > 390:
-                found.append(f"{language} {path}: wider than the phone")
+            found += complain(page, f"{language} {scheme} {path}")
         page.goto(f"{base}/driver/phones")
         page.click("form[action='/driver/companions/end'] button")
         browser.close()

@@ -24,13 +24,11 @@ from parking.store.lots import Lot
 from parking.store.migrations import migrate
 from parking.store.operators import Staff
 from parking.store.outbox_messages import OutboxMessage
-from tests.browsing import FACTOR, cookie_of, open_browser, read_picture, sign_in, watch, write_video
+from tests.browsing import FACTOR, complain, cookie_of, open_browser, read_picture, sign_in, watch, write_video
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
-from tests.serving import ROOT, serving
-
-AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
+from tests.serving import serving
 
 
 @pytest.fixture(scope="module")
@@ -293,11 +291,7 @@ def test_every_page_is_accessible_in_each_language_and_light(served: tuple[City,
                     page.wait_for_url("**/parking-sessions/*")
                 else:
                     page.goto(base + path)
-                page.add_script_tag(path=str(AXE))
-                broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
-                found += [f"{language} {scheme} {path}: {each}" for each in broken]
-                if page.evaluate("document.documentElement.scrollWidth") > 390:
-                    found.append(f"{language} {path}: wider than the phone")
+                found += complain(page, f"{language} {scheme} {path}")
             browser.close()
 
     assert found == []

@@ -31,13 +31,12 @@ from parking.services.sign_in import hash_password
 from parking.store import credentials, logins
 from parking.store.credentials import CredentialRow
 from parking.store.migrations import migrate
-from tests.browsing import cookie_of, open_browser, read_picture, sign_in, watch
+from tests.browsing import complain, cookie_of, open_browser, read_picture, sign_in, watch
 from tests.city import City, make_city, now
 from tests.conftest import make_app
 from tests.phone import bound_phone
-from tests.serving import ROOT, serving
+from tests.serving import serving
 
-AXE = ROOT / "parking/web/vendor/node_modules/axe-core/axe.min.js"
 PHONE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 390, "height": 844}}
 PLATE = "沪A12345"
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -578,11 +577,7 @@ def test_the_page_is_accessible_with_and_without_network_in_each_language_and_li
             page.wait_for_function(
                 "state => document.getElementById('say').dataset[state].split('{t}')"
                 ".every(part => document.getElementById('say').textContent.includes(part))", arg=state)
-            page.add_script_tag(path=str(AXE))
-            broken = page.evaluate("axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes[0].html))")
-            found += [f"{language} {scheme} {state}: {each}" for each in broken]
-            if page.evaluate("document.documentElement.scrollWidth") > 390:
-                found.append(f"{language} {state}: wider than the phone")
+            found += complain(page, f"{language} {scheme} {state}")
         browser.close()
     city.scan(1, "exit", plate=PLATE)
 
