@@ -80,8 +80,7 @@ def order_opening(
     terminal = _find_terminal(db, operator_id, terminal_id)
     lot_id = terminal.lot_id
     last = terminals.lock_last_sequence(db, lot_id, terminal_id)
-    standing = lane_orders.list_standing(db, lot_id, terminal_id, now=now)
-    if any(find_opened(db, each) is None for each in standing):
+    if any(_opened_at(db, each) is None for each in lane_orders.list_standing(db, lot_id, terminal_id, now=now)):
         raise OrderStands
     if of is not None and of not in {each.sequence for each in _list_held(db, terminal, now)}:
         raise NotHeld
@@ -98,8 +97,7 @@ def order_opening(
 
 def find_opened(db: Session, order: LaneOrder) -> str | None:
     """When the terminal carried an order out, by the lot's walls, as far as it has told."""
-    at = facts.find_carried_out(
-        db, order.lot_id, order.terminal_id, order.order_id, after=order.after_sequence)
+    at = _opened_at(db, order)
     return None if at is None else format_instant(at, lots.get_lot(db, order.lot_id).zone)
 
 
@@ -111,6 +109,10 @@ def list_orders(db: Session, terminal: TerminalAtGate, *, now: datetime) -> list
             "why": each.why, "expires_at": format_instant(each.expires_at, terminal.lot.zone),
         }
         for each in lane_orders.list_standing(db, terminal.lot.lot_id, terminal.terminal_id, now=now)]
+
+
+def _opened_at(db: Session, order: LaneOrder) -> datetime | None:
+    return facts.find_carried_out(db, order.lot_id, order.terminal_id, order.order_id, after=order.after_sequence)
 
 
 def _list_held(db: Session, terminal: TerminalReport, now: datetime) -> list[NewestFact]:
