@@ -35,6 +35,7 @@ blueprint = Blueprint("public", __name__)
 VENDOR = Path(__file__).parent / "vendor" / "node_modules"
 VENDOR_FILES = {
     "pico.css": "@picocss/pico/css/pico.min.css",
+    "echarts.js": "echarts/dist/echarts.common.min.js",
     "htmx.js": "htmx.org/dist/htmx.min.js",
     "qr.js": "qr/index.js",
     "zxing/reader.js": "zxing-wasm/dist/iife/reader/index.js",

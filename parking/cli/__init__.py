@@ -1,0 +1,13 @@
+"""The operator's hands: the same services from a shell (`flask parking …`)."""
+
+from __future__ import annotations
+
+from flask.cli import AppGroup
+
+from parking.cli import channels, demo, drivers, keys, staff, statements, tariffs, terminals, worker
+
+group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
+for part in (keys, terminals, tariffs, channels, drivers, staff):
+    group.add_command(part.group)
+for command in (statements.statement, demo.seed_demo, worker.worker):
+    group.add_command(command)

@@ -1,0 +1,74 @@
+"""Operators' accounts at payment channels."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from rich.console import Console
+from rich.table import Table
+
+from parking.cli.tools import database, right_now, sealer
+from parking.core.money import format_yuan
+from parking.services.connect import connect_account
+from parking.store import channel_accounts, channel_events, operators, refunds
+
+group = AppGroup("channels", help="Operators' accounts at payment channels.")
+
+
+@group.command("list")
+def list_channels() -> None:
+    """Each operator's accounts, and where the channel must send its callbacks."""
+    table = Table("operator", "channel", "merchant", "connected", "callback")
+    base = current_app.extensions["config"].public_url
+    with database().reading() as db:
+        for each in channel_accounts.list_accounts(db):
+            table.add_row(
+                operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
+                "no" if each.disconnected_at else "yes", f"{base}/callbacks/{each.channel}/{each.account_id}")
+    Console(width=200).print(table)
+
+
+@group.command("trouble")
+def list_trouble() -> None:
+    """What a person must look at: payments that do not fit, refunds that failed or do not get through."""
+    table = Table("what", "number", "yuan", "why")
+    with database().reading() as db:
+        for _, why, body in channel_events.list_set_aside(db):
+            table.add_row("payment set aside", body["order_no"], format_yuan(body["amount_fen"]), why)
+        for refund in refunds.list_unfinished(db, asked_before=right_now() - timedelta(days=1)):
+            table.add_row("refund", refund.refund_no, format_yuan(refund.amount_fen), refund.state)
+    Console(width=160).print(table)
+
+
+@group.command("connect-wechat-pay")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--mchid", required=True, help="The merchant's number.")
+@click.option("--appid", required=True)
+@click.option("--serial", required=True, help="Serial number of the merchant's API certificate.")
+@click.option("--private-key", type=click.File(), required=True, help="apiclient_key.pem")
+@click.option("--api-v3-key", type=click.File(), required=True, help="A file with the 32 characters.")
+@click.option("--platform-key-id", default="", help="PUB_KEY_ID_…, where the account has a platform public key.")
+@click.option("--platform-key", type=click.File(), help="Its PEM file.")
+@click.option("--base-url", default="https://api.mch.weixin.qq.com", show_default=True)
+def connect_wechat_pay(
+    operator_id: UUID, mchid: str, appid: str, serial: str, private_key: Any, api_v3_key: Any, platform_key_id: str,
+    platform_key: Any, base_url: str,
+) -> None:
+    """Take an operator's money by this account; the keys are sealed in the database."""
+    settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
+                "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else ""}
+    secret, now = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}, right_now()
+    try:
+        current_app.extensions["channels"].try_settings("wechat_pay", {**settings, **secret})
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    account_id = database().write(lambda db: connect_account(
+        db, operator_id=operator_id, channel="wechat_pay", merchant_no=mchid, settings=settings, secret=secret,
+        sealer=sealer(), now=now))
+    base = current_app.extensions["config"].public_url
+    click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")

@@ -1,0 +1,41 @@
+"""A channel's statement of a day, read from a file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from parking.cli.tools import database, right_now
+from parking.core.money import format_yuan
+from parking.core.statement import BadStatement
+from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers, import_statement
+
+
+@click.command("import-statement")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--channel", default="wechat_pay", show_default=True)
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), required=True)
+def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> None:
+    """Read a channel's statement of a day, whole or not at all, and say what differs."""
+    with Progress() as bar, file.open("rb") as lines:
+        task = bar.add_task(file.name, total=None)
+        try:
+            shown = import_statement(
+                database(), lines, operator_id=operator_id, channel=channel, day=day.date(), now=right_now(),
+                progress=lambda done, total: bar.update(task, completed=done, total=total))
+        except (BadStatement, StatementBeingRead, StatementDiffers, NoAccount) as wrong:
+            raise click.ClickException(f"{type(wrong).__name__}: {wrong}; nothing was kept") from None
+    table = Table("bucket", "rows", "ours", "theirs")
+    for bucket, sums in shown.buckets.items():
+        table.add_row(
+            bucket, str(sums["count"]), format_yuan(sums["ours_fen"]), format_yuan(sums["theirs_fen"]))
+    Console().print(table)
+    click.echo(
+        ("balanced" if shown.is_balanced else "not balanced") + (", provisional" if shown.is_provisional else ""))

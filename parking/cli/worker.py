@@ -1,0 +1,40 @@
+"""What runs beside the web processes: messages, and what is forgotten."""
+
+from __future__ import annotations
+
+import time
+
+import click
+from flask import current_app
+
+from parking.cli.tools import database, right_now
+from parking.services import relay
+from parking.services.watch import watch_terminals
+from parking.store.database import DatabaseUnavailable
+
+IDLE_SECONDS = 0.1
+SWEEP_SECONDS = 3600.0
+WATCH_SECONDS = 10.0
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Deliver what is due and stop.")
+def worker(once: bool) -> None:
+    """Carry messages to lots and channels, and forget what need not be kept."""
+    swept_at = watched_at = float("-inf")
+    while True:
+        try:
+            if time.monotonic() - watched_at > WATCH_SECONDS:
+                watch_terminals(database(), now=right_now())
+                watched_at = time.monotonic()
+            delivered = relay.relay_due(current_app.extensions["desk"], now=right_now())
+            if time.monotonic() - swept_at > SWEEP_SECONDS:
+                relay.sweep(database(), now=right_now())
+                swept_at = time.monotonic()
+        except DatabaseUnavailable:
+            delivered = 0
+            time.sleep(1.0)
+        if once:
+            return
+        if not delivered:
+            time.sleep(IDLE_SECONDS)
