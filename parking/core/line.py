@@ -33,6 +33,9 @@ _RULES: dict[str, Words] = {
         "zh": "前{minutes}分钟不计费", "en": "first {minutes} min not charged",
         "fr": "premières {minutes} min non facturées"},
     "exempt": {"zh": "免费：{what}", "en": "exempt: {what}", "fr": "exonéré : {what}"},
+    "slot": {
+        "zh": "{units} 个{minutes}分钟时段，每个 {yuan} 元", "en": "{units} slots of {minutes} min at {yuan} each",
+        "fr": "{units} créneaux de {minutes} min à {yuan} chacun"},
     "pro_rata": {
         "zh": "{units} 分钟，按每{minutes}分钟 {yuan} 元折算", "en": "{units} min, at {yuan} for {minutes} min",
         "fr": "{units} min, à {yuan} les {minutes} min"},

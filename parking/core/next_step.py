@@ -9,7 +9,7 @@ from typing import Any
 
 from parking.core import tariff as language
 from parking.core.clock import drop_seconds, parse_instant
-from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, price, validated
+from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, grain_of, price, validated
 from parking.core.stretch import (
     MINUTE,
     Stretch,
@@ -43,21 +43,21 @@ def next_step(
 
     Prices on the far side of each edge that the rules name, until the total is another.
     """
-    dropped = tariff.seconds == "drop"
-    grain = MINUTE if dropped else timedelta(milliseconds=1)
+    dropped, grain = tariff.seconds == "drop", grain_of(tariff)
+    counted = grain if tariff.exit_minute == "charged" else timedelta()
     start = (drop_seconds(entered_at) if dropped else entered_at).astimezone(UTC)
     seen = max((drop_seconds(now) if dropped else now).astimezone(UTC), start)
-    horizon = min(seen + _HORIZON, start + STAY_MAX - grain)
+    horizon = min(seen + _HORIZON, start + STAY_MAX - grain, tariff.walls.known_until(seen))
 
     def total(left_at: datetime) -> int:
         return price(tariff, entered_at=start, left_at=left_at, vehicle=vehicle, context=context).total_fen
 
     before = total(seen)
     edges = _edges(tariff.rule, (start, horizon), _Walk(seen, start, tariff, context))
-    for edge in sorted({each for each in edges if seen <= each < horizon}):
-        after = total(edge + grain)
+    for at in sorted({each + grain - counted for each in edges if seen <= each < horizon}):
+        after = total(at)
         if after != before:
-            return NextStep(edge + grain, after)
+            return NextStep(at, after)
     return None
 
 
@@ -98,7 +98,7 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         if condition.stay_up_to is not None:
             yield entered_at + condition.stay_up_to * MINUTE
         if condition.left is not None:
-            yield from bounds_of(condition.left, (max(start, seen), end), tariff.zone)
+            yield from bounds_of(condition.left, (max(start, seen), end), tariff.walls)
         if condition.metro_trip is not None:
             yield from (parse_instant(trip["out"]) - MINUTE for trip in walk.context.get("metro_trips", ()))
         for each in (rule.then, rule.else_):
@@ -126,18 +126,18 @@ _CUTTING = (language.Windows, language.Blocks, language.Days, language.Periods)
 def _cut(rule: Any, stretch: Stretch, tariff: Tariff) -> Iterator[tuple[Any, Stretch]]:
     """The parts of the stretch, each with the rule that prices it."""
     if isinstance(rule, language.Windows):
-        yield from ((window.each, part) for window, part in cut_windows(rule, stretch, tariff.zone))
+        yield from ((window.each, part) for window, part in cut_windows(rule, stretch, tariff.walls))
     elif isinstance(rule, language.Days):
-        yield from ((day.each, part) for day, part in cut_days(rule, stretch, tariff.zone))
+        yield from ((day.each, part) for day, part in cut_days(rule, stretch, tariff.walls))
     elif isinstance(rule, language.Periods):
-        yield from ((rule.each, part) for part in cut_periods(rule, stretch, tariff.zone))
+        yield from ((rule.each, part) for part in cut_periods(rule, stretch, tariff.walls))
     else:
         yield from ((rule.each, part) for part in cut_blocks(timedelta(hours=rule.hours), stretch))
 
 
 def _gathered_edges(rule: language.Gather, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
     """Edges of the gathered time where they really are; an edge at the end of a part is also one at the next start."""
-    parts, seen = parts_within(rule.within, stretch, walk.tariff.zone), walk.seen
+    parts, seen = parts_within(rule.within, stretch, walk.tariff.walls), walk.seen
     if not parts:
         return
     begin = parts[0][0]

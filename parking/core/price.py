@@ -7,13 +7,14 @@ daylight-saving change is as long as it lasted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
 from parking.core import tariff as language
+from parking.core.calendar import CannotPrice
 from parking.core.clock import BadInstant, drop_seconds, parse_instant
 from parking.core.plate import BadPlate, parse_plate
 from parking.core.stretch import (
@@ -36,7 +37,7 @@ CONTEXT_KEYS = (
 )
 
 
-class StayTooLong(ValueError):
+class StayTooLong(CannotPrice):
     """Longer than 366 days, or it ends before it begins."""
 
 
@@ -46,8 +47,11 @@ class UnknownContext(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
+    """is_new_energy: where it is known without the plate; None to ask the plate."""
+
     size: Literal["small", "large"] = "small"
     plate: str | None = None
+    is_new_energy: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class _Stay:
     lines_made: list[int]
 
 
+_INSTANT = timedelta(milliseconds=1)
 LINES_MAX = 60_000  # of all rules, one within another; the real tariffs stay under 5,000 for a year
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 SMALL = Vehicle()
@@ -99,6 +104,7 @@ def price(
     no further one. Seconds are dropped or counted as the tariff says.
 
     :raises StayTooLong: longer than 366 days, or left before it was entered, or too many lines
+    :raises CalendarNotConfirmed: it depends on whether a day of a year that nobody has confirmed is a holiday
     :raises UnknownContext: a key that is not in CONTEXT_KEYS, or a value of the wrong type
     """
     check_context(context)
@@ -106,11 +112,18 @@ def price(
         raise StayTooLong("a stay lasts from 0 to 366 days")
     if tariff.seconds == "drop":
         entered_at, left_at = drop_seconds(entered_at), drop_seconds(left_at)
+    if tariff.exit_minute == "charged":
+        left_at += grain_of(tariff)
     entered_at, left_at = entered_at.astimezone(UTC), left_at.astimezone(UTC)
     if left_at == entered_at:
         return Quote(())
     stay = _Stay(entered_at, left_at, minutes_of(left_at - entered_at), vehicle, context, tariff, [0])
     return Quote(tuple(_price(tariff.rule, (entered_at, left_at), stay)))
+
+
+def grain_of(tariff: Tariff) -> timedelta:
+    """The smallest length that its stays are told apart by."""
+    return MINUTE if tariff.seconds == "drop" else timedelta(milliseconds=1)
 
 
 def check_context(context: Mapping[str, Any]) -> None:
@@ -188,7 +201,7 @@ def _price_flat(rule: language.Flat, stretch: Stretch, stay: _Stay) -> list[Line
 
 def _price_windows(rule: language.Windows, stretch: Stretch, stay: _Stay) -> list[Line]:
     lines = []
-    for window, part in cut_windows(rule, stretch, stay.tariff.zone):
+    for window, part in cut_windows(rule, stretch, stay.tariff.walls):
         for line in _price(window.each, part, stay):
             params = {**line.params, "window": window.name, "from": window.from_, "to": window.to}
             lines.append(Line(line.from_at, line.to_at, line.rule, line.units, line.amount_fen, params))
@@ -239,15 +252,15 @@ def _price_vehicle_factor(rule: language.VehicleFactor, stretch: Stretch, stay: 
 
 
 def _price_days(rule: language.Days, stretch: Stretch, stay: _Stay) -> list[Line]:
-    return [line for part, cut in cut_days(rule, stretch, stay.tariff.zone) for line in _price(part.each, cut, stay)]
+    return [line for part, cut in cut_days(rule, stretch, stay.tariff.walls) for line in _price(part.each, cut, stay)]
 
 
 def _price_periods(rule: language.Periods, stretch: Stretch, stay: _Stay) -> list[Line]:
-    return [line for part in cut_periods(rule, stretch, stay.tariff.zone) for line in _price(rule.each, part, stay)]
+    return [line for part in cut_periods(rule, stretch, stay.tariff.walls) for line in _price(rule.each, part, stay)]
 
 
 def _price_gather(rule: language.Gather, stretch: Stretch, stay: _Stay) -> list[Line]:
-    parts = parts_within(rule.within, stretch, stay.tariff.zone)
+    parts = parts_within(rule.within, stretch, stay.tariff.walls)
     if not parts:
         return []
     length = sum((end - start for start, end in parts), timedelta())
@@ -256,11 +269,46 @@ def _price_gather(rule: language.Gather, stretch: Stretch, stay: _Stay) -> list[
 
 
 def _price_slots(rule: language.Slots, stretch: Stretch, stay: _Stay) -> list[Line]:
-    lines = []
-    for start, end in cut_blocks(rule.minutes * MINUTE, stretch):
-        for line in _price(rule.each, (start, min(end, start + MINUTE)), stay):
-            lines.append(replace(line, from_at=start, to_at=end))
+    """One line for slots that follow one another at one price."""
+    length, lines = rule.minutes * MINUTE, list[Line]()
+    for each, part, params in _slot_rates(rule.each, stretch, stay, {}):
+        for at, until, units in _slot_starts(length, stretch, part, one_by_one=each.looks_at_clock):
+            fen = _sum(_price(each, (at, at + _INSTANT), stay))
+            said = {"minutes": rule.minutes, "fen": fen, **params}
+            last = lines[-1] if lines else None
+            if last is not None and last.to_at == at and last.params == said:
+                lines[-1] = replace(last, to_at=until, units=last.units + units,
+                                    amount_fen=last.amount_fen + units * fen)
+            else:
+                lines.append(Line(at, until, "slot", units, units * fen, said))
     return lines
+
+
+def _slot_rates(
+    rule: Any, stretch: Stretch, stay: _Stay, params: Mapping[str, Any]
+) -> Iterator[tuple[Any, Stretch, Mapping[str, Any]]]:
+    """The parts of the stretch, each with the rule whose price the slots that start in it have."""
+    if isinstance(rule, language.Windows):
+        for window, part in cut_windows(rule, stretch, stay.tariff.walls):
+            yield from _slot_rates(
+                window.each, part, stay, {"window": window.name, "from": window.from_, "to": window.to})
+    elif isinstance(rule, language.Days):
+        for day, part in cut_days(rule, stretch, stay.tariff.walls):
+            yield from _slot_rates(day.each, part, stay, params)
+    elif isinstance(rule, language.When):
+        yield from _slot_rates(rule.then if _holds(rule.if_, stay) else rule.else_, stretch, stay, params)
+    else:
+        yield rule, stretch, params
+
+
+def _slot_starts(
+    length: timedelta, stretch: Stretch, part: Stretch, *, one_by_one: bool
+) -> Iterator[tuple[datetime, datetime, int]]:
+    """The slots that start in the part: from, to, and how many; all together unless each is asked for."""
+    first, end = -(-(part[0] - stretch[0]) // length), -(-(part[1] - stretch[0]) // length)
+    step = 1 if one_by_one else max(1, end - first)
+    for number in range(first, end, step):
+        yield (stretch[0] + number * length, min(stretch[0] + (number + step) * length, stretch[1]), step)
 
 
 def _price_pro_rata(rule: language.ProRata, stretch: Stretch, stay: _Stay) -> list[Line]:
@@ -306,7 +354,7 @@ def validated(context: Mapping[str, Any], unit: Literal["minutes", "fen"]) -> in
 
 
 def _holds(condition: language.Condition, stay: _Stay) -> bool:
-    zone, context = stay.tariff.zone, stay.context
+    walls, context = stay.tariff.walls, stay.context
     asked: tuple[tuple[Any, Callable[[], Any]], ...] = (
         (condition.rail_trip, lambda: context.get("rail_trip", False)),
         (condition.metro_trip, lambda: _has_metro_trip(stay)),
@@ -318,9 +366,9 @@ def _holds(condition: language.Condition, stay: _Stay) -> bool:
         return False
     if condition.stay_up_to is not None and stay.minutes > condition.stay_up_to:
         return False
-    if condition.entered is not None and not is_within(condition.entered, stay.entered_at, zone):
+    if condition.entered is not None and not is_within(condition.entered, stay.entered_at, walls):
         return False
-    return condition.left is None or is_within(condition.left, stay.left_at, zone, by_end=True)
+    return condition.left is None or is_within(condition.left, stay.left_at, walls, by_end=True)
 
 
 def _has_metro_trip(stay: _Stay) -> bool:
@@ -333,7 +381,9 @@ def _has_metro_trip(stay: _Stay) -> bool:
 
 
 def is_new_energy(vehicle: Vehicle) -> bool:
-    """By its plate; one that is not known, or no plate, is not."""
+    """By its plate, unless it is known without; one that is not known, or no plate, is not."""
+    if vehicle.is_new_energy is not None:
+        return vehicle.is_new_energy
     try:
         return vehicle.plate is not None and parse_plate(vehicle.plate).is_new_energy
     except BadPlate:

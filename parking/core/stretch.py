@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from parking.core import tariff as language
+from parking.core.tariff import Walls
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 Stretch = tuple[datetime, datetime]
@@ -26,11 +27,11 @@ def cut_blocks(length: timedelta, stretch: Stretch) -> Iterator[Stretch]:
 
 
 def cut_windows(
-    rule: language.Windows, stretch: Stretch, zone: ZoneInfo
+    rule: language.Windows, stretch: Stretch, walls: Walls
 ) -> Iterator[tuple[language.Window, Stretch]]:
     """Parts of the stretch with their windows, in the order of the clock."""
     windows = sorted(rule.windows, key=lambda window: window.from_minute)
-    for day in _days(stretch, zone):
+    for day in _days(stretch, walls.zone):
         for window in windows:
             start = max(_wall(day, window.from_minute), stretch[0])
             end = min(_wall(day, window.to_minute), stretch[1])
@@ -38,11 +39,14 @@ def cut_windows(
                 yield window, (start, end)
 
 
-def cut_days(rule: language.Days, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[language.DayPart, Stretch]]:
-    """Parts of the stretch by the day of the week; days that follow under the same rule are one part."""
+def cut_days(rule: language.Days, stretch: Stretch, walls: Walls) -> Iterator[tuple[language.DayPart, Stretch]]:
+    """Parts of the stretch by the kind of day; days that follow under the same rule are one part.
+
+    :raises CalendarNotConfirmed: a day's year is not known
+    """
     held: tuple[int, Stretch] | None = None
-    for weekday, (start, end) in _cut_at(rule.at_minute, stretch, zone):
-        part = rule.part_of[weekday]
+    for day, (start, end) in _cut_at(rule.at_minute, stretch, walls.zone):
+        part = rule.part_of[walls.kind_of(day)]
         if held is not None and held[0] == part:
             held = (part, (held[1][0], end))
             continue
@@ -53,11 +57,11 @@ def cut_days(rule: language.Days, stretch: Stretch, zone: ZoneInfo) -> Iterator[
         yield rule.days[held[0]], held[1]
 
 
-def cut_periods(rule: language.Periods, stretch: Stretch, zone: ZoneInfo) -> Iterator[Stretch]:
+def cut_periods(rule: language.Periods, stretch: Stretch, walls: Walls) -> Iterator[Stretch]:
     """Parts of the stretch by calendar days, or by weeks from Monday."""
     held: Stretch | None = None
-    for weekday, part in _cut_at(rule.at_minute, stretch, zone):
-        if held is not None and rule.every == "week" and weekday != 0:
+    for day, part in _cut_at(rule.at_minute, stretch, walls.zone):
+        if held is not None and rule.every == "week" and day.weekday() != 0:
             held = (held[0], part[1])
             continue
         if held is not None:
@@ -67,9 +71,9 @@ def cut_periods(rule: language.Periods, stretch: Stretch, zone: ZoneInfo) -> Ite
         yield held
 
 
-def parts_within(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> list[Stretch]:
+def parts_within(spans: Iterable[language.Span], stretch: Stretch, walls: Walls) -> list[Stretch]:
     """Where the stretch lies in at least one of the spans, in order; parts that touch are one."""
-    cut = ((max(start, stretch[0]), min(end, stretch[1])) for start, end in _occurrences(spans, stretch, zone))
+    cut = ((max(start, stretch[0]), min(end, stretch[1])) for start, end in _occurrences(spans, stretch, walls))
     joined: list[Stretch] = []
     for start, end in sorted(part for part in cut if part[0] < part[1]):
         if joined and start <= joined[-1][1]:
@@ -79,16 +83,16 @@ def parts_within(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInf
     return joined
 
 
-def is_within(spans: Iterable[language.Span], instant: datetime, zone: ZoneInfo, *, by_end: bool = False) -> bool:
+def is_within(spans: Iterable[language.Span], instant: datetime, walls: Walls, *, by_end: bool = False) -> bool:
     """Whether an instant is in a span: from its start on and before its end; by_end: after its start and by its end."""
     return any(
         start < instant <= end if by_end else start <= instant < end
-        for start, end in _occurrences(spans, (instant, instant + MINUTE), zone))
+        for start, end in _occurrences(spans, (instant, instant + MINUTE), walls))
 
 
-def bounds_of(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
+def bounds_of(spans: Iterable[language.Span], stretch: Stretch, walls: Walls) -> Iterator[datetime]:
     """The instants at which a span begins or ends."""
-    for bounds in _occurrences(spans, stretch, zone):
+    for bounds in _occurrences(spans, stretch, walls):
         yield from bounds
 
 
@@ -105,12 +109,18 @@ def laid_out(parts: list[Stretch], instant: datetime) -> datetime:
     return parts[-1][1] + left
 
 
-def _occurrences(spans: Iterable[language.Span], stretch: Stretch, zone: ZoneInfo) -> Iterator[Stretch]:
-    """Each span on each day on which it may touch the stretch, whole."""
-    for day in _days(stretch, zone):
+def _occurrences(spans: Iterable[language.Span], stretch: Stretch, walls: Walls) -> Iterator[Stretch]:
+    """Each span on each day on which it touches the stretch, whole.
+
+    :raises CalendarNotConfirmed: whether it is on depends on a day whose year is not known
+    """
+    for day in _days(stretch, walls.zone):
         for span in spans:
-            if span.is_on(day.weekday()):
-                yield _wall(day, span.from_minute), _wall(day, span.to_minute)
+            start, end = _wall(day, span.from_minute), _wall(day, span.to_minute)
+            if end < stretch[0] or start > stretch[1]:
+                continue
+            if span.days is None or walls.day_of(day.date()) in span.days:
+                yield start, end
 
 
 def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
@@ -121,12 +131,12 @@ def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
         day += DAY
 
 
-def _cut_at(minute: int, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[int, Stretch]]:
-    """The stretch cut where days begin at this minute, each part with the weekday on which its day began."""
+def _cut_at(minute: int, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[date, Stretch]]:
+    """The stretch cut where days begin at this minute, each part with the date on which its day began."""
     for day in _days(stretch, zone):
         start, end = max(_wall(day, minute), stretch[0]), min(_wall(day + DAY, minute), stretch[1])
         if start < end:
-            yield day.weekday(), (start, end)
+            yield day.date(), (start, end)
 
 
 def _wall(day: datetime, minute: int) -> datetime:

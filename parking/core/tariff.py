@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
@@ -21,6 +23,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
@@ -28,7 +31,8 @@ from pydantic import (
     model_validator,
 )
 
-from parking.core.clock import UnknownZone, find_zone
+from parking.core.calendar import NAME_PATTERN, Calendar
+from parking.core.clock import LATEST, UnknownZone, find_zone, start_of_day
 from parking.core.json_text import canonical, canonical_hash
 
 Fen = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -58,6 +62,11 @@ ClockTime = Annotated[str, AfterValidator(_check_clock_time)]
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    @cached_property
+    def looks_at_clock(self) -> bool:
+        """Whether it, or a rule inside it, prices one hour of the day or one day unlike another."""
+        return any(isinstance(rule, _CLOCKED) for rule in _walk(self))
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -238,25 +247,25 @@ class VehicleFactor(_Data):
     then: Rule
 
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday", "makeup"]
+WEEKDAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS: tuple[Day, ...] = (*WEEKDAYS, "holiday", "makeup")  # a tariff's `calendar` tells the last two from weekdays
+DaySet = Annotated[tuple[Day, ...], Field(min_length=1, max_length=len(DAYS), strict=False)]
 Rounding = Literal["half_up", "up", "down"]
 
 
 class Span(_TimeOfDay):
-    """A time of day on some days of the week; all of every day where nothing is said."""
+    """A time of day on some kinds of day; all of every day where nothing is said."""
 
-    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7, strict=False)] = DAYS
+    ADDED: ClassVar[frozenset[str]] = frozenset({"days"})
+
+    days: DaySet | None = None
     from_: Annotated[ClockTime, Field(alias="from")] = "00:00"
     to: ClockTime = "00:00"
 
-    def is_on(self, weekday: int) -> bool:
-        """0 is Monday."""
-        return DAYS[weekday] in self.days
-
 
 class DayPart(_Data):
-    on: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7, strict=False)]
+    on: DaySet
     each: Rule
 
 
@@ -271,8 +280,9 @@ class _FromMinute(_Data):
 
 
 class Days(_FromMinute):
-    """Cuts the stretch where the day of the week asks for another rule; days that follow with the same
-    rule are one stretch. A day begins at `at`. Each day of the week is named once.
+    """Cuts the stretch where the kind of day asks for another rule; days that follow with the same
+    rule are one stretch. A day begins at `at`. Each day of the week is named once, and where the tariff
+    has a calendar, `holiday` and `makeup` too.
     """
 
     kind: Literal["days"]
@@ -280,14 +290,15 @@ class Days(_FromMinute):
 
     @model_validator(mode="after")
     def _names_each_day_once(self) -> Days:
-        if sorted(day for part in self.days for day in part.on) != sorted(DAYS):
-            raise ValueError("each of mon to sun is named exactly once")
+        named = sorted(day for part in self.days for day in part.on)
+        if named not in (sorted(WEEKDAYS), sorted(DAYS)):
+            raise ValueError("each of mon to sun is named exactly once, and `holiday` and `makeup` both or neither")
         return self
 
     @cached_property
-    def part_of(self) -> tuple[int, ...]:
-        """For each weekday, which part holds."""
-        return tuple(next(number for number, part in enumerate(self.days) if day in part.on) for day in DAYS)
+    def part_of(self) -> dict[int, int]:
+        """For each kind of day, which part holds."""
+        return {DAYS.index(day): number for number, part in enumerate(self.days) for day in part.on}
 
 
 class Periods(_FromMinute):
@@ -309,7 +320,7 @@ class Gather(_Data):
 
     @model_validator(mode="after")
     def _looks_at_no_clock(self) -> Gather:
-        clocked = {type(rule).__name__.lower() for rule in _walk(self.then) if isinstance(rule, _CLOCKED)}
+        clocked = {rule.kind for rule in _walk(self.then) if isinstance(rule, _CLOCKED)}
         if clocked:
             raise ValueError(f"inside `gather` no rule looks at the clock: {', '.join(sorted(clocked))}")
         return self
@@ -414,20 +425,58 @@ for _holder in (
     _holder.model_rebuild()
 
 
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """A lot's clock and calendar on the wall."""
+
+    zone: ZoneInfo
+    calendar: Calendar | None = None
+
+    def day_of(self, day: date) -> Day:
+        """:raises CalendarNotConfirmed: there is a calendar, and that day's year is not confirmed in it"""
+        return DAYS[self.kind_of(day)]
+
+    def known_until(self, instant: datetime) -> datetime:
+        """The end of the years, from this instant's on, that are confirmed."""
+        if self.calendar is None:
+            return LATEST
+        year = instant.astimezone(self.zone).year
+        while year in self.calendar.years:
+            year += 1
+        return start_of_day(date(year, 1, 1), self.zone)
+
+    def kind_of(self, day: date) -> int:
+        """Its place in DAYS."""
+        return day.weekday() if self.calendar is None else self.calendar.kind_of(day)
+
+
+_NO_HUNDREDTHS = frozenset((  # ISO 4217: currencies whose smaller unit is none, or a thousandth
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
+
+
 class Tariff(_Data):
     """A tariff as it is published.
 
     seconds: `drop` cuts entry and exit to the minute before pricing; `count` keeps them, and a
-    started period is still charged whole.
+    started period is still charged whole. exit_minute: `free`, so that 60 minutes are one hour; `charged`,
+    so that the minute in which the car leaves counts and they are the first of a second one. calendar: tells
+    holidays and make-up working days from weekdays; without one there are weekdays alone. currency: ISO 4217,
+    one with hundredths; amounts are these hundredths.
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"calendar", "exit_minute"})
 
     language: Literal[1] = 1
     code: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{1,62}[A-Z0-9]$")]
     name: dict[Literal["zh", "en", "fr"], Annotated[str, Field(min_length=1, max_length=200)]]
-    currency: Literal["CNY"] = "CNY"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "CNY"
     time_zone: str
+    calendar: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     seconds: Literal["drop", "count"] = "drop"
+    exit_minute: Literal["free", "charged"] = "free"
     rule: Rule
+    _calendar: Calendar | None = PrivateAttr(default=None)
 
     @field_validator("time_zone")
     @classmethod
@@ -438,9 +487,39 @@ class Tariff(_Data):
             raise ValueError(str(wrong)) from None
         return name
 
+    @field_validator("currency")
+    @classmethod
+    def _has_hundredths(cls, currency: str) -> str:
+        if currency in _NO_HUNDREDTHS:
+            raise ValueError(f"{currency} has no hundredths")
+        return currency
+
+    @model_validator(mode="after")
+    def _knows_the_days_it_names(self) -> Tariff:
+        for rule in _walk(self.rule):
+            if isinstance(rule, Days) and len(rule.part_of) != len(DAYS if self.calendar else WEEKDAYS):
+                raise ValueError(
+                    "`holiday` and `makeup` are named where the tariff has a calendar, and only there")
+            if isinstance(rule, Span) and rule.days and not self.calendar and not set(rule.days) <= set(WEEKDAYS):
+                raise ValueError("`holiday` and `makeup` need a calendar")
+        return self
+
     @cached_property
     def zone(self) -> ZoneInfo:
         return find_zone(self.time_zone)
+
+    @cached_property
+    def walls(self) -> Walls:
+        """How the lot's walls show time."""
+        return Walls(self.zone, self._calendar or (Calendar(self.calendar) if self.calendar else None))
+
+    def dated(self, calendar: Calendar) -> Tariff:
+        """The same tariff, with the calendar that it names; until then no year is known to it."""
+        assert calendar.name == self.calendar
+        made = self.model_copy()
+        made.__dict__.pop("walls", None)
+        made._calendar = calendar
+        return made
 
     @cached_property
     def canonical(self) -> str:
