@@ -75,7 +75,7 @@ def _read_days(said: Any, what: str) -> frozenset[date]:
         raise BadCalendar(f"`{what}` is a list of days such as 2026-10-01") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calendar:
     """The confirmed years of one country or region (ISO 3166-1, or 3166-2 with its part)."""
 

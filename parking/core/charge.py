@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
 
-from parking.core.clock import format_instant, parse_instant
+from parking.core.clock import city_date, format_instant, parse_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, price_stay
-from parking.core.price import Line, Vehicle
+from parking.core.price import Line, Vehicle, kind_of_plate
 from parking.core.tariff import Tariff
 
 SEAL_TYPE = "parking-charge+jws"
@@ -46,13 +46,18 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class ChargeBody:
-    """A sealed body, read back. allowance: paid until, leave by; None where the exit made no use of one."""
+    """A sealed body, read back. allowance: paid until, leave by; None where the exit made no use of one.
+
+    calendar: what it said of the days of the visit (core/calendar.py); None where the tariff has none.
+    """
 
     revision: int
     entered_at: datetime
     left_at: datetime
     billed_until_at: datetime
-    vehicle_size: str
+    vehicle: Vehicle
+    context: Mapping[str, Any]
+    calendar: Mapping[str, Any] | None
     tariff_code: str
     tariff_version: int
     tariff_hash: str
@@ -85,9 +90,10 @@ def seal_charge(
         "entered_at": format_instant(session.entered_at),
         "left_at": format_instant(session.left_at),
         "billed_until": format_instant(end),
-        "vehicle": {"size": vehicle.size},
+        "vehicle": vehicle_data(vehicle),
         "context": dict(context),
         "tariff": {"code": tariff.code, "version": version, "hash": tariff.hash},
+        **_calendar_data(tariff, session.entered_at, end),
         "exit_allowance": None if allowance is None else {
             "paid_until": format_instant(allowance[0]), "leave_by": format_instant(allowance[1]),
         },
@@ -95,6 +101,25 @@ def seal_charge(
         "total_fen": quote.total_fen,
     })
     return Charge(charge_id, quote.total_fen, body, sign_body(body, key))
+
+
+def vehicle_data(vehicle: Vehicle) -> dict[str, Any]:
+    """Size, and the kind of plate where it is none of the ordinary ones: all that a price may ask."""
+    kind = kind_of_plate(vehicle)
+    return {"size": vehicle.size} if kind in (None, "ordinary") else {"size": vehicle.size, "plate_kind": kind}
+
+
+def read_vehicle(data: Mapping[str, Any]) -> Vehicle:
+    """What `vehicle_data` wrote."""
+    return Vehicle("large" if data["size"] == "large" else "small", plate_kind=data.get("plate_kind"))
+
+
+def _calendar_data(tariff: Tariff, entered_at: datetime, end: datetime) -> dict[str, Any]:
+    """What the tariff's calendar says of the days of the visit and the one before, where it has one."""
+    if tariff.walls.calendar is None:
+        return {}
+    first, last = city_date(entered_at, tariff.zone) - timedelta(days=1), city_date(end, tariff.zone)
+    return {"calendar": tariff.walls.calendar.between(first, last)}
 
 
 def sign_body(body: str, key: ReceiptKey) -> str:
@@ -119,7 +144,8 @@ def read_body(text: str) -> ChargeBody:
     return ChargeBody(
         revision=body["revision"], entered_at=parse_instant(body["entered_at"]),
         left_at=parse_instant(body["left_at"]), billed_until_at=parse_instant(body["billed_until"]),
-        vehicle_size=body["vehicle"]["size"], tariff_code=body["tariff"]["code"],
+        vehicle=read_vehicle(body["vehicle"]),
+        context=body["context"], calendar=body.get("calendar"), tariff_code=body["tariff"]["code"],
         tariff_version=body["tariff"]["version"], tariff_hash=body["tariff"]["hash"],
         allowance=allowance and (parse_instant(allowance["paid_until"]), parse_instant(allowance["leave_by"])),
         lines=tuple(

@@ -52,6 +52,7 @@ _RULES: dict[str, Words] = {
 }
 _EXEMPT: dict[str, Words] = {
     "disabled": {"zh": "残疾人车辆", "en": "disabled driver", "fr": "conducteur handicapé"},
+    "police": {"zh": "警车", "en": "police vehicle", "fr": "véhicule de police"},
     "military": {"zh": "军车", "en": "military vehicle", "fr": "véhicule militaire"},
 }
 RULE_NAMES = frozenset(_RULES) - {"first_many"}

@@ -54,7 +54,7 @@ def price_stay(
 ) -> Quote:
     """The price of a stay, less what it grew by during the exit allowance.
 
-    :raises StayTooLong: as price()
+    :raises CannotPrice: as price()
     """
     quote = price(tariff, entered_at=entered_at, left_at=left_at, vehicle=vehicle, context=context)
     allowance = paid.allowance_at(left_at)

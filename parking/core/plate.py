@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _BODY = "[A-HJ-NP-Z0-9]"
@@ -42,7 +43,21 @@ class Plate:
 
     @property
     def is_new_energy(self) -> bool:
-        return self.kind.startswith("nev_")
+        return is_new_energy_kind(self.kind)
+
+
+def is_new_energy_kind(kind: str) -> bool:
+    return kind.startswith("nev_")
+
+
+def size_of_kind(kind: str) -> Literal["small", "large"]:
+    """What the form of a plate says; the yellow of a large one is no part of its text."""
+    return "large" if kind.startswith("nev_large_") or kind == "trailer" else "small"
+
+
+def exempt_word_of_kind(kind: str) -> str | None:
+    """The word of an exemption that a plate itself proves."""
+    return {"military": "military", "armed_police": "military", "police": "police"}.get(kind)
 
 
 def parse_plate(text: str) -> Plate:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from parking.core import tariff as language
 from parking.core.calendar import CannotPrice
 from parking.core.clock import BadInstant, drop_seconds, parse_instant
-from parking.core.plate import BadPlate, parse_plate
+from parking.core.plate import BadPlate, exempt_word_of_kind, is_new_energy_kind, parse_plate
 from parking.core.stretch import (
     MINUTE,
     Stretch,
@@ -47,11 +47,11 @@ class UnknownContext(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """is_new_energy: where it is known without the plate; None to ask the plate."""
+    """plate_kind: as core/plate.py names it, where the plate itself is not at hand; else it is read from the plate."""
 
     size: Literal["small", "large"] = "small"
     plate: str | None = None
-    is_new_energy: bool | None = None
+    plate_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +237,9 @@ def _price_free_first(rule: language.FreeFirst, stretch: Stretch, stay: _Stay) -
 
 
 def _price_exempt(rule: language.Exempt, stretch: Stretch, stay: _Stay) -> list[Line]:
-    word = stay.context.get("exempt")
-    if word in rule.when:
-        return [Line(*stretch, "exempt", 1, 0, {"word": word})]
+    for word in (stay.context.get("exempt"), exempt_word_of_kind(kind_of_plate(stay.vehicle) or "")):
+        if word in rule.when:
+            return [Line(*stretch, "exempt", 1, 0, {"word": word})]
     return _price(rule.then, stretch, stay)
 
 
@@ -380,14 +380,18 @@ def _has_metro_trip(stay: _Stay) -> bool:
         for trip in stay.context.get("metro_trips", ()))
 
 
-def is_new_energy(vehicle: Vehicle) -> bool:
-    """By its plate, unless it is known without; one that is not known, or no plate, is not."""
-    if vehicle.is_new_energy is not None:
-        return vehicle.is_new_energy
+def kind_of_plate(vehicle: Vehicle) -> str | None:
+    """None where no plate is known, or one of an unknown form."""
+    if vehicle.plate_kind is not None or vehicle.plate is None:
+        return vehicle.plate_kind
     try:
-        return vehicle.plate is not None and parse_plate(vehicle.plate).is_new_energy
+        return parse_plate(vehicle.plate).kind
     except BadPlate:
-        return False
+        return None
+
+
+def is_new_energy(vehicle: Vehicle) -> bool:
+    return is_new_energy_kind(kind_of_plate(vehicle) or "")
 
 
 def _rounded(numerator: int, denominator: int, how: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -36,6 +38,7 @@ class ReceiptPayment:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """sealed_text and seal: what a third party checks. tariff_text: canonical, its SHA-256 is charge.tariff_hash.
+    key: the public JWK that the seal was made with.
 
     plate: masked; None where none is known. is_forgiven: what is not paid is not asked for.
     """
@@ -51,6 +54,7 @@ class Receipt:
     sealed_text: str
     seal: str
     tariff_text: str
+    key: Mapping[str, Any]
     payments: tuple[ReceiptPayment, ...]
     is_forgiven: bool
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from parking.core.calendar import CannotPrice
 from parking.core.clock import format_instant
 from parking.core.decision import Decision
 from parking.core.identifier import format_lot_id
@@ -16,7 +17,7 @@ from parking.core.next_step import NextStep, next_step
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import Paid
 from parking.core.plate import mask_plate
-from parking.core.price import Line, Quote, StayTooLong, Vehicle, price
+from parking.core.price import Line, Quote, Vehicle, price
 from parking.core.reason import message
 from parking.core.tariff import Tariff
 
@@ -90,7 +91,7 @@ def _next(
             if after > quote.total_fen:
                 return NextStep(seen, after)
         return next_step(tariff, entered_at=session.entered_at, now=seen, vehicle=vehicle, context=context)
-    except StayTooLong:
+    except CannotPrice:
         return None
 
 

@@ -12,6 +12,14 @@ from parking.core.seal import Sealer
 _PLATE_PURPOSE = "plate"
 
 
+@dataclass(frozen=True, slots=True)
+class SealedPlate:
+    """A plate that only the service can open, and its kind, by which tariffs tell vehicles apart."""
+
+    sealed: bytes
+    kind: str
+
+
 @dataclass(frozen=True)
 class Secrets:
     """pepper: makes vehicle keys; without it nobody can try plates. sealer: encrypts at rest."""
@@ -31,8 +39,9 @@ class Secrets:
     def shown_hash(self, text: str) -> bytes:
         return pseudonym.shown_hash(self.pepper, text)
 
-    def seal_plate(self, plate: Plate) -> bytes:
-        return self.sealer.seal(plate.text.encode(), purpose=_PLATE_PURPOSE, row=self.vehicle_key(plate))
+    def seal_plate(self, plate: Plate) -> SealedPlate:
+        sealed = self.sealer.seal(plate.text.encode(), purpose=_PLATE_PURPOSE, row=self.vehicle_key(plate))
+        return SealedPlate(sealed, plate.kind)
 
     def open_plate(self, vehicle_key: bytes, sealed: bytes) -> str:
         return self.sealer.open(sealed, purpose=_PLATE_PURPOSE, row=vehicle_key).decode()

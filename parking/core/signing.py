@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from hashlib import sha256
 from typing import Any, NoReturn, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -58,3 +61,10 @@ class DeviceKey(ec.EllipticCurvePrivateKey):
 
     def __deepcopy__(self, _: dict[Any, Any]) -> DeviceKey:
         return self
+
+
+def thumbprint(jwk: dict[str, Any]) -> str:
+    """RFC 7638, SHA-256."""
+    required = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    text = json.dumps(required, sort_keys=True, separators=(",", ":"))
+    return base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()

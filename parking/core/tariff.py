@@ -232,7 +232,9 @@ class FreeFirst(_Data):
 
 
 class Exempt(_Data):
-    """Costs nothing when `context.exempt` is one of these words; proof is the lot's affair."""
+    """Costs nothing when `context.exempt` is one of these words, proof being the lot's affair, or when the plate
+    itself proves one: `military`, `police`.
+    """
 
     kind: Literal["exempt"]
     when: Annotated[tuple[str, ...], Field(min_length=1, max_length=20, strict=False)]

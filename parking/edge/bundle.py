@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from parking.core.calendar import Calendar, read_year
+from parking.core.charge import read_vehicle
 from parking.core.clock import BadInstant, UnknownZone, find_zone, format_instant, parse_instant
 from parking.core.code_wire import SUBJECT_BYTES, City
 from parking.core.decision import LotRules
 from parking.core.json_text import BadJson, load_strict
 from parking.core.payment import NOTHING_PAID, Paid
+from parking.core.price import SMALL, Vehicle
 from parking.edge.key_set import NO_KEYS, BadKeySet, KeySet, Root, verify_key_set
 
 TRUSTED_FOR = timedelta(hours=24)
@@ -47,6 +50,8 @@ class Inside:
     paid: Paid = NOTHING_PAID
     tariff_hash: str | None = None
     is_sure: bool = True
+    vehicle: Vehicle = SMALL
+    stop_of_day: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Bundle:
     by_plate: Mapping[bytes, Inside]
     tariffs: Mapping[str, Any]
     tariff_hash: str | None
+    calendars: Mapping[str, Calendar]
     challenged: frozenset[bytes]
 
     def age(self, at: datetime) -> timedelta:
@@ -106,6 +112,7 @@ def _read(said: Mapping[str, Any], keys: KeySet, confirmed_at: datetime | None) 
         by_subject={subject: each for each in inside for subject in each.subjects},
         by_plate={each.plate_name: each for each in inside if each.plate_name is not None},
         tariffs=dict(said["tariffs"]), tariff_hash=said["tariff"],
+        calendars={name: _read_calendar(name, years) for name, years in said.get("calendars", {}).items()},
         challenged=frozenset(_read_name(each) for each in said["challenged"]),
     )
 
@@ -116,7 +123,13 @@ def _read_inside(said: Mapping[str, Any]) -> Inside:
     return Inside(
         entered_at=parse_instant(said["entered_at"]), subjects=tuple(_read_name(each) for each in said["subjects"]),
         plate_name=None if said["plate"] is None else _read_name(said["plate"]),
-        paid=Paid(int(said["paid_fen"]), paid_until, leave_by), tariff_hash=said["tariff"], is_sure=False)
+        paid=Paid(int(said["paid_fen"]), paid_until, leave_by), tariff_hash=said["tariff"], is_sure=False,
+        vehicle=read_vehicle(said["vehicle"]) if "vehicle" in said else SMALL,
+        stop_of_day=int(said.get("stop_of_day", 1)))
+
+
+def _read_calendar(name: str, years: list[Any]) -> Calendar:
+    return Calendar(name, {days.year: days for days in (read_year(each) for each in years)})
 
 
 def _read_name(text: str) -> bytes:

@@ -9,9 +9,9 @@ import json
 from datetime import datetime
 from functools import lru_cache
 
+from parking.core.calendar import CannotPrice
 from parking.core.json_text import canonical
 from parking.core.payment import price_stay
-from parking.core.price import StayTooLong
 from parking.core.tariff import BadTariff, Tariff, read_tariff
 from parking.edge.bundle import Bundle, Inside
 
@@ -22,10 +22,13 @@ def due_fen(bundle: Bundle, visit: Inside, *, now: datetime) -> int:
     tariff = _read(canonical(data)) if data is not None else None
     if tariff is None:
         return 0
+    calendar = bundle.calendars.get(tariff.calendar or "")
     left_at = max(visit.entered_at, now)
     try:
-        quote = price_stay(tariff, entered_at=visit.entered_at, left_at=left_at, paid=visit.paid)
-    except StayTooLong:
+        quote = price_stay(
+            tariff.dated(calendar) if calendar else tariff, entered_at=visit.entered_at, left_at=left_at,
+            paid=visit.paid, vehicle=visit.vehicle, context={"stop_of_day": visit.stop_of_day})
+    except CannotPrice:
         return 0
     return max(0, quote.total_fen - visit.paid.fen)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.charge import read_body
+from parking.core.charge import read_body, sealing_kid
 from parking.core.identifier import format_lot_id
 from parking.core.plate import mask_plate
 from parking.core.reason import in_all_languages
@@ -14,7 +14,7 @@ from parking.core.receipt import Receipt, ReceiptPayment, ReceiptRefund
 from parking.core.secret import Secrets
 from parking.services.owe import find_tariff
 from parking.services.show import Viewer, find_visible
-from parking.store import charges, lots, operators, payments, refunds, vehicles
+from parking.store import charges, keys, lots, operators, payments, refunds, vehicles
 
 
 class NotCharged(Exception):
@@ -50,6 +50,7 @@ def find_receipt(
         sealed_text=charge.body,
         seal=charge.seal,
         tariff_text=tariff.tariff.canonical,
+        key=keys.get_public(db, "receipt", sealing_kid(charge.seal)),
         payments=_list_paid(db, lot_id, parking_session_id),
         is_forgiven=stored.money_state in ("waived", "refunded"),
     )

@@ -17,13 +17,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
-from parking.core.charge import ReceiptKey, seal_charge, sign_body
+from parking.core.calendar import CalendarNotConfirmed, CannotPrice
+from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
-from parking.core.price import STAY_MAX, Vehicle
+from parking.core.price import SMALL, STAY_MAX, Vehicle
 from parking.services.unlock import KeySafe
 from parking.store import charges, outbox_messages, parking_sessions, payments, tariffs, transfers, vehicles
 from parking.store.lots import Lot
@@ -31,16 +32,22 @@ from parking.store.parking_sessions import BookedSession, StoredSession
 from parking.store.tariffs import TariffInForce
 
 VOIDED_SETTLED_AFTER = timedelta(hours=12)
+CHARGE_LATER = "charge"
+WAITS_AT_MOST = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A visit as it now is, beside its row, if it has one. paid: where that has changed, else as it was."""
+    """A visit as it now is, beside its row, if it has one. paid: where that has changed, else as it was.
+
+    has_waited: it is over, and could not be charged until now.
+    """
 
     session: ParkingSession
     old: StoredSession | None
     paid: Paid | None = None
     replaced_by: UUID | None = None
+    has_waited: bool = False
 
     @property
     def paid_before(self) -> Paid:
@@ -69,11 +76,11 @@ class _Charged:
 
 @dataclass(frozen=True)
 class Books:
-    """Writes visits of one lot, under the lock of their vehicles. sizes: as lock_vehicle gave them."""
+    """Writes visits of one lot, under the lock of their vehicles. held: as lock_vehicle gave them."""
 
     db: Session
     lot: Lot
-    sizes: dict[bytes, str]
+    held: Mapping[bytes, Vehicle]
     safe: KeySafe
     now: datetime
     _versions: dict[tuple[UUID, int], TariffInForce] = field(default_factory=dict)
@@ -102,13 +109,14 @@ class Books:
         """The visit's row. Where its bill has changed, the standing charge is credited and another one sealed."""
         session, old = entry.session, entry.old
         count, charged_fen = (old.charge_count, old.charged_fen) if old else (0, 0)
-        if entry.bill_now != entry.bill_before:
-            if count and entry.bill_before is not None:
+        if entry.bill_now != entry.bill_before or entry.has_waited:
+            if count and entry.bill_before is not None and not entry.has_waited:
                 count += 1
                 charged_fen -= self._credit(session, count, charged)
-            if entry.bill_now is not None and tariff is not None and _can_be_priced(session):
+            charge = self._price(session, tariff, count + 1, entry.paid_now) if entry.bill_now is not None else None
+            if charge is not None:
                 count += 1
-                charged_fen += self._charge(session, tariff, count, entry.paid_now, charged)
+                charged_fen += self._charge(session, charge, count, charged)
         return BookedSession(
             session, old is None, self.lot.operator_id,
             money_state(
@@ -144,15 +152,25 @@ class Books:
             self._versions[version] = tariffs.get_tariff_version(self.db, *version)
         return self._versions[version]
 
-    def _charge(
-        self, session: ParkingSession, tariff: TariffInForce, revision: int, paid: Paid, charged: _Charged
-    ) -> int:
-        """Seal what the visit costs; returns its fen."""
-        charge = seal_charge(
-            session, tariff=tariff.tariff, version=tariff.version, revision=revision,
-            vehicle=Vehicle("large" if self.sizes.get(session.vehicle_key) == "large" else "small"),
-            context={"stop_of_day": session.stop_of_day}, paid=paid, key=self._key,
-        )
+    def _price(
+        self, session: ParkingSession, tariff: TariffInForce | None, revision: int, paid: Paid
+    ) -> Charge | None:
+        """What the visit costs, sealed; None where that is left to a person, or until a calendar is confirmed."""
+        if tariff is None or not _can_be_priced(session):
+            return None
+        try:
+            return seal_charge(
+                session, tariff=tariff.tariff, version=tariff.version, revision=revision,
+                vehicle=self.held.get(session.vehicle_key, SMALL), context={"stop_of_day": session.stop_of_day},
+                paid=paid, key=self._key)
+        except CalendarNotConfirmed:
+            self._ask_to_charge(session)
+        except CannotPrice:
+            pass
+        return None
+
+    def _charge(self, session: ParkingSession, charge: Charge, revision: int, charged: _Charged) -> int:
+        """Note the charge and what it adds to the ledger; returns its fen."""
         charged.rows.append(self._row(
             session, charge.charge_id, "charge", revision, charge.total_fen, charge.body, charge.seal))
         if charge.total_fen:
@@ -193,6 +211,14 @@ class Books:
     def _post(self, *made: ledger.Transfer) -> None:
         transfers.post(self.db, *made, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, now=self.now)
 
+    def _ask_to_charge(self, session: ParkingSession) -> None:
+        """Nobody has confirmed the year's calendar: the visit is charged when somebody does."""
+        outbox_messages.add_message(
+            self.db, lot_id=self.lot.lot_id, kind=CHARGE_LATER, now=self.now, due_at=self.now + WAITS_AT_MOST,
+            message_id=derived_uuid(self.now, CHARGE_LATER, session.lot_id, session.parking_session_id),
+            body={"parking_session_id": str(session.parking_session_id)},
+        )
+
     def _ask_to_settle(self, session: ParkingSession) -> None:
         """More was paid than is owed: the worker gives it back.
 
@@ -205,6 +231,14 @@ class Books:
             message_id=derived_uuid(self.now, "settle", session.lot_id, session.parking_session_id),
             body={"parking_session_id": str(session.parking_session_id)},
         )
+
+
+def charge_now(db: Session, lot: Lot, stored: StoredSession, vehicle: Vehicle, *, safe: KeySafe, now: datetime) -> None:
+    """Charge a visit that is over and could not be charged before; its vehicle is held. Nothing where it was."""
+    session = stored.session
+    if session.state == "closed" and charges.find_standing_charge(db, lot.lot_id, session.parking_session_id) is None:
+        Books(db, lot, {session.vehicle_key: vehicle}, safe, now).write(
+            [Entry(session, stored, replaced_by=stored.replaced_by, has_waited=True)])
 
 
 def _version(entry: Entry) -> tuple[UUID, int] | None:

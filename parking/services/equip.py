@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.charge import vehicle_data
 from parking.core.clock import format_instant
 from parking.core.code_wire import City
 from parking.core.pseudonym import lot_plate_key, plate_name
@@ -76,9 +77,12 @@ def make_lot_bundle(
         (each.tariff_id, each.tariff_version) for each in inside
         if each.tariff_id is not None and each.tariff_version is not None}}
     hashes = {version: tariff.hash for version, tariff in priced.items()}
-    used = {tariff.hash: json.loads(tariff.canonical) for tariff in [
-        *priced.values(), *([in_force.tariff] if in_force else [])]}
+    asked = [*priced.values(), *([in_force.tariff] if in_force else [])]
+    used = {tariff.hash: json.loads(tariff.canonical) for tariff in asked}
+    told = {each.name: each for each in (tariff.walls.calendar for tariff in asked) if each is not None}
     plates = names.names(db, lot.lot_id, [each.session.vehicle_key for each in inside])
+    classes = {key: found for part in _parts([each.session.vehicle_key for each in inside])
+               for key, found in vehicles.list_vehicles(db, part).items()}
     drivers_of = _drivers_of(db, inside)
     concerned = {driver for found in drivers_of.values() for driver in found} | challenged
     subjects = _live_subjects(db, concerned, ended_after)
@@ -96,13 +100,15 @@ def make_lot_bundle(
                 "subjects": _hex_of(subjects, drivers_of[each.session.parking_session_id]),
                 "entered_at": format_instant(each.session.entered_at),
                 "paid_until": _or_none(each.paid.paid_until_at), "leave_by": _or_none(each.paid.leave_by_at),
-                "paid_fen": each.paid.fen,
+                "paid_fen": each.paid.fen, "stop_of_day": each.session.stop_of_day,
+                "vehicle": vehicle_data(classes[each.session.vehicle_key]),
                 "tariff": None if each.tariff_id is None or each.tariff_version is None
                 else hashes[each.tariff_id, each.tariff_version],
             }
             for each in inside],
         "tariffs": dict(sorted(used.items())),
         "tariff": in_force.tariff.hash if in_force else None,
+        "calendars": {name: [days.data for days in each.years.values()] for name, each in sorted(told.items())},
         "challenged": _hex_of(subjects, challenged),
     }
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))

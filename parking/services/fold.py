@@ -25,6 +25,7 @@ from parking.core.parking_session import (
     checkpoint_after,
     fold_facts,
 )
+from parking.core.price import Vehicle
 from parking.services.bill import Books, Entry
 from parking.services.notice import Stretch, notice_flags
 from parking.services.unlock import KeySafe
@@ -50,13 +51,13 @@ class Folded:
 
 
 def refold(
-    db: Session, *, lot: Lot, since: Mapping[bytes, datetime], sizes: dict[bytes, str], safe: KeySafe, now: datetime,
-    landed: Collection[FactRef] = (),
+    db: Session, *, lot: Lot, since: Mapping[bytes, datetime], held: Mapping[bytes, Vehicle], safe: KeySafe,
+    now: datetime, landed: Collection[FactRef] = (),
 ) -> Folded:
     """Fold vehicles' facts anew and write what changed.
 
     :param since: each vehicle with the earliest of its facts that is new; older history is not read again
-    :param sizes: each vehicle's size, as lock_vehicle gave it
+    :param held: the vehicles, as lock_vehicle gave them
     :param landed: the facts that are new, where none of them speaks of another
     """
     folded: dict[UUID, ParkingSession] = {}
@@ -80,7 +81,7 @@ def refold(
         old = stored.get(session.parking_session_id)
         if old is not None and old.session.state == "open" and old.session.vehicle_key != session.vehicle_key:
             parking_sessions.step_aside(db, lot.lot_id, session.parking_session_id)
-    books = Books(db, lot, sizes, safe, now)
+    books = Books(db, lot, held, safe, now)
     books.write([
         Entry(session, stored.get(session.parking_session_id),
               replaced_by=_successor(session, folded) if session.state == "voided" else None)

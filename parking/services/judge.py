@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.calendar import CannotPrice
 from parking.core.decision import Decision, Situation, decide
 from parking.core.fact import Direction, Fact, FactRef
 from parking.core.identifier import derived_uuid
@@ -17,7 +18,7 @@ from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, money_state, price_stay
 from parking.core.plate import Plate
-from parking.core.price import Quote, StayTooLong, Vehicle
+from parking.core.price import SMALL, Quote, Vehicle
 from parking.core.scan_answer import fee_data, running_fee
 from parking.core.secret import Secrets
 from parking.services.fold import preview_correction, refold
@@ -103,7 +104,7 @@ class Case:
         self.moved_from: ParkingSession | None = None
         self._stored: StoredSession | None = None
         self.paid = NOTHING_PAID
-        self.sizes: dict[bytes, str] = {}
+        self.held: dict[bytes, Vehicle] = {}
         self._lock_vehicles(fixed)
         shown = self._shown
         self._is_unanswered = shown is not None and must_answer(self.db, shown)
@@ -191,7 +192,7 @@ class Case:
             since = min(since, self._correct_plate(self.moved_from, key))
             keys_joined = sorted({key, self.moved_from.vehicle_key})
         folded = refold(
-            self.db, lot=self.lot, since=dict.fromkeys(keys_joined, since), sizes=self.sizes, safe=self._safe,
+            self.db, lot=self.lot, since=dict.fromkeys(keys_joined, since), held=self.held, safe=self._safe,
             now=self.question.now, landed=[ref] if self.moved_from is None else [],
         )
         self._occupied = self._occupied if folded.occupied is None else folded.occupied
@@ -232,7 +233,7 @@ class Case:
             return
         sealed = self._secrets.seal_plate(plate) if plate else None
         wanted = [key] if own is None or own == key or direction == "entry" else [key, own]
-        self.sizes = vehicles.lock_vehicles(self.db, wanted, key, plate_sealed=sealed, now=self.question.now)
+        self.held = vehicles.lock_vehicles(self.db, wanted, key, plate_sealed=sealed, now=self.question.now)
 
     def _find_session(self, direction: Direction | None) -> None:
         """The visit that an exit would end: the vehicle's, or the driver's from before its plate was known."""
@@ -285,8 +286,8 @@ class Case:
                 left_at=session.bill_end(self.question.occurred_at), paid=self.paid, vehicle=self._vehicle(session),
                 context={"stop_of_day": session.stop_of_day},
             )
-        except StayTooLong:
+        except CannotPrice:
             return None
 
     def _vehicle(self, session: ParkingSession) -> Vehicle:
-        return Vehicle("large" if self.sizes.get(session.vehicle_key) == "large" else "small")
+        return self.held.get(session.vehicle_key, SMALL)

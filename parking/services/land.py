@@ -22,6 +22,7 @@ from parking.core.clock import city_date, format_instant, parse_instant, start_o
 from parking.core.fact import Fact, FactRef, corrected_time
 from parking.core.journal import Event, Landed
 from parking.core.plate import Plate
+from parking.core.secret import SealedPlate
 from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.join import STAY
 from parking.services.notice import notice, notice_second_use
@@ -108,7 +109,7 @@ class _Chunk:
         self._db, self._desk, self._now = db, desk, now
         self._lot, self._terminal_id = terminal.lot, terminal.terminal_id
         self._new: list[NewFact] = []
-        self._plates: dict[bytes, bytes | None] = {}
+        self._plates: dict[bytes, SealedPlate | None] = {}
         self._opened: list[_Opened] = []
         self._own_keys: dict[UUID, bytes] = {}
 

@@ -1,6 +1,6 @@
 """A lane's bundle is offered as it was made before, until something in it changes.
 
-A lane asks every minute, and mostly nothing has changed: that is told from seven small reads, whatever is inside.
+A lane asks every minute, and mostly nothing has changed: that is told from eight small reads, whatever is inside.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from parking.core.code import HONOURED_AT_EXIT
 from parking.core.code_wire import City
 from parking.core.json_text import canonical_hash
 from parking.services.equip import LotBundle, PlateNames, make_lot_bundle
-from parking.store import bundle_changes, credentials, drivers, key_sets, lots, tariffs
+from parking.store import bundle_changes, calendars, credentials, drivers, key_sets, lots, tariffs
 from parking.store.key_sets import SignedKeySet
 from parking.store.lots import Lot
 from parking.store.tariffs import TariffInForce
@@ -58,6 +58,7 @@ class _Basis:
     challenged: frozenset[UUID]
     key_set_id: UUID | None
     tariff: tuple[UUID, int] | None
+    calendar_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def _basis(
         (lot.time_zone, lot.spaces, lot.collects, lot.is_closed, tuple(lot.turned_reasons)),
         lots.get_generation(db, lot.lot_id), ended_after,
         credentials.count_revoked(db, expiring_after=ended_after), frozenset(drivers.list_challenged(db)),
-        newest.key_set_id if newest else None, (in_force.tariff_id, in_force.version) if in_force else None)
+        newest.key_set_id if newest else None, (in_force.tariff_id, in_force.version) if in_force else None,
+        calendars.count_rows(db))
 
 
 def _full_hour(at: datetime) -> datetime:

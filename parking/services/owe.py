@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.payment import Paid, price_stay
+from parking.core.price import SMALL, Vehicle
 from parking.store import parking_sessions, tariffs, vehicles
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
@@ -23,38 +24,38 @@ def find_tariff(db: Session, stored: StoredSession) -> TariffInForce | None:
 def owed_until(db: Session, stored: StoredSession, until: datetime, paid: Paid) -> int:
     """The fee of a visit that has not been charged, up to an instant; 0 where it has no tariff.
 
-    :raises StayTooLong: more than can be priced
+    :raises CannotPrice: too long, or by a calendar that nobody has confirmed
     """
     tariff, session = find_tariff(db, stored), stored.session
     if tariff is None:
         return 0
     return price_stay(
         tariff.tariff, entered_at=session.entered_at, left_at=session.bill_end(until), paid=paid,
-        vehicle=vehicles.get_size(db, session.vehicle_key), context={"stop_of_day": session.stop_of_day},
+        vehicle=vehicles.get_vehicle(db, session.vehicle_key), context={"stop_of_day": session.stop_of_day},
     ).total_fen
 
 
 def due_fen(db: Session, stored: StoredSession, *, now: datetime) -> int:
     """What is still to pay for a visit if it were paid now.
 
-    :raises StayTooLong: nothing can be priced; a person must look
+    :raises CannotPrice: nothing can be priced; a person must look
     """
     if stored.session.state == "closed":
         return max(0, stored.charged_fen - stored.paid.fen)
     return max(0, owed_until(db, stored, now, stored.paid) - stored.paid.fen)
 
 
-def lock_visit(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> tuple[StoredSession, str]:
-    """Hold the vehicle of a visit, as scans do, and give the visit and the vehicle's size.
+def lock_visit(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> tuple[StoredSession, Vehicle]:
+    """Hold the vehicle of a visit, as scans do, and give the visit and the vehicle as a tariff looks at it.
 
     A correction may give the visit to another vehicle in between: then that one is held too.
     """
     key: bytes | None = None
-    size = ""
+    vehicle = SMALL
     while True:
         stored = parking_sessions.find_session(db, lot_id, parking_session_id)
         assert stored is not None
         if stored.session.vehicle_key == key:
-            return stored, size
+            return stored, vehicle
         key = stored.session.vehicle_key
-        size = vehicles.lock_vehicle(db, key, plate_sealed=None, now=now)
+        vehicle = vehicles.lock_vehicle(db, key, plate_sealed=None, now=now)

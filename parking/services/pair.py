@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.pseudonym import token_hash
+from parking.core.signing import thumbprint
 from parking.core.typed_code import new_typed_code, typed_code_hash
 from parking.services.enrol import TOKEN_PREFIX, enrol_terminal
-from parking.services.rotate import thumbprint
 from parking.store import key_sets, lots, pairing_codes, terminals
 from parking.store.lots import Gate, Lot
 from parking.store.terminals import TerminalAtGate

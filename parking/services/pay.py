@@ -14,13 +14,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
+from parking.core.calendar import CannotPrice
 from parking.core.channel import ChannelPayment, Order, Way
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import derived_uuid
 from parking.core.money import format_yuan
 from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
 from parking.core.plate import Plate
-from parking.core.price import StayTooLong
+from parking.core.price import Vehicle
 from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.bill import Books, Entry
@@ -73,7 +74,7 @@ def find_visit_by_plate(
         return None
     try:
         amount_fen = due_fen(db, stored, now=now)
-    except StayTooLong:
+    except CannotPrice:
         return None
     return (stored.session.parking_session_id, amount_fen) if amount_fen > 0 else None
 
@@ -148,7 +149,7 @@ def _make_order(db: Session, asked: Asked, account_id: UUID, now: datetime) -> P
         raise NothingDue
     try:
         amount_fen = due_fen(db, stored, now=now)
-    except StayTooLong:
+    except CannotPrice:
         raise NothingDue from None
     if amount_fen <= 0:
         raise NothingDue
@@ -193,7 +194,7 @@ def confirm_payment(
             _set_aside(db, account_id, said, "unknown_order", now)
         return
     lot_id, payment_id = known
-    payment, stored, size = _lock(db, lot_id, payment_id, now)
+    payment, stored, vehicle = _lock(db, lot_id, payment_id, now)
     if said.state == "closed" and payment.state == "asked":
         payments.close_payment(db, payment)
     if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
@@ -209,13 +210,14 @@ def confirm_payment(
         payments.dispute_payment(db, payment)
         _set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
-        _credit(db, payment, stored, size, min(said.paid_at, now), safe, now)
+        _credit(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
     day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
     reckonings.touch_movement(db, account_id, payment.operator_id, number=payment.order_no, day=day)
 
 
 def _credit(
-    db: Session, payment: Payment, stored: StoredSession, size: str, paid_at: datetime, safe: KeySafe, now: datetime
+    db: Session, payment: Payment, stored: StoredSession, vehicle: Vehicle, paid_at: datetime, safe: KeySafe,
+    now: datetime,
 ) -> None:
     lot, session = lots.get_lot(db, payment.lot_id), stored.session
     transfers.post(db, ledger.transfer(
@@ -223,7 +225,7 @@ def _credit(
         amount_fen=payment.amount_fen, ref_id=payment.payment_id, now=now,
     ), lot_id=lot.lot_id, operator_id=lot.operator_id, now=now)
     paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
-    books = Books(db, lot, {session.vehicle_key: size}, safe, now)
+    books = Books(db, lot, {session.vehicle_key: vehicle}, safe, now)
     books.write([Entry(session, stored, paid, stored.replaced_by)])
     if session.state == "voided" and stored.replaced_by is not None:
         voided = parking_sessions.find_session(db, lot.lot_id, session.parking_session_id)
@@ -247,15 +249,15 @@ def _paid_by(payment: Payment, stored: StoredSession, paid_at: datetime) -> Paid
 
 def _lock(
     db: Session, lot_id: int, payment_id: UUID, now: datetime
-) -> tuple[Payment, StoredSession, str]:
+) -> tuple[Payment, StoredSession, Vehicle]:
     """Hold the vehicle first, as scans do, then the order; its money may move to another visit meanwhile."""
     while True:
         payment = payments.find_payment(db, lot_id, payment_id)
         assert payment is not None
-        stored, size = lock_visit(db, lot_id, payment.parking_session_id, now=now)
+        stored, vehicle = lock_visit(db, lot_id, payment.parking_session_id, now=now)
         held = payments.lock_payment(db, lot_id, payment_id)
         if held.parking_session_id == payment.parking_session_id:
-            return held, stored, size
+            return held, stored, vehicle
 
 
 def _set_aside(db: Session, account_id: UUID, said: ChannelPayment, why: str, now: datetime) -> None:

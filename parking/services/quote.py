@@ -36,6 +36,7 @@ def quote_tariff(
     :raises NotInForce: unknown code, or not in force at entry
     :raises BadTariff: the data is not a tariff
     :raises StayTooLong: more than 366 days, or left before entered
+    :raises CalendarNotConfirmed: it depends on a day of a year that nobody has confirmed
     :raises UnknownContext: a context key or value that pricing does not know
     """
     if isinstance(tariff, str):
@@ -44,6 +45,6 @@ def quote_tariff(
             raise NotInForce(tariff)
         read, version = found.tariff, found.version
     else:
-        read, version = read_tariff(dict(tariff)), 0
+        read, version = tariffs.date_tariff(db, read_tariff(dict(tariff))), 0
     made = price(read, entered_at=entered_at, left_at=left_at, vehicle=vehicle, context=context)
     return Quoted(made, read, version)

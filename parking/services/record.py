@@ -14,6 +14,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.fact import Fact, FactRef
+from parking.core.price import Vehicle
+from parking.core.secret import SealedPlate
 from parking.services.fold import refold
 from parking.services.join import join_drivers
 from parking.services.unlock import KeySafe
@@ -59,7 +61,7 @@ def record_fact(
 
 def land_facts(
     db: Session, lot: Lot, new: Sequence[NewFact], *, last_sequence: int, safe: KeySafe, now: datetime,
-    plates_sealed: Mapping[bytes, bytes | None] | None = None, own_keys: Mapping[UUID, bytes] | None = None,
+    plates_sealed: Mapping[bytes, SealedPlate | None] | None = None, own_keys: Mapping[UUID, bytes] | None = None,
 ) -> None:
     """Store new facts of one terminal, whose numbering is held, and bring their vehicles' sessions up to date.
 
@@ -71,10 +73,10 @@ def land_facts(
     """
     landing = [each.fact for each in new]
     found = _concerned(db, lot.lot_id, landing)
-    sizes: dict[bytes, str] = {}
-    while found.keys - sizes.keys():
+    held: dict[bytes, Vehicle] = {}
+    while found.keys - held.keys():
         wanted = {key: (plates_sealed or {}).get(key) for key in found.keys}
-        sizes = vehicles.hold_vehicles(db, wanted, now=now)
+        held = vehicles.hold_vehicles(db, wanted, now=now)
         found = _concerned(db, lot.lot_id, landing)
     facts.add_facts(db, new, lot_id=lot.lot_id, operator_id=lot.operator_id, received_at=now)
     terminals.count_fact(
@@ -84,14 +86,14 @@ def land_facts(
     if own_keys:
         earliest = min(fact.ordered_at for fact in landing)
         joined = join_drivers(db, lot, own_keys, since=earliest, now=now)
-        sizes |= vehicles.hold_vehicles(db, dict.fromkeys(joined.keys() - sizes.keys()), now=now) if joined else {}
+        held |= vehicles.hold_vehicles(db, dict.fromkeys(joined.keys() - held.keys()), now=now) if joined else {}
     since = {
         key: min(each for each in (found.since.get(key), joined.get(key)) if each is not None)
         for key in sorted(found.since.keys() | joined.keys())}
     if since:
         speaks = bool(joined) or any(fact.corrects is not None for fact in landing)
         refold(
-            db, lot=lot, since=since, sizes=sizes, safe=safe, now=now,
+            db, lot=lot, since=since, held=held, safe=safe, now=now,
             landed=[] if speaks else [fact.ref for fact in landing])
 
 

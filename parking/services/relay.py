@@ -13,8 +13,11 @@ from sqlalchemy.orm import Session
 from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
+from parking.core.price import Vehicle
+from parking.services.bill import CHARGE_LATER, charge_now
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
+from parking.services.owe import lock_visit
 from parking.services.refund import settle
 from parking.services.unlock import KeySafe
 from parking.store import codes, companions, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
@@ -100,6 +103,12 @@ def _deliver(db: Session, message: Message, safe: KeySafe, now: datetime) -> Non
     outbox_messages.finish_message(db, message, now=now)
 
 
+def _charge(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    """Where the calendar of another of its years is missing, it leaves a new message."""
+    stored, vehicle = lock_visit(db, message.lot_id, UUID(message.body["parking_session_id"]), now=now)
+    charge_now(db, lots.get_lot(db, message.lot_id), stored, vehicle, safe=safe, now=now)
+
+
 def _settle(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
     settle(db, message.lot_id, UUID(message.body["parking_session_id"]), now=now)
 
@@ -110,7 +119,7 @@ def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime
     Not where that turned out otherwise on the way here, nor where it stands already.
     """
     lot, vehicle_key, seen_at = _sighting(db, message)
-    size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
+    vehicle = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
     if not vehicles.has_entered_elsewhere(db, vehicle_key, seen_at, than=lot.lot_id):
         return
     if facts.list_sightings(db, lot.lot_id, vehicle_key, at=seen_at):
@@ -118,18 +127,19 @@ def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime
     if not facts.has_cause(db, lot.lot_id, message.message_id):
         ref = _next_of_service(db, lot.lot_id)
         fact = Fact(ref, "seen_elsewhere", seen_at, vehicle_key=vehicle_key)
-        _say(db, lot, fact, vehicle_key, message.message_id, size, safe, now)
+        _say(db, lot, fact, vehicle_key, message.message_id, vehicle, safe, now)
 
 
 def _take_sighting_back(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
     """Undo what was written of an entry elsewhere that did not happen."""
     lot, vehicle_key, seen_at = _sighting(db, message)
-    size = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
+    vehicle = vehicles.lock_vehicle(db, vehicle_key, plate_sealed=None, now=now)
     if vehicles.has_entered_elsewhere(db, vehicle_key, seen_at, than=lot.lot_id):
         return
     for ref in facts.list_sightings(db, lot.lot_id, vehicle_key, at=seen_at):
         fact = Fact(_next_of_service(db, lot.lot_id), "undo", seen_at, corrects=ref)
-        _say(db, lot, fact, vehicle_key, derived_uuid(seen_at, "undo", ref.terminal_id, ref.sequence), size, safe, now)
+        cause_id = derived_uuid(seen_at, "undo", ref.terminal_id, ref.sequence)
+        _say(db, lot, fact, vehicle_key, cause_id, vehicle, safe, now)
 
 
 def _sighting(db: Session, message: Message) -> tuple[Lot, bytes, datetime]:
@@ -143,7 +153,8 @@ def _next_of_service(db: Session, lot_id: int) -> FactRef:
 
 
 def _say(
-    db: Session, lot: Lot, fact: Fact, vehicle_key: bytes, cause_id: UUID, size: str, safe: KeySafe, now: datetime
+    db: Session, lot: Lot, fact: Fact, vehicle_key: bytes, cause_id: UUID, vehicle: Vehicle, safe: KeySafe,
+    now: datetime,
 ) -> None:
     """Write a fact through the lot's service terminal, once for its cause, and fold the vehicle anew."""
     at = fact.occurred_at
@@ -152,11 +163,12 @@ def _say(
     terminals.count_fact(
         db, lot.lot_id, fact.ref.terminal_id, last_sequence=fact.ref.sequence, seen_at=now)
     refold(
-        db, lot=lot, since={vehicle_key: at}, sizes={vehicle_key: size}, safe=safe, now=now,
+        db, lot=lot, since={vehicle_key: at}, held={vehicle_key: vehicle}, safe=safe, now=now,
         landed=[fact.ref] if fact.corrects is None else [])
 
 
 _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
     "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
+    CHARGE_LATER: _charge,
 }
 _OUTSIDE: dict[str, Callable[..., datetime | None]] = {"query_payment": query_payment, "send_refund": send_refund}

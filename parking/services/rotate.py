@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from parking.core.identifier import new_uuid
 from parking.core.seal import Sealer
-from parking.core.signing import DeviceKey, SigningDevice
+from parking.core.signing import DeviceKey, SigningDevice, thumbprint
 from parking.services.unlock import KEY_PURPOSE, OF_DEVICE
 from parking.store import keys
 
@@ -106,13 +104,6 @@ def public_jwk(private: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
     """The public half of a P-256 key."""
     numbers = private.public_key().public_numbers()
     return {"crv": "P-256", "kty": "EC", "x": _base64(numbers.x), "y": _base64(numbers.y)}
-
-
-def thumbprint(jwk: dict[str, Any]) -> str:
-    """RFC 7638, SHA-256."""
-    required = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
-    text = json.dumps(required, sort_keys=True, separators=(",", ":"))
-    return base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 def _next_kid(db: Session) -> str:

@@ -23,6 +23,7 @@ from parking.core.identifier import new_uuid
 from parking.core.plate import Plate, parse_plate
 from parking.core.secret import Secrets
 from parking.core.tariff import read_tariff
+from parking.services.calendars import seed_calendar
 from parking.services.enrol import add_gate, enrol_terminal, open_lot
 from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
@@ -37,7 +38,7 @@ from parking.store.lots import District, Lot
 from parking.store.operators import Operator, Staff, has_operator
 
 IN_FORCE_FROM = datetime(2020, 1, 1, tzinfo=UTC)
-ZONE = "Asia/Shanghai"
+ZONE, CALENDAR = "Asia/Shanghai", "CN"
 _DISTRICTS = {
     "huangpu": ("黄浦区", "Huangpu"), "xuhui": ("徐汇区", "Xuhui"), "changning": ("长宁区", "Changning"),
     "jingan": ("静安区", "Jing'an"), "minhang": ("闵行区", "Minhang"), "pudong": ("浦东新区", "Pudong"),
@@ -121,6 +122,7 @@ def seed_demo_city(
         rotate_key(db, purpose, sealer=secrets.sealer, now=now, at_once=True)
     made = DemoSignIns()
     operators = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
+    seed_calendar(db, CALENDAR, now=now)
     _add_tariffs(db, operators, now)
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.calendar import CannotPrice
 from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
 from parking.core.line import explain
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import price_stay
 from parking.core.plate import mask_plate
-from parking.core.price import StayTooLong
 from parking.core.reason import in_all_languages
 from parking.core.scan_answer import running_fee, session_data
 from parking.core.secret import Secrets
@@ -165,14 +165,14 @@ def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) ->
     if in_force is None:
         return None
     tariff = in_force.tariff
-    size = vehicles.get_size(db, session.vehicle_key)
+    vehicle = vehicles.get_vehicle(db, session.vehicle_key)
     try:
         quote = price_stay(
-            tariff, entered_at=session.entered_at, left_at=session.bill_end(now), paid=stored.paid, vehicle=size,
+            tariff, entered_at=session.entered_at, left_at=session.bill_end(now), paid=stored.paid, vehicle=vehicle,
             context={"stop_of_day": session.stop_of_day},
         )
-        return running_fee(tariff, session, stored.paid, quote, now=now, vehicle=size, zone=lot.zone)
-    except StayTooLong:
+        return running_fee(tariff, session, stored.paid, quote, now=now, vehicle=vehicle, zone=lot.zone)
+    except CannotPrice:
         return None
 
 

@@ -25,7 +25,8 @@ from sqlalchemy.orm import Session
 from parking.core.clock import format_instant
 from parking.core.identifier import new_uuid
 from parking.core.json_text import canonical
-from parking.services.rotate import KEPT_AFTER_RETIREMENT, public_jwk, thumbprint
+from parking.core.signing import thumbprint
+from parking.services.rotate import KEPT_AFTER_RETIREMENT, public_jwk
 from parking.store import key_sets, keys
 
 SET_TYPE = "parking-keys+jws"

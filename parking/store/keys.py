@@ -71,6 +71,13 @@ def find_issuing_key(db: Session, purpose: str, *, now: datetime) -> Row[UUID, s
     return db.execute(_FIND_ISSUING, {"purpose": purpose, "now": now}).one_or_none()
 
 
+def get_public(db: Session, purpose: str, kid: str) -> dict[str, Any]:
+    """The public half of a key, as a JWK."""
+    found: dict[str, Any] = db.execute(
+        select(SigningKey.public_jwk).where(SigningKey.purpose == purpose, SigningKey.kid == kid)).scalar_one()
+    return found
+
+
 def is_revoked(db: Session, purpose: str, kid: str) -> bool:
     return db.execute(_FIND_REVOKED_AT, {"purpose": purpose, "kid": kid}).scalar_one_or_none() is not None
 

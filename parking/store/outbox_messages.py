@@ -96,6 +96,13 @@ def postpone_message(db: Session, message: Message, *, due_at: datetime, error: 
                .values(due_at=due_at, leased_until=None, last_error=error))
 
 
+def wake_messages(db: Session, kind: str, *, now: datetime) -> int:
+    """All that wait for something of this kind are due now: it has happened. Returns how many."""
+    row = OutboxMessage
+    done = db.execute(update(row).where(row.kind == kind, row.done_at.is_(None), row.due_at > now).values(due_at=now))
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
 def delete_done(db: Session, *, before: datetime) -> int:
     """Forget what was delivered long ago; the facts that came of it stay."""
     done = db.execute(delete(OutboxMessage).where(OutboxMessage.done_at < before))

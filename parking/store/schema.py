@@ -5,6 +5,7 @@ from __future__ import annotations
 from parking.store import (
     anomalies,
     bundle_changes,
+    calendars,
     channel_accounts,
     channel_events,
     charges,
@@ -37,8 +38,8 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, bundle_changes, channel_accounts, channel_events, charges, codes, companions, credentials, decisions,
-    drivers, facts, identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages,
+    anomalies, bundle_changes, calendars, channel_accounts, channel_events, charges, codes, companions, credentials,
+    decisions, drivers, facts, identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages,
     pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariffs,
     terminals, transfers, vehicles,
 )

@@ -13,7 +13,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, UniqueConstraint, bindparam, func, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.core.calendar import Calendar
 from parking.core.tariff import Tariff, read_tariff
+from parking.store import calendars
 from parking.store.columns import Instant, Table, Uuid, spread
 from parking.store.statements import table_of
 
@@ -99,7 +101,7 @@ class TariffInForce:
 def find_tariff_of_lot(db: Session, lot_id: int, *, at: datetime) -> TariffInForce | None:
     """The tariff a lot charges by, in the version in force at an instant."""
     row = db.execute(_FIND_OF_LOT, {"lot_id": lot_id, "at": at}).one_or_none()
-    return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
+    return None if row is None else TariffInForce(row[0], row[1], _stored(db, row[2]))
 
 
 def find_tariffs_of_lot(db: Session, lot_id: int, instants: Collection[datetime]) -> dict[datetime, TariffInForce]:
@@ -118,7 +120,7 @@ def find_tariffs_of_lot(db: Session, lot_id: int, instants: Collection[datetime]
 
 def get_tariff_version(db: Session, tariff_id: UUID, version: int) -> TariffInForce:
     body = db.execute(_GET_BODY, {"tariff_id": tariff_id, "version": version}).scalar_one()
-    return TariffInForce(tariff_id, version, _read(body))
+    return TariffInForce(tariff_id, version, _stored(db, body))
 
 
 def find_tariff_by_code(db: Session, code: str, *, at: datetime) -> TariffInForce | None:
@@ -130,7 +132,7 @@ def find_tariff_by_code(db: Session, code: str, *, at: datetime) -> TariffInForc
         .order_by(TariffVersion.in_force_from.desc())
         .limit(1)
     ).one_or_none()
-    return None if row is None else TariffInForce(row[0], row[1], _read(row[2]))
+    return None if row is None else TariffInForce(row[0], row[1], _stored(db, row[2]))
 
 
 def has_tariff(db: Session, code: str) -> bool:
@@ -156,6 +158,21 @@ def add_version(
 
 def assign_tariff(db: Session, **values: Any) -> None:
     db.execute(insert(TariffAssignment).values(**values))
+
+
+def date_tariff(db: Session, tariff: Tariff) -> Tariff:
+    """The tariff with the calendar that it names, as far as that is confirmed."""
+    return tariff if tariff.calendar is None else tariff.dated(calendars.get_calendar(db, tariff.calendar))
+
+
+def _stored(db: Session, body: str) -> Tariff:
+    tariff = _read(body)
+    return tariff if tariff.calendar is None else _dated(body, calendars.get_calendar(db, tariff.calendar))
+
+
+@lru_cache(maxsize=512)
+def _dated(body: str, calendar: Calendar) -> Tariff:
+    return _read(body).dated(calendar)
 
 
 @lru_cache(maxsize=512)

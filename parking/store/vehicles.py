@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Integer, Text, bindparam, delete, or_, select, tuple_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.parking_session import ParkingSession
+from parking.core.plate import size_of_kind
 from parking.core.price import Vehicle as PricedVehicle
+from parking.core.secret import SealedPlate
 from parking.store.bundle_changes import note_subject
 from parking.store.columns import Bytes, Instant, Table, Uuid, spread
 from parking.store.statements import (
@@ -27,6 +30,8 @@ from parking.store.statements import (
 class Vehicle(Table):
     """A vehicle under its key. Plates stand here alone, sealed; None while no plate is known.
 
+    plate_kind: as core/plate.py names it; None too where the plate was read before kinds were kept.
+
     Erasing the plate here leaves facts, charges and answers as they are, without a person in them.
     """
 
@@ -40,6 +45,7 @@ class Vehicle(Table):
     vehicle_key: Mapped[bytes] = mapped_column(Bytes, primary_key=True)
     plate_sealed: Mapped[bytes | None] = mapped_column(Bytes)
     size: Mapped[str] = mapped_column(Text)
+    plate_kind: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 
@@ -79,13 +85,14 @@ class VehicleParkingSession(Table):
 
 _vehicle, _presence, _visit = table_of(Vehicle), table_of(VehiclePresence), table_of(VehicleParkingSession)
 _LOCK = (
-    select(_vehicle.c.vehicle_key, _vehicle.c.size, _vehicle.c.plate_sealed.is_not(None))
+    select(_vehicle.c.vehicle_key, _vehicle.c.size, _vehicle.c.plate_kind)
     .where(_vehicle.c.vehicle_key.in_(bindparam("keys", expanding=True)))
     .order_by(_vehicle.c.vehicle_key)
     .with_for_update()
 )
 _LEARN_PLATE = (
-    update(_vehicle).where(_vehicle.c.vehicle_key == bindparam("of_vehicle")).values(plate_sealed=bindparam("sealed"))
+    update(_vehicle).where(_vehicle.c.vehicle_key == bindparam("of_vehicle")).values(
+        plate_sealed=bindparam("sealed"), plate_kind=bindparam("kind"), size=bindparam("by_kind"))
 )
 _FIND_PRESENCE = select(_presence.c.lot_id, _presence.c.parking_session_id, _presence.c.entered_at).where(
     _presence.c.vehicle_key == bindparam("vehicle_key"))
@@ -124,38 +131,36 @@ class Visit:
 
 
 def lock_vehicle(
-    db: Session, vehicle_key: bytes, *, plate_sealed: bytes | None, now: datetime, size: str = "small"
-) -> str:
-    """Hold the vehicle until commit, making its row if it is new; returns its size.
+    db: Session, vehicle_key: bytes, *, plate_sealed: SealedPlate | None, now: datetime
+) -> PricedVehicle:
+    """Hold the vehicle until commit, making its row if it is new; returns it as a tariff looks at it.
 
     Every change of a vehicle's sessions, in any lot, happens under this lock.
     """
-    return lock_vehicles(db, [vehicle_key], vehicle_key, plate_sealed=plate_sealed, now=now, size=size)[vehicle_key]
+    return lock_vehicles(db, [vehicle_key], vehicle_key, plate_sealed=plate_sealed, now=now)[vehicle_key]
 
 
 def lock_vehicles(
-    db: Session, vehicle_keys: list[bytes], vehicle_key: bytes, *, plate_sealed: bytes | None, now: datetime,
-    size: str = "small",
-) -> dict[bytes, str]:
+    db: Session, vehicle_keys: list[bytes], vehicle_key: bytes, *, plate_sealed: SealedPlate | None, now: datetime
+) -> dict[bytes, PricedVehicle]:
     """Hold these vehicles, in order, those that there are; one of them is made, or learns its plate.
 
-    :returns: the sizes of the vehicles held
+    :returns: the vehicles held, as a tariff looks at them
     """
     held = _lock(db, vehicle_keys)
     if vehicle_key not in held:
-        new = {"plate_sealed": plate_sealed, "size": size, "created_at": now}
-        if insert_new(db, Vehicle, vehicle_key=vehicle_key, **new):
-            return {**{key: found for key, (found, _) in held.items()}, vehicle_key: size}
+        if insert_new(db, Vehicle, **_new_row(vehicle_key, plate_sealed, now)):
+            return {**held, vehicle_key: _as_priced(plate_sealed)}
         held |= _lock(db, [vehicle_key])
-    if plate_sealed is not None and not held[vehicle_key][1]:
-        _learn_plate(db, vehicle_key, plate_sealed)
-    return {key: found for key, (found, _) in held.items()}
+    if plate_sealed is not None and held[vehicle_key].plate_kind is None:
+        held[vehicle_key] = _learn_plate(db, vehicle_key, plate_sealed)
+    return held
 
 
 def hold_vehicles(
-    db: Session, plates_sealed: Mapping[bytes, bytes | None], *, now: datetime, size: str = "small"
-) -> dict[bytes, str]:
-    """Hold all of these vehicles, in order, making those that are new; returns their sizes.
+    db: Session, plates_sealed: Mapping[bytes, SealedPlate | None], *, now: datetime
+) -> dict[bytes, PricedVehicle]:
+    """Hold all of these vehicles, in order, making those that are new; returns them as a tariff looks at them.
 
     :param plates_sealed: each vehicle with its plate, where that was read
     """
@@ -163,32 +168,55 @@ def hold_vehicles(
     missing = sorted(plates_sealed.keys() - held.keys())
     if missing:
         made = write_all(db, insert_new_returning(Vehicle, "vehicle_key", db.get_bind().dialect.name), [
-            {"vehicle_key": key, "plate_sealed": plates_sealed[key], "size": size, "created_at": now}
-            for key in missing])
-        held |= {key: (size, plates_sealed[key] is not None) for key in made.scalars()}
+            _new_row(key, plates_sealed[key], now) for key in missing])
+        held |= {key: _as_priced(plates_sealed[key]) for key in made.scalars()}
         somebody_was_quicker = [key for key in missing if key not in held]
         if somebody_was_quicker:
             held |= _lock(db, somebody_was_quicker)
     for key, sealed in plates_sealed.items():
-        if sealed is not None and not held[key][1]:
-            _learn_plate(db, key, sealed)
-    return {key: found for key, (found, _) in held.items()}
+        if sealed is not None and held[key].plate_kind is None:
+            held[key] = _learn_plate(db, key, sealed)
+    return held
 
 
-def _learn_plate(db: Session, vehicle_key: bytes, sealed: bytes) -> None:
-    db.execute(_LEARN_PLATE, {"of_vehicle": vehicle_key, "sealed": sealed})
+def _new_row(vehicle_key: bytes, plate: SealedPlate | None, now: datetime) -> dict[str, Any]:
+    return {
+        "vehicle_key": vehicle_key, "plate_sealed": plate and plate.sealed, "plate_kind": plate and plate.kind,
+        "size": _as_priced(plate).size, "created_at": now,
+    }
+
+
+def _as_priced(plate: SealedPlate | None) -> PricedVehicle:
+    return PricedVehicle() if plate is None else PricedVehicle(size_of_kind(plate.kind), plate_kind=plate.kind)
+
+
+def _learn_plate(db: Session, vehicle_key: bytes, plate: SealedPlate) -> PricedVehicle:
+    learned = _as_priced(plate)
+    db.execute(_LEARN_PLATE, {
+        "of_vehicle": vehicle_key, "sealed": plate.sealed, "kind": plate.kind, "by_kind": learned.size})
     note_subject(db, vehicle_key)
+    return learned
 
 
-def _lock(db: Session, vehicle_keys: list[bytes]) -> dict[bytes, tuple[str, bool]]:
-    """Each vehicle's size, and whether its plate is known."""
-    return {key: (size, has_plate) for key, size, has_plate in db.execute(_LOCK, {"keys": vehicle_keys})}
+def _lock(db: Session, vehicle_keys: list[bytes]) -> dict[bytes, PricedVehicle]:
+    return {key: _priced(size, kind) for key, size, kind in db.execute(_LOCK, {"keys": vehicle_keys})}
 
 
-def get_size(db: Session, vehicle_key: bytes) -> PricedVehicle:
+def _priced(size: str, plate_kind: str | None) -> PricedVehicle:
+    return PricedVehicle("large" if size == "large" else "small", plate_kind=plate_kind)
+
+
+def get_vehicle(db: Session, vehicle_key: bytes) -> PricedVehicle:
     """The vehicle as a tariff looks at it."""
-    size = db.execute(select(Vehicle.size).where(Vehicle.vehicle_key == vehicle_key)).scalar_one()
-    return PricedVehicle("large" if size == "large" else "small")
+    row = db.execute(select(Vehicle.size, Vehicle.plate_kind).where(Vehicle.vehicle_key == vehicle_key)).one()
+    return _priced(*row)
+
+
+def list_vehicles(db: Session, vehicle_keys: Iterable[bytes]) -> dict[bytes, PricedVehicle]:
+    """As get_vehicle, for many."""
+    rows = db.execute(select(Vehicle.vehicle_key, Vehicle.size, Vehicle.plate_kind).where(
+        Vehicle.vehicle_key.in_(list(vehicle_keys))))
+    return {key: _priced(size, kind) for key, size, kind in rows}
 
 
 def list_sealed_plates(db: Session, vehicle_keys: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -240,11 +240,15 @@ class ReceiptQuery(Strict):
 
 
 class SealedAnswer(Answer):
-    """Each is the very text that was signed or hashed: compare bytes, do not write the JSON anew."""
+    """The first three are the very texts that were signed or hashed: compare bytes, do not write the JSON anew.
+
+    key: the public JWK of the seal, so that the file proves itself; whose key it is, `/.well-known/jwks.json` says.
+    """
 
     body: str
     seal: str
     tariff: str
+    key: dict[str, Any]
 
 
 class SessionsAnswer(Answer):

@@ -12,6 +12,7 @@ from flask import Flask, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.json_text import BadJson
 from parking.core.lot_code import BadLotCode
@@ -181,6 +182,8 @@ _KNOWN: dict[type[Exception], Any] = {
         404, "tariff_not_in_force", "No published tariff of this code covers the entry.",
         errors=[("tariff", "not published, or not in force at entered_at")]),
     StayTooLong: lambda error: Problem(400, "bad_period", str(error), errors=[("left_at", str(error))]),
+    CalendarNotConfirmed: lambda error: Problem(
+        409, "calendar_not_confirmed", f"{str(error).capitalize()}, and this price depends on its holidays."),
     UnknownContext: lambda error: Problem(400, "bad_context", str(error), errors=[("context", str(error))]),
     NotYourVehicle: lambda error: Problem(
         403, "not_your_vehicle", "This plate is not among your vehicles.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask_babel import get_locale, gettext
@@ -76,16 +77,16 @@ def write_receipt(receipt: Receipt, *, public_url: str) -> ReceiptText:
     )
 
 
-def file_data(receipt: Receipt) -> dict[str, str]:
-    """What a third party checks, each as the very text that was signed or hashed."""
-    return {"body": receipt.sealed_text, "seal": receipt.seal, "tariff": receipt.tariff_text}
+def file_data(receipt: Receipt) -> dict[str, Any]:
+    """What a third party checks: the very texts that were signed and hashed, and the key that signed."""
+    return {"body": receipt.sealed_text, "seal": receipt.seal, "tariff": receipt.tariff_text, "key": receipt.key}
 
 
 def _facts(receipt: Receipt) -> tuple[Pair, ...]:
     charge, zone = receipt.charge, receipt.zone
     facts = [
         (gettext("Plate"), receipt.plate or "–"),
-        (gettext("Vehicle"), gettext("large") if charge.vehicle_size == "large" else gettext("small")),
+        (gettext("Vehicle"), gettext("large") if charge.vehicle.size == "large" else gettext("small")),
         (gettext("Entered"), _moment(charge.entered_at, zone)),
         (gettext("Left"), _moment(charge.left_at, zone)),
     ]

@@ -53,7 +53,7 @@ def fill(city: City, visits: int, credentials: int) -> None:
             plate, driver_id = parse_plate(f"沪C{number:05d}"), uuid4()
             key = held.vehicle_key(plate)
             drivers.append({"driver_id": driver_id, "code_subject": randomness.token_bytes(16), "created_at": at})
-            vehicles.append({"vehicle_key": key, "plate_sealed": held.seal_plate(plate), "size": "small",
+            vehicles.append({"vehicle_key": key, "plate_sealed": held.seal_plate(plate).sealed, "size": "small",
                              "created_at": at})
             sessions.append({
                 **like, "parking_session_id": uuid4(), "vehicle_key": key, "driver_id": driver_id,

@@ -212,7 +212,7 @@ class TestTheBundle:
                 db.execute(insert(Driver).values(
                     driver_id=driver, code_subject=randomness.token_bytes(16), created_at=at))
                 db.execute(insert(Vehicle).values(
-                    vehicle_key=key, plate_sealed=secrets.seal_plate(plate), size="small", created_at=at))
+                    vehicle_key=key, plate_sealed=secrets.seal_plate(plate).sealed, size="small", created_at=at))
                 credentials.add_credential(db, Credential(
                     randomness.token_bytes(16), driver, "phone", randomness.token_bytes(33), number + 1, None, "phone",
                     1, at, now() + timedelta(hours=9), None))
