@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.core.proof import BadProof, check_proof, read_proof_file, tell
@@ -15,6 +16,7 @@ from parking.services.rotate import published_jwks
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The city's /.well-known/jwks.json; without it, this database's keys.")
+@with_appcontext
 def verify_charge(file: Path, keys_file: Path | None) -> None:
     """Check a receipt.json: the seal, the tariff, and every line reckoned anew from the receipt alone."""
     try:

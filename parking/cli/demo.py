@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import vouch
@@ -22,6 +23,7 @@ from parking.services.seed import AlreadySeeded, seed_demo_city
 @click.option("--realm", default="shanghai", show_default=True, help="Whose numbers the simulators' people have.")
 @click.option("--root", "root_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Sign the key set for lanes by this offline root; made if it is not there.")
+@with_appcontext
 def seed_demo(seed: int, sign_ins: Path, base: str, realm: str, root_file: Path | None) -> None:
     """Make Shanghai in small in an empty database."""
     extensions, now, half = current_app.extensions, right_now(), sign_ins.with_suffix(".half")

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import click
+from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -22,6 +23,7 @@ from parking.services.reconcile import NoAccount, StatementBeingRead, StatementD
 @click.option("--operator", "operator_id", type=click.UUID, required=True)
 @click.option("--channel", default="wechat_pay", show_default=True)
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), required=True)
+@with_appcontext
 def statement(file: Path, operator_id: UUID, channel: str, day: datetime) -> None:
     """Read a channel's statement of a day, whole or not at all, and say what differs."""
     with Progress() as bar, file.open("rb") as lines:

@@ -6,6 +6,7 @@ import time
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import relay
@@ -19,6 +20,7 @@ WATCH_SECONDS = 10.0
 
 @click.command("worker")
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
+@with_appcontext
 def worker(once: bool) -> None:
     """Carry messages to lots and channels, and forget what need not be kept."""
     swept_at = watched_at = float("-inf")

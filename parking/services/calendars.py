@@ -28,8 +28,8 @@ class UnknownCalendar(Exception):
     """No library knows a country or region of this name."""
 
 
-def seed_calendar(db: Session, name: str, *, now: datetime) -> list[KeptYear]:
-    """Write what libraries know of the years from last year on, where that is new; returns what was written.
+def seed_calendar(db: Session, name: str, *, now: datetime, since: int | None = None) -> list[KeptYear]:
+    """Write what libraries know of the years from last year or `since` on, where that is new; returns what was written.
 
     A year that a person confirmed is left as it is.
 
@@ -37,7 +37,7 @@ def seed_calendar(db: Session, name: str, *, now: datetime) -> list[KeptYear]:
     """
     kept = {each.days.year: each for each in calendars.list_years(db, name)}
     made = []
-    for year in range(now.year - 1, now.year + YEARS_AHEAD):
+    for year in range(since or now.year - 1, now.year + YEARS_AHEAD):
         days, is_confirmed, source = _look_up(name, year)
         old = kept.get(year)
         if old is not None and (old.is_confirmed >= is_confirmed and (old.is_confirmed or old.days == days)):

@@ -27,9 +27,13 @@ def publish_tariff(
     """Add a version of a tariff; returns its number.
 
     :raises StartsInThePast: in_force_from lies before now
+    :raises BadTariff: as import_tariff
+    :raises CalendarNotConfirmed: nobody has confirmed the calendar of the year in which it begins
     """
     if in_force_from < now:
         raise StartsInThePast
+    if tariff.calendar is not None:
+        calendars.get_calendar(db, tariff.calendar).kind_of(city_date(in_force_from, tariff.zone))
     return import_tariff(db, tariff, operator_id=operator_id, in_force_from=in_force_from, now=now)
 
 
@@ -40,7 +44,6 @@ def import_tariff(
 
     :raises BadTariff: it makes so many lines of a long stay that no gate could be answered, or money that the
         ledger does not keep
-    :raises CalendarNotConfirmed: nobody has confirmed the calendar of the year in which it begins
     """
     if tariff.currency != CURRENCY:
         raise BadTariff([("currency", f"what is charged here is {CURRENCY}; other currencies can be quoted")])
@@ -48,8 +51,6 @@ def import_tariff(
         price(_of_weekdays(tariff, in_force_from), entered_at=in_force_from, left_at=in_force_from + STAY_MAX)
     except StayTooLong as too_many:
         raise BadTariff([("rule", str(too_many))]) from None
-    if tariff.calendar is not None:
-        calendars.get_calendar(db, tariff.calendar).kind_of(city_date(in_force_from, tariff.zone))
     return tariffs.add_version(
         db, tariff, tariff_id=tariff_id(tariff.code), operator_id=operator_id, in_force_from=in_force_from, now=now
     )

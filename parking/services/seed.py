@@ -122,7 +122,7 @@ def seed_demo_city(
         rotate_key(db, purpose, sealer=secrets.sealer, now=now, at_once=True)
     made = DemoSignIns()
     operators = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
-    seed_calendar(db, CALENDAR, now=now)
+    seed_calendar(db, CALENDAR, now=now, since=IN_FORCE_FROM.year)
     _add_tariffs(db, operators, now)
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))

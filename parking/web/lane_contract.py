@@ -268,6 +268,8 @@ class BundleVisit(Answer):
     leave_by: str | None
     paid_fen: FenCount
     tariff: str | None
+    vehicle: dict[str, str]
+    stop_of_day: int
 
 
 class BundleAnswer(Answer):
@@ -283,6 +285,7 @@ class BundleAnswer(Answer):
     inside: list[BundleVisit]
     tariffs: dict[str, dict[str, Any]]
     tariff: str | None
+    calendars: dict[str, list[dict[str, Any]]]
     challenged: list[str]
 
 
