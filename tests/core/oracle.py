@@ -2,8 +2,7 @@
 
 It shares nothing with the engine: it reads the JSON, not parking.core. A stretch is the list of the real minutes in
 it; every rule takes minutes from lists or cuts lists in two. Where seconds count, a list holds shorter ticks: the
-longest that divide a minute and on which entry and exit both fall, or half of these where the moment of the exit
-is charged too.
+longest that divide a minute and on which entry and exit both fall.
 
 The clock of the city only goes forward: a time that is left out is reached with the leap, and while an hour is
 shown again the clock stays where it has been. So each minute has one time of day, and a time of day that comes
@@ -45,25 +44,27 @@ class Stay:
     left: int
     size: str = "small"
     is_new_energy: bool = False
+    proved: str | None = None  # the word of an exemption that the plate itself proves
     context: dict[str, Any] = field(default_factory=dict)
     years: Years = field(default_factory=dict)
 
     @cached_property
     def tick(self) -> int:
-        whole = gcd(MINUTE, self.entered, self.left)
-        return whole // 2 if self._exit_is_charged and self.tariff.get("seconds") == "count" else whole
+        return gcd(MINUTE, self.entered, self.left)
 
     @cached_property
     def ticks(self) -> Stretch:
-        return list(range(self.entered // self.tick, self.left // self.tick + self._exit_is_charged))
-
-    @property
-    def _exit_is_charged(self) -> bool:
-        return self.tariff.get("exit_minute") == "charged"
+        more = self.tariff.get("exit_minute") == "charged"
+        return list(range(self.entered // self.tick, self.left // self.tick + more))
 
     def length(self, minutes: int) -> int:
         """So many minutes, in ticks."""
         return minutes * MINUTE // self.tick
+
+    @cached_property
+    def minutes(self) -> int:
+        """Started ones."""
+        return len(_chunks(self.ticks, self.length(1)))
 
     @cached_property
     def is_first_stop(self) -> bool:
@@ -110,7 +111,7 @@ class Stay:
 
 
 def lines_of(tariff: dict[str, Any], *, entered_at: datetime, left_at: datetime, **asked: Any) -> Lines:
-    """(line rule, fen) of a stay; `asked` is size, is_new_energy, context, years.
+    """(line rule, fen) of a stay; `asked` is size, is_new_energy, proved, context, years.
 
     :raises NotKnown: the fee depends on a day of a year that is not among `years`
     """
@@ -206,11 +207,8 @@ def _cap(rule: dict[str, Any], stretch: Stretch, stay: Stay) -> Lines:
 def _cap_of_stay(caps: list[dict[str, Any]], stay: Stay) -> int:
     for cap in caps:
         up_to, below = cap.get("minutes"), cap.get("below")
-        if up_to is not None and len(stay.ticks) > stay.length(up_to):
-            continue
-        if below is not None and len(stay.ticks) >= stay.length(below):
-            continue
-        return int(cap["fen"])
+        if (up_to is None or stay.minutes <= up_to) and (below is None or stay.minutes < below):
+            return int(cap["fen"])
     raise AssertionError("the last cap has no bound")
 
 
@@ -226,7 +224,8 @@ def _free_first(rule: dict[str, Any], stretch: Stretch, stay: Stay) -> Lines:
 
 
 def _exempt(rule: dict[str, Any], stretch: Stretch, stay: Stay) -> Lines:
-    return [] if stay.context.get("exempt") in rule["when"] else _price(rule["then"], stretch, stay)
+    words = (stay.context.get("exempt"), stay.proved)
+    return [] if any(word in rule["when"] for word in words) else _price(rule["then"], stretch, stay)
 
 
 def _vehicle_factor(rule: dict[str, Any], stretch: Stretch, stay: Stay) -> Lines:
@@ -287,7 +286,7 @@ CONDITIONS: dict[str, Callable[[Any, Stay], bool]] = {
     "new_energy": lambda asked, stay: stay.is_new_energy == asked,
     "size": lambda asked, stay: stay.size == asked,
     "first_stop_of_day": lambda asked, stay: stay.is_first_stop == asked,
-    "stay_up_to": lambda minutes, stay: len(stay.ticks) <= stay.length(minutes),
+    "stay_up_to": lambda minutes, stay: stay.minutes <= minutes,
     "entered": lambda spans, stay: stay.is_within(stay.ticks[0], spans),
     "left": lambda spans, stay: stay.is_within(stay.ticks[-1], spans),
 }

@@ -29,8 +29,11 @@ CALENDAR = {
     year: {"holidays": [f"{year}-01-01", f"{year}-03-29", f"{year}-10-01", f"{year}-10-02", f"{year}-11-01"],
            "makeup": [f"{year}-03-28", f"{year}-10-10"]}
     for year in YEARS}
-PLATES = {None: False, "沪A12345": False, "沪AD12345": True, "沪A12345F": True, "NOT A PLATE": False}
-WORDS = ("disabled", "military")
+# Of each whether it is a new-energy vehicle's, and which exemption it proves.
+PLATES: dict[str | None, tuple[bool, str | None]] = {
+    None: (False, None), "沪A12345": (False, None), "沪AD12345": (True, None), "沪A12345F": (True, None),
+    "沪A1234警": (False, "police"), "AB12345": (False, "military"), "NOT A PLATE": (False, None)}
+WORDS = ("disabled", "military", "police")
 
 any_minutes = st.one_of(
     st.sampled_from([60, 30, 15, 20, 90, 120, 240, 300, 480, 720, 1440, 2880, 1, 2, 5]), st.integers(1, 3000))
@@ -61,7 +64,9 @@ class Drawn:
     @cached_property
     def told(self) -> Data:
         """What the oracle is."""
-        return {"size": self.size, "is_new_energy": PLATES[self.plate], "context": self.context, "years": self.years}
+        is_new_energy, proved = PLATES[self.plate]
+        return {"size": self.size, "is_new_energy": is_new_energy, "proved": proved, "context": self.context,
+                "years": self.years}
 
     @cached_property
     def read(self) -> Tariff:
