@@ -113,9 +113,8 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         yield from _edges(rule.then, stretch, walk)
     elif isinstance(rule, language.FreeFirst | language.Validated):
         minutes = rule.minutes if isinstance(rule, language.FreeFirst) else validated(walk.context, "minutes")
-        begin = start + minutes * MINUTE
-        if begin < end:
-            yield from _edges(rule.then, (begin, end), walk)
+        if minutes * MINUTE < end - start:
+            yield from _edges(rule.then, (start + minutes * MINUTE, end), walk)
     else:
         yield from _edges(rule.then, stretch, walk)
 

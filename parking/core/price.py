@@ -339,7 +339,7 @@ def _price_round(rule: language.Round, stretch: Stretch, stay: _Stay) -> list[Li
 def _price_validated(rule: language.Validated, stretch: Stretch, stay: _Stay) -> list[Line]:
     minutes, fen = validated(stay.context, "minutes"), validated(stay.context, "fen")
     lines: list[Line] = []
-    charged_from = min(stretch[0] + minutes * MINUTE, stretch[1])
+    charged_from = stretch[0] + min(minutes * MINUTE, stretch[1] - stretch[0])
     if minutes:
         lines.append(Line(stretch[0], charged_from, "validated_minutes", 1, 0, {"minutes": minutes}))
     if charged_from < stretch[1]:
