@@ -100,7 +100,9 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         if condition.left is not None:
             yield from bounds_of(condition.left, (max(start, seen), end), tariff.walls)
         if condition.metro_trip is not None:
-            yield from (parse_instant(trip["out"]) - MINUTE for trip in walk.context.get("metro_trips", ()))
+            grain = grain_of(tariff)
+            outs = (parse_instant(trip["out"]) - entered_at for trip in walk.context.get("metro_trips", ()))
+            yield from (entered_at + (-(-out // grain) - 1) * grain for out in outs)
         for each in (rule.then, rule.else_):
             yield from _edges(each, stretch, walk)
     elif isinstance(rule, language.Cap):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from parking.core.next_step import next_step
+import pytest
+
+from parking.core.next_step import NextStep, next_step
 from parking.core.price import MINUTE, price
 from parking.core.tariff import Tariff, read_tariff
 
@@ -25,3 +27,17 @@ def test_more_minutes_validated_than_any_calendar_has_make_a_stay_free() -> None
 
     assert price(tariff, entered_at=START, left_at=START + MINUTE, context=context).total_fen == 0
     assert next_step(tariff, entered_at=START, now=START, context=context) is None
+
+
+@pytest.mark.parametrize(("seconds", "exit_minute", "at"), [
+    ("drop", "free", "11:01"), ("count", "free", "11:00:20"), ("drop", "charged", "11:00"),
+])
+def test_a_trip_that_ends_later_counts_from_its_end_on(seconds: str, exit_minute: str, at: str) -> None:
+    tariff = made({"kind": "when", "if": {"metro_trip": True}, "then": flat(100), "else": flat(500)},
+                  seconds=seconds, exit_minute=exit_minute)
+    context = {"bound_app": "metro", "metro_trips": [
+        {"app": "metro", "in": "2026-03-10T10:00:00Z", "out": "2026-03-10T11:00:20Z", "stations": ["a", "b"]}]}
+
+    step = next_step(tariff, entered_at=START, now=START + MINUTE, context=context)
+
+    assert step == NextStep(datetime.fromisoformat(f"2026-03-10T{at}+00:00"), 100)
