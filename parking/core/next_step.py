@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,6 @@ from parking.core.stretch import (
 from parking.core.tariff import Tariff
 
 _HORIZON = timedelta(days=7)
-_BY_THE_MINUTE = timedelta(hours=3)  # what grows by the minute is followed for so long; under a cap it stands still
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def next_step(
 ) -> NextStep | None:
     """The next instant at which the total changes; None if it does not within a week of `now`.
 
-    Prices on the far side of each edge that the rules name, until the total is another.
+    Prices on the far side of each edge that the rules name, until the total is another. Between two edges only
+    what is priced to the minute changes, and only upwards: the minute is found by halves.
     """
     dropped, grain = tariff.seconds == "drop", grain_of(tariff)
     counted = grain if tariff.exit_minute == "charged" else timedelta()
@@ -54,10 +55,14 @@ def next_step(
 
     before = total(seen)
     edges = _edges(tariff.rule, (start, horizon), _Walk(seen, start, tariff, context))
-    for at in sorted({each + grain - counted for each in edges if seen <= each < horizon}):
-        after = total(at)
-        if after != before:
+    last = seen
+    for at in (*sorted({each + grain - counted for each in edges if seen <= each < horizon}), horizon):
+        if tariff.grows_by_the_minute and at - last > grain and total(at - grain) != before:
+            first = bisect_left(range((at - last) // grain), True, key=lambda n: total(last + n * grain) != before)
+            return NextStep(last + first * grain, total(last + first * grain))
+        if at < horizon and (after := total(at)) != before:
             return NextStep(at, after)
+        last = at
     return None
 
 
@@ -78,10 +83,8 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         yield from _step_edges(rule, start, end, seen)
     elif isinstance(rule, language.Ladder):
         yield from (start, *(start + rung.minutes * MINUTE for rung in rule.rungs))
-    elif isinstance(rule, language.Flat):
+    elif isinstance(rule, language.Flat | language.ProRata):
         yield start
-    elif isinstance(rule, language.ProRata):
-        yield from _every(MINUTE, (start, min(end, max(start, seen) + _BY_THE_MINUTE)), seen)
     elif isinstance(rule, language.Slots):
         yield from _every(rule.minutes * MINUTE, stretch, seen)
     elif isinstance(rule, _CUTTING):

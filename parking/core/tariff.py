@@ -524,6 +524,11 @@ class Tariff(_Data):
         return made
 
     @cached_property
+    def grows_by_the_minute(self) -> bool:
+        """Whether a rule of it prices to the minute, so that the fee may change between the edges that rules name."""
+        return any(isinstance(rule, ProRata) for rule in _walk(self.rule))
+
+    @cached_property
     def canonical(self) -> str:
         """The text that is hashed and sealed into charges."""
         return canonical(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))

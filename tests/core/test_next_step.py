@@ -41,3 +41,28 @@ def test_a_trip_that_ends_later_counts_from_its_end_on(seconds: str, exit_minute
     step = next_step(tariff, entered_at=START, now=START + MINUTE, context=context)
 
     assert step == NextStep(datetime.fromisoformat(f"2026-03-10T{at}+00:00"), 100)
+
+
+@pytest.mark.parametrize("seconds", ["drop", "count"])
+@pytest.mark.parametrize(("rule", "minutes", "fen"), [
+    ({"kind": "pro_rata", "minutes": 60, "fen": 240}, 2, 8),
+    ({"kind": "pro_rata", "minutes": 1440, "fen": 1}, 720, 1),  # half of it, rounded up
+    ({"kind": "round", "to_fen": 1000, "how": "up", "then": {"kind": "pro_rata", "minutes": 9, "fen": 9}}, 1001, 2000),
+    ({"kind": "blocks", "hours": 24, "each": {"kind": "cap", "fen": 1, "of": {
+        "kind": "pro_rata", "minutes": 1, "fen": 1}}}, 1441, 2),
+])
+def test_what_grows_slowly_to_the_minute_is_waited_for(
+    rule: dict[str, Any], minutes: int, fen: int, seconds: str
+) -> None:
+    tariff = made(rule, seconds=seconds)
+
+    step = next_step(tariff, entered_at=START, now=START + MINUTE)
+
+    grain = MINUTE if seconds == "drop" else timedelta(milliseconds=1)
+    assert step == NextStep(START + (minutes - 1) * MINUTE + grain, fen)
+
+
+def test_what_grows_to_the_minute_under_a_cap_has_no_next_step() -> None:
+    tariff = made({"kind": "cap", "fen": 1, "of": {"kind": "pro_rata", "minutes": 1, "fen": 1}})
+
+    assert next_step(tariff, entered_at=START, now=START + MINUTE) is None
