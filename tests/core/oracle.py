@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate, groupby
 from math import gcd
 from typing import Any
@@ -70,16 +70,10 @@ class Stay:
     def is_first_stop(self) -> bool:
         return self.context.get("stop_of_day", 1) == 1
 
-    @cached_property
-    def _reached(self) -> dict[int, int]:
-        """For each minute since 1970 the minute on the city's wall clock, since its 1970: never falling."""
-        zone = ZoneInfo(self.tariff["time_zone"])
-        minutes = range(self.entered // MINUTE - SET_BACK_MOST, self.left // MINUTE + 1)
-        shown = (minute + _offset(zone, minute) for minute in minutes)
-        return dict(zip(minutes, accumulate(shown, max), strict=True))
-
     def clock(self, tick: int) -> int:
-        return self._reached[tick * self.tick // MINUTE]
+        """The minute on the city's wall clock, since its 1970: never falling."""
+        minute = tick * self.tick // MINUTE
+        return _reached(self.tariff["time_zone"], minute // DAY)[minute % DAY]
 
     def day(self, tick: int, at: str = "00:00") -> int:
         """The calendar day, numbered from 1970, that begins at `at`."""
@@ -313,6 +307,13 @@ def _rounded(amount: int, unit: int, how: str) -> int:
 def minute_of(text: str) -> int:
     hour, minute = text.split(":")
     return int(hour) * 60 + int(minute)
+
+
+@lru_cache(maxsize=5_000)
+def _reached(zone: str, day: int) -> list[int]:
+    """For each minute of a UTC day how far the city's clock has come."""
+    minutes = range(day * DAY - SET_BACK_MOST, (day + 1) * DAY)
+    return list(accumulate((minute + _offset(ZoneInfo(zone), minute) for minute in minutes), max))[SET_BACK_MOST:]
 
 
 def _offset(zone: ZoneInfo, minute: int) -> int:
