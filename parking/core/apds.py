@@ -23,6 +23,7 @@ HEAVY, LIGHT = "heavyVehicle", "carOrLightVehicle"  # our `large` and `small`
 WEEK_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_MINUTES, WEEK_MINUTES = 1440, 7 * 1440
 DURATION_MINUTES_MAX = 366 * DAY_MINUTES
+FINDINGS_MAX = 200
 
 Effect = Literal["price", "reading", "note"]
 
@@ -50,6 +51,28 @@ class Finding:
 def finding_answer(finding: Finding) -> dict[str, Any]:
     return {"path": finding.path, "rule": finding.rule, "reason": finding.reason, "effect": finding.effect,
             "why": finding.why}
+
+
+@dataclass(slots=True)
+class Findings:
+    """bar: one of them bears on the price; it stays so where the list is full."""
+
+    made: list[Finding] = field(default_factory=list)
+    bar: bool = False
+
+    def add(self, path: str, rule: str, reason: str, effect: Effect = "price", **params: Any) -> None:
+        finding = Finding(path[:300], rule, reason, effect, params)
+        if finding not in self.made:
+            if len(self.made) == FINDINGS_MAX and effect == "price" and self.made[-1].effect != "price":
+                self.made.pop()
+            if len(self.made) < FINDINGS_MAX:
+                self.made.append(finding)
+        self.bar = self.bar or effect == "price"
+
+
+def join(path: str, name: str) -> str:
+    """The path of a member of what stands at a path."""
+    return f"{path}.{name}" if path else name
 
 
 def to_amount(fen: int) -> int | float:

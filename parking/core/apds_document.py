@@ -26,9 +26,10 @@ class Member(BaseModel):
     NOTED: ClassVar[frozenset[str]] = frozenset({"extensions"})
 
     def extra_members(self) -> Iterator[tuple[str, bool]]:
-        """Each member that was given and is not read here; whether it is known to bear on no price."""
+        """Each member that was given and is not read here, but for its identity; whether it bears on no price."""
         for name in self.model_extra or {}:
-            yield name[:100], name in self.NOTED | {"extensions", "id", "version"}
+            if name not in ("id", "version"):
+                yield name[:100], name in self.NOTED | {"extensions"}
 
 
 class AmountInCurrency(Member):
@@ -157,6 +158,7 @@ class RateEligibility(Member):
 class RightSpecification(Member):
     NOTED = frozenset({
         "description", "type", "financialReference", "transferable", "transferableConditions", "credentials",
-        "issuer", "hierarchyElements", "rightPools", "expiry", "validity"})
+        "issuer", "hierarchyElements", "rightPools", "expiry", "rateTransition"})
 
+    validity: Validity | None = None
     rate_eligibility: Annotated[list[RateEligibility], Field(max_length=100)] = []

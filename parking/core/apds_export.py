@@ -11,38 +11,29 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from fractions import Fraction
-from itertools import groupby
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 from parking.core import tariff as language
 from parking.core.apds import (
     DAY_MINUTES,
-    DURATION_MINUTES_MAX,
     EXTENSION,
     HEAVY,
     LIGHT,
-    WEEK_DAYS,
-    WEEK_MINUTES,
     Effect,
     Finding,
     finding_answer,
     to_amount,
     to_clock,
-    to_duration,
-    to_offset,
 )
+from parking.core.apds_curve import Curve, Size, lines_of
+from parking.core.apds_week import WEEK, days_mask, longest_run, periods_of, window_mask
 from parking.core.clock import format_instant
-from parking.core.price import MINUTE, StayTooLong, Vehicle, price
 from parking.core.tariff import Tariff
 
 HORIZON_MINUTES = 7 * DAY_MINUTES  # how far a stay is told whose price never settles into one increment
 LINES_MAX = 200
 LONGER_DAY_MINUTES = 60  # by which a day may be longer where clocks go back
-_WEEK = (1 << WEEK_MINUTES) - 1
-_START = datetime(2020, 1, 6, tzinfo=UTC)
-Size = Literal["small", "large"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +42,6 @@ class Exported:
 
     data: dict[str, Any]
     unexpressed: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Jump:
-    """A stay longer than `at` minutes costs `fen` more."""
-
-    at: int
-    fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +154,7 @@ class _Writer:
             self.tables.append({
                 "id": table_id, "version": self.version, "rateTableName": self.name(leaf.label),
                 "availability": "public", "rateResponsibleParty": self.operator, "validation": self.validation,
-                "validity": self.validity(_periods(leaf.minutes)),
+                "validity": self.validity(periods_of(leaf.minutes)),
                 # The API's schema asks for these two and defines neither: the start again, and all day.
                 "validityStart": format_instant(self.in_force_from), "activeTimes": ["P1D"],
                 "rateLineCollections": [collection]})
@@ -220,17 +203,17 @@ def _leaves(rule: Any, path: str, size: Size | None, losses: _Losses) -> list[_L
             for number, part in enumerate(rule.days):
                 if not set(part.on) <= set(language.DAYS):
                     raise losses.cannot(f"{path}.days.{number}.on", rule, "special_days")
-                look(part.each, f"{path}.days.{number}.each", minutes & _days_mask(part.on, rule.at_minute), factor,
+                look(part.each, f"{path}.days.{number}.each", minutes & days_mask(part.on, rule.at_minute), factor,
                      f"{part.on[0]}–{part.on[-1]}" if len(part.on) > 1 else part.on[0])
         elif isinstance(rule, language.Windows) and len(rule.windows) > 1:
             for number, window in enumerate(rule.windows):
-                mask = _window_mask(window.from_minute, window.to_minute)
+                mask = window_mask(window.from_minute, window.to_minute)
                 look(window.each, f"{path}.windows.{number}.each", minutes & mask, factor,
                      f"{label} {window.name}".strip())
         elif minutes:
             found.append(_Leaf(minutes, rule, path, factor, label))
 
-    look(rule, path, _WEEK, 1, "")
+    look(rule, path, WEEK, 1, "")
     return found
 
 
@@ -273,7 +256,7 @@ def _asks_first_stop(rule: Any) -> bool:
 def _collection(leaf: _Leaf, size: Size | None, losses: _Losses) -> dict[str, Any]:
     """Reset time, cap and rate lines of what holds in some minutes of the week."""
     rule, path, factor, made = leaf.rule, leaf.path, leaf.factor, dict[str, Any]()
-    longest = _longest_run(leaf.minutes)
+    longest = longest_run(leaf.minutes)
     if isinstance(rule, language.Periods | language.Windows):
         if isinstance(rule, language.Windows):
             at, inner, path = rule.windows[0].from_minute, rule.windows[0].each, f"{path}.windows.0.each"
@@ -335,228 +318,13 @@ def _general(rule: Any, path: str, size: Size | None, *, is_whole_stay: bool, lo
 def _rate_lines(
     rule: Any, path: str, factor: int, size: Size | None, longest: int | None, losses: _Losses
 ) -> list[dict[str, Any]]:
-    end = min(longest + LONGER_DAY_MINUTES, HORIZON_MINUTES) if longest else HORIZON_MINUTES
-    curve = _Curve(rule, factor, size or "small")
+    told = DAY_MINUTES if any(isinstance(each, language.ProRata) for each in language._walk(rule)) else HORIZON_MINUTES
+    end = min(longest + LONGER_DAY_MINUTES, told) if longest else told
+    curve = Curve(rule, factor, size or "small")
     jumps = curve.jumps(end)
     if any(jump.fen < 0 for jump in jumps):
         raise losses.cannot(path, rule, "price_falls")
     tail = None if longest and longest + LONGER_DAY_MINUTES <= end else curve.tail(jumps, end)
     if tail is None and (longest is None or longest > end):
         losses.add(path, rule.kind, "beyond", days=end // DAY_MINUTES)
-    return _lines_of(jumps, end, tail)
-
-
-def _lines_of(jumps: list[_Jump], end: int, tail: _Jump | None) -> list[dict[str, Any]]:
-    """Rate lines that cover [0, end) without a gap; with a tail (its `at` is the increment) the last one is open."""
-    lines: list[dict[str, Any]] = []
-
-    def line(start: int, stop: int | None, period: int, fen: int) -> None:
-        made = {"rateLineType": "incrementingRate", "durationStart": to_offset(start)}
-        if stop is not None:
-            made["durationEnd"] = to_offset(stop)
-        lines.append(made | {
-            "incrementPeriod": to_duration(period), "value": to_amount(fen), "usageCondition": "unlimited"})
-
-    at, number = 0, 0
-    while number < len(jumps):
-        jump = jumps[number]
-        if jump.at > at:
-            line(at, jump.at, jump.at - at, 0)
-        following = jumps[number + 1].at if number + 1 < len(jumps) else end
-        period, last = following - jump.at, number
-        while last + 1 < len(jumps) and jumps[last + 1] == _Jump(jumps[last].at + period, jump.fen):
-            last += 1
-        is_last = last + 1 == len(jumps)
-        if is_last and tail is not None and tail.fen and (last == number or period == tail.at):
-            line(jump.at, None, tail.at, jump.fen)
-            return lines
-        if last == number:
-            if is_last and tail is not None:
-                period = min(period, jump.at - jumps[number - 1].at if number else 60)
-            stop = jump.at + period
-        else:
-            stop = min(jumps[last].at + period, end if is_last else jumps[last + 1].at)
-            if stop < jumps[last].at + period:  # its last increment would be cut short: a line of its own
-                last -= 1
-                stop = jumps[last].at + period
-        line(jump.at, stop, period, jump.fen)
-        at, number = stop, last + 1
-    if tail is not None:
-        line(at, None, DAY_MINUTES, 0)
-    elif at < end:
-        line(at, end, end - at, 0)
-    return lines
-
-
-class _Curve:
-    """What a rule that asks only for the length of the stay costs, by that length, as the engine prices it."""
-
-    def __init__(self, rule: Any, factor: int, size: Size) -> None:
-        self.rule, self.factor, self.vehicle = rule, factor, Vehicle(size)
-        self.tariff = Tariff(code="APDS-EXPORT", name={"en": "-"}, time_zone="UTC", rule=rule)
-
-    def fen(self, minutes: int) -> int:
-        left_at = _START + minutes * MINUTE
-        return price(self.tariff, entered_at=_START, left_at=left_at, vehicle=self.vehicle).total_fen * self.factor
-
-    def jumps(self, end: int) -> list[_Jump]:
-        marks = _marks(self.rule, end) | {mark for mark in _stay_marks(self.rule) if mark < end}
-        found, before = [], 0
-        for mark in sorted(marks):
-            total = self.fen(mark + 1)
-            if total != before:
-                found.append(_Jump(mark, total - before))
-            before = total
-        return found
-
-    def tail(self, jumps: list[_Jump], end: int) -> _Jump | None:
-        """The increment into which the price settles before `end`; the engine is asked whether it holds."""
-        settled = _settles(self.rule, self.vehicle.size == "large")
-        if settled is None or any(mark >= end for mark in _stay_marks(self.rule)):
-            return None
-        period, fen = settled[0], settled[1] * self.factor
-        last = jumps[-1].at if jumps else 0
-        if fen and (not jumps or jumps[-1].fen != fen or last + period < end):
-            return None
-        total = sum(jump.fen for jump in jumps)
-        lengths = [last + times * period + more for times in (1, 2, 3, 50) for more in (0, 1)]
-        try:
-            holds = all(
-                self.fen(length) == total + (length - 1 - last) // period * fen
-                for length in (*lengths, DURATION_MINUTES_MAX) if end < length <= DURATION_MINUTES_MAX)
-        except StayTooLong:
-            return None
-        return _Jump(period, fen) if holds else None
-
-
-def _marks(rule: Any, end: int) -> set[int]:
-    """Every length below `end` that a stay must exceed to cost something else, and perhaps more of them."""
-    if end <= 0:
-        return set()
-    if isinstance(rule, language.Steps):
-        found, at = set(), 0
-        for step in rule.steps:
-            stop = end if step.times is None else min(end, at + step.times * step.minutes)
-            found |= set(range(at, stop, step.minutes))
-            at += (step.times or 0) * step.minutes
-        return found
-    if isinstance(rule, language.Ladder):
-        return {0, *(rung.minutes for rung in rule.rungs if rung.minutes < end)}
-    if isinstance(rule, language.Flat):
-        return {0}
-    if isinstance(rule, language.ProRata):
-        return set(range(end))
-    if isinstance(rule, language.Blocks):
-        length = rule.hours * 60
-        inner = _marks(rule.each, min(length, end))
-        return {start + mark for start in range(0, end, length) for mark in inner | {0} if start + mark < end}
-    if isinstance(rule, language.FreeWithin):
-        return {mark for mark in _marks(rule.then, end) | {rule.minutes} if mark < end}
-    if isinstance(rule, language.FreeFirst):
-        return {rule.minutes + mark for mark in _marks(rule.then, end - rule.minutes)}
-    return set().union(*(_marks(inner, end) for inner in _inside(rule)))
-
-
-def _inside(rule: Any) -> tuple[Any, ...]:
-    if isinstance(rule, language.Sum | language.LowerOf):
-        return tuple(rule.of)
-    if isinstance(rule, language.When):
-        return (rule.then, rule.else_)
-    return (rule.of if isinstance(rule, language.Cap) else rule.then,)
-
-
-def _stay_marks(rule: Any) -> set[int]:
-    """The lengths of the whole stay that rules inside ask for."""
-    found: set[int] = set()
-    for each in language._walk(rule):
-        if isinstance(each, language.When) and each.if_.stay_up_to is not None:
-            found.add(each.if_.stay_up_to)
-        elif isinstance(each, language.Cap) and each.by_stay is not None:
-            found |= {cap.minutes for cap in each.by_stay if cap.minutes is not None}
-            found |= {cap.below - 1 for cap in each.by_stay if cap.below is not None}
-    return found
-
-
-def _settles(rule: Any, large: bool) -> tuple[int, int] | None:
-    """(increment in minutes, fen) into which the price of a rule goes over for good; None where it does not."""
-    if isinstance(rule, language.Steps):
-        return rule.steps[-1].minutes, rule.steps[-1].fen
-    if isinstance(rule, language.Flat | language.Ladder):
-        return DAY_MINUTES, 0
-    if isinstance(rule, language.ProRata):
-        return (1, rule.fen // rule.minutes) if rule.fen % rule.minutes == 0 else None
-    if isinstance(rule, language.Blocks):
-        return (rule.hours * 60, rule.each.fen) if isinstance(rule.each, language.Flat) else None
-    if isinstance(rule, language.When):
-        return _settles(rule.else_, large)
-    inner = [_settles(each, large) for each in _inside(rule)]
-    known = [each for each in inner if each is not None]
-    if len(known) < len(inner):
-        return None
-    if isinstance(rule, language.Cap):
-        return DAY_MINUTES, 0
-    if isinstance(rule, language.LowerOf):
-        return min(known, key=lambda each: Fraction(each[1], each[0]))
-    if isinstance(rule, language.Sum):
-        rising = [each for each in known if each[1]]
-        if len({period for period, _ in rising}) > 1:
-            return None
-        return (rising[0][0], sum(fen for _, fen in rising)) if rising else (DAY_MINUTES, 0)
-    period, fen = known[0]
-    if isinstance(rule, language.VehicleFactor) and large:
-        return period, fen * rule.large
-    if isinstance(rule, language.Round) and fen % rule.to_fen:
-        return None
-    return period, fen
-
-
-def _days_mask(days: Sequence[str], at: int) -> int:
-    return sum(_span_mask(language.DAYS.index(day) * DAY_MINUTES + at, DAY_MINUTES) for day in days)  # type: ignore[arg-type]
-
-
-def _window_mask(start: int, stop: int) -> int:
-    mask = 0
-    for day in range(7):
-        mask |= _span_mask(day * DAY_MINUTES + start, stop - start)
-    return mask
-
-
-def _span_mask(start: int, length: int) -> int:
-    """Minutes of the week from Monday 00:00 on, as bits; what goes past Sunday comes round."""
-    bits = ((1 << length) - 1) << (start % WEEK_MINUTES)
-    return (bits & _WEEK) | (bits >> WEEK_MINUTES)
-
-
-def _longest_run(minutes: int) -> int | None:
-    """How long the clock can leave a stay in these minutes of the week; None for ever."""
-    if minutes == _WEEK:
-        return None
-    twice = f"{minutes:0{WEEK_MINUTES}b}" * 2
-    return max(len(run) for run in twice.split("0"))
-
-
-def _periods(minutes: int) -> list[dict[str, Any]]:
-    """The minutes of the week as recurring periods: days of the week, and times within one day."""
-    if minutes == _WEEK:
-        return []
-    times: dict[tuple[tuple[int, int], ...], list[str]] = {}
-    for number, day in enumerate(WEEK_DAYS):
-        held = f"{minutes >> (number * DAY_MINUTES) & ((1 << DAY_MINUTES) - 1):0{DAY_MINUTES}b}"[::-1]
-        runs, at = [], 0
-        for bit, group in groupby(held):
-            length = len(list(group))
-            if bit == "1":
-                runs.append((at, at + length))
-            at += length
-        if runs:
-            times.setdefault(tuple(runs), []).append(day)
-    made = []
-    for spans, days in times.items():
-        period: dict[str, Any] = {}
-        if len(days) < 7:
-            period["recurringDayWeekMonthPeriod"] = [{"applicableDay": days}]
-        if spans != ((0, DAY_MINUTES),):
-            period["recurringTimePeriodOfDay"] = [
-                {"startTimeOfPeriod": to_clock(start), "endTimeOfPeriod": to_clock(stop)} for start, stop in spans]
-        made.append(period)
-    return made
+    return lines_of(jumps, end, tail)

@@ -276,6 +276,11 @@ FINDINGS: dict[str, Words] = {
         "en": "the rate table that is referred to is not in the document",
         "fr": "la table citée n'est pas dans le document",
     },
+    "same_id": {
+        "zh": "两张费率表的标识相同",
+        "en": "two rate tables have one id",
+        "fr": "deux tables tarifaires ont le même identifiant",
+    },
     "validation_differs": {
         "zh": "各表对商户减免的规定不同",
         "en": "some tables take validations and some do not",
