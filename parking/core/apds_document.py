@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Text = Annotated[str, Field(max_length=200)]
-Amount = Annotated[int | float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Identity = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -28,7 +28,7 @@ class Member(BaseModel):
     def extra_members(self) -> Iterator[tuple[str, bool]]:
         """Each member that was given and is not read here, but for its identity; whether it bears on no price."""
         for name in self.model_extra or {}:
-            if name not in ("id", "version"):
+            if name not in ("id", "version", "className"):
                 yield name[:100], name in self.NOTED | {"extensions"}
 
 
@@ -143,8 +143,6 @@ class Eligibility(Member):
 
 
 class Reference(Member):
-    NOTED = frozenset({"className"})
-
     id: Identity
 
 

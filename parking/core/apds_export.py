@@ -29,6 +29,7 @@ from parking.core.apds import (
 from parking.core.apds_curve import Curve, Size, lines_of
 from parking.core.apds_week import WEEK, days_mask, longest_run, periods_of, window_mask
 from parking.core.clock import format_instant
+from parking.core.reason import LANGUAGES
 from parking.core.tariff import Tariff
 
 HORIZON_MINUTES = 7 * DAY_MINUTES  # how far a stay is told whose price never settles into one increment
@@ -127,8 +128,9 @@ class _Writer:
         return {"id": self.operator_id, "version": 1, "className": "Organisation"}
 
     def name(self, label: str) -> list[dict[str, str]]:
-        return [{"language": language, "string": f"{text} ({label})" if label else text}
-                for language, text in self.tariff.name.items()]
+        suffix = f" ({label})" if label else ""
+        return [{"language": each, "string": self.tariff.name[each] + suffix}
+                for each in LANGUAGES if each in self.tariff.name]
 
     def validity(self, periods: list[dict[str, Any]]) -> dict[str, Any]:
         specification: dict[str, Any] = {"overallStartTime": format_instant(self.in_force_from)}

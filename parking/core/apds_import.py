@@ -189,9 +189,8 @@ def _read(model: type[Any], data: Any, path: str, found: Findings) -> Any:
         made = model.model_validate(data)
     except ValidationError as wrong:
         for error in wrong.errors(include_url=False, include_input=False, include_context=False)[:50]:
-            place = ".".join(str(part)[:100] for part in error["loc"])
-            found.add(join(path, place), str(error["loc"][-1])[:100] if error["loc"] else model.__name__, "malformed",
-                      message=error["msg"])
+            loc = [str(part)[:100] for part in error["loc"] if part not in ("AmountInCurrency", "float")]
+            found.add(join(path, ".".join(loc)), loc[-1] if loc else model.__name__, "malformed", message=error["msg"])
         return None
     for place, member in _members(made, path):
         for name, is_noted in member.extra_members():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from parking.core import apds_document as form
@@ -73,17 +74,16 @@ class LineReader:
         whole = [each for each in read if each is not None]
         if len(whole) < len(lines):
             return nothing
-        if any(each.type == "flatRate" and each.is_untimed for each in whole):
-            if len(whole) == 1:
-                return {"kind": "flat", "fen": whole[0].fen}
-            self.found.add(path, "flatRate", "flat_beside_others")
-            return nothing
-        whole.sort(key=lambda each: each.start)
-        if not self.covers(whole, path):
-            return nothing
-        body = self.tiers(whole, longest, path) if all(each.is_tier for each in whole) else self.steps(
-            whole, longest, path)
         cap = whole[0].cap
+        if any(each.type == "flatRate" and each.is_untimed for each in whole):
+            if len(whole) > 1:
+                self.found.add(path, "flatRate", "flat_beside_others")
+            body: dict[str, Any] = {"kind": "flat", "fen": whole[0].fen}
+        else:
+            whole.sort(key=lambda each: each.start)
+            if not self.covers(whole, path):
+                return nothing
+            body = self.timed(whole, longest, path)
         return body if cap is None else {"kind": "cap", "fen": cap, "of": body}
 
     def line(self, line: form.RateLine, is_alone: bool, path: str) -> _Line | None:
@@ -141,16 +141,25 @@ class LineReader:
             at = line.end
         return True
 
-    def tiers(self, lines: Sequence[_Line], longest: int | None, path: str) -> dict[str, Any]:
-        """Tiers alone: each added to those before it, or each the whole price of a stay that ends in it."""
-        added = [sum(each.fen for each in lines[:number + 1]) for number in range(len(lines))]
-        if self.readings.tiers is None and added != [each.fen for each in lines]:
+    def timed(self, lines: Sequence[_Line], longest: int | None, path: str) -> dict[str, Any]:
+        """Lines that follow each other. A tier's value is added to those before it, or is the whole price so far:
+        which one must be said, but where both come to the same."""
+        tiers = [each for each in lines if each.is_tier]
+        added = [sum(each.fen for each in tiers[:number + 1]) for number in range(len(tiers))]
+        if added == [each.fen for each in tiers] or self.readings.tiers == "each":
+            return self.steps(lines, longest, path)
+        if self.readings.tiers is None or list(lines[:len(tiers)]) != tiers:
             self.found.add(path, "flatRateTier", "tiers_open")
             return {"kind": "flat", "fen": 0}
-        if self.readings.tiers != "total":
-            return self.steps(lines, longest, path)
-        rungs = [{"minutes": each.end or each.start + 1, "fen": each.fen} for each in lines]
-        return self.beyond({"kind": "ladder", "rungs": rungs}, lines[-1].end, longest, path)
+        if len(tiers) < len(lines):
+            rises = [tiers[0].fen, *(after.fen - before.fen for before, after in pairwise(tiers))]
+            if min(rises) < 0:
+                self.found.add(path, "flatRateTier", "tiers_open")
+                return {"kind": "flat", "fen": 0}
+            each = [replace(tier, fen=fen) for tier, fen in zip(tiers, rises, strict=True)]
+            return self.steps([*each, *lines[len(tiers):]], longest, path)
+        rungs = [{"minutes": tier.end or tier.start + 1, "fen": tier.fen} for tier in tiers]
+        return self.beyond({"kind": "ladder", "rungs": rungs}, tiers[-1].end, longest, path)
 
     def steps(self, lines: Sequence[_Line], longest: int | None, path: str) -> dict[str, Any]:
         steps: list[dict[str, Any]] = []
