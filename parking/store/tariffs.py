@@ -178,3 +178,28 @@ def _dated(body: str, calendar: Calendar) -> Tariff:
 @lru_cache(maxsize=512)
 def _read(body: str) -> Tariff:
     return read_tariff(json.loads(body))
+
+
+def find_next_start(db: Session, tariff_id: UUID, *, after: datetime) -> datetime | None:
+    """When the next version of a tariff is in force, and so the one before it no longer."""
+    return db.execute(
+        select(func.min(TariffVersion.in_force_from))
+        .where(TariffVersion.tariff_id == tariff_id, TariffVersion.in_force_from > after)
+    ).scalar_one()
+
+
+def get_version_row(db: Session, tariff_id: UUID, version: int) -> TariffVersion:
+    return db.execute(
+        select(TariffVersion).where(TariffVersion.tariff_id == tariff_id, TariffVersion.version == version)
+    ).scalar_one()
+
+
+def list_lots_by_tariff(db: Session, tariff_id: UUID, *, at: datetime) -> list[int]:
+    """The lots that charge by a tariff at an instant."""
+    return list(db.execute(
+        select(TariffAssignment.lot_id)
+        .where(
+            TariffAssignment.tariff_id == tariff_id, TariffAssignment.assigned_from <= at,
+            TariffAssignment.assigned_to.is_(None) | (TariffAssignment.assigned_to > at))
+        .order_by(TariffAssignment.lot_id)
+    ).scalars())
