@@ -76,12 +76,12 @@ def join(path: str, name: str) -> str:
 
 
 def to_amount(fen: int) -> int | float:
-    """Yuan as a JSON number: 4.35, and 4 for a whole one."""
+    """Hundredths as a JSON number of whole ones: 4.35, and 4 where nothing is left over."""
     return fen // 100 if fen % 100 == 0 else float(Decimal(fen) / 100)
 
 
 def to_fen(amount: int | float) -> int | None:
-    """Whole fen of an amount in yuan; None where there are parts of a fen, or less than nothing."""
+    """Whole hundredths of an amount; None where there are parts of one, or less than nothing."""
     fen = Decimal(str(amount)) * 100
     return int(fen) if fen == fen.to_integral_value() and 0 <= fen <= 10_000_000 else None
 

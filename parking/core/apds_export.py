@@ -84,6 +84,8 @@ def export_rate_table(
     losses = _Losses()
     losses.add("time_zone", "time_zone", "time_zone_elsewhere", "note")
     losses.add("seconds", "seconds", "seconds_not_said", "reading")
+    if tariff.exit_minute == "charged":
+        losses.add("exit_minute", "exit_minute", "exit_minute")
     rule, path, exempt, validation = _outermost(tariff.rule)
     sizes: tuple[Size | None, ...] = ("small", "large") if _asks_size(rule) else (None,)
     writer = _Writer(tariff, version, in_force_from, in_force_to, operator_id, validation)
@@ -146,7 +148,7 @@ class _Writer:
         for leaf in leaves:
             number = len(self.tables) + 1
             table_id = f"{self.tariff.code}.{number}"
-            collection = _collection(leaf, size, losses)
+            collection = _collection(leaf, size, self.tariff.currency, losses)
             collection |= {
                 "id": f"{table_id}.1", "version": self.version, "collectionSequence": 1,
                 "applicableCurrency": self.tariff.currency, "validStart": format_instant(self.in_force_from),
@@ -200,19 +202,22 @@ def _leaves(rule: Any, path: str, size: Size | None, losses: _Losses) -> list[_L
     found: list[_Leaf] = []
 
     def look(rule: Any, path: str, minutes: int, factor: int, label: str) -> None:
+        if not minutes:
+            return
         rule, path, factor = _head(rule, path, factor, size, losses)
         if isinstance(rule, language.Days):
             for number, part in enumerate(rule.days):
-                if not set(part.on) <= set(language.DAYS):
-                    raise losses.cannot(f"{path}.days.{number}.on", rule, "special_days")
-                look(part.each, f"{path}.days.{number}.each", minutes & days_mask(part.on, rule.at_minute), factor,
-                     f"{part.on[0]}–{part.on[-1]}" if len(part.on) > 1 else part.on[0])
+                days = [day for day in part.on if day in language.WEEKDAYS]
+                if len(days) < len(part.on):
+                    losses.add(f"{path}.days.{number}.on", "days", "special_days")
+                look(part.each, f"{path}.days.{number}.each", minutes & days_mask(days, rule.at_minute), factor,
+                     f"{days[0]}–{days[-1]}" if len(days) > 1 else "".join(days))
         elif isinstance(rule, language.Windows) and len(rule.windows) > 1:
             for number, window in enumerate(rule.windows):
                 mask = window_mask(window.from_minute, window.to_minute)
                 look(window.each, f"{path}.windows.{number}.each", minutes & mask, factor,
                      f"{label} {window.name}".strip())
-        elif minutes:
+        else:
             found.append(_Leaf(minutes, rule, path, factor, label))
 
     look(rule, path, WEEK, 1, "")
@@ -255,7 +260,7 @@ def _asks_first_stop(rule: Any) -> bool:
     return isinstance(rule, language.FreeWithin) and rule.first_stop_of_day
 
 
-def _collection(leaf: _Leaf, size: Size | None, losses: _Losses) -> dict[str, Any]:
+def _collection(leaf: _Leaf, size: Size | None, currency: str, losses: _Losses) -> dict[str, Any]:
     """Reset time, cap and rate lines of what holds in some minutes of the week."""
     rule, path, factor, made = leaf.rule, leaf.path, leaf.factor, dict[str, Any]()
     longest = longest_run(leaf.minutes)
@@ -270,7 +275,7 @@ def _collection(leaf: _Leaf, size: Size | None, losses: _Losses) -> dict[str, An
         rule, path, factor = _head(inner, path, factor, size, losses)
         longest = min(longest or DAY_MINUTES, DAY_MINUTES)
     if isinstance(rule, language.Cap) and rule.fen is not None:
-        made["maxValueCollection"] = {"currencyType": "CNY", "currencyValue": to_amount(rule.fen * factor)}
+        made["maxValueCollection"] = {"currencyType": currency, "currencyValue": to_amount(rule.fen * factor)}
         rule, path, factor = _head(rule.of, f"{path}.of", factor, size, losses)
     rule = _general(rule, path, size, is_whole_stay=longest is None, losses=losses)
     if isinstance(rule, language.Flat):

@@ -88,14 +88,15 @@ def import_rate_table(
     if found.bar:
         return _none(found)
     readings = readings or Readings()
-    whole = _Import(readings, found, LineReader(readings, found))
+    first = next(each for each in read if each is not None)
+    currency = first.rate_line_collections[0].applicable_currency
+    whole = _Import(readings, found, LineReader(readings, found, currency))
     paths = [f"{root}{number}" if root != "" else "" for number in range(len(tables))]
     whole.tables = [whole.table(table, path) for table, path in zip(read, paths, strict=True) if table is not None]
     start, end = whole.in_force([each for each in read if each is not None], paths)
     rule = None if found.bar else whole.rule([each for each in specifications if each is not None])
     if rule is None or found.bar:
         return _none(found, start, end)
-    first = next(each for each in read if each is not None)
     name = {text.language: text.string[:200] for text in first.rate_table_name
             if text.language in ("zh", "en", "fr") and text.string}
     for position, text in enumerate(first.rate_table_name):
@@ -103,7 +104,8 @@ def import_rate_table(
             found.add(join(paths[0], f"rateTableName.{position}"), "rateTableName", "language", "note")
     try:
         tariff = read_tariff({
-            "code": code, "name": name or {"en": first.id}, "time_zone": time_zone, "seconds": "drop", "rule": rule})
+            "code": code, "name": name or {"en": first.id}, "currency": currency, "time_zone": time_zone,
+            "seconds": "drop", "rule": rule})
     except BadTariff as wrong:
         for path, message in wrong.errors[:20]:
             found.add(path, "tariff", "bad_tariff", message=message)
@@ -292,7 +294,7 @@ class _Import:
         self, collection: form.RateLineCollection, table: form.RateTable, longest: int | None, path: str
     ) -> dict[str, Any]:
         found = self.found
-        if collection.applicable_currency != "CNY":
+        if collection.applicable_currency != self.reader.currency:
             found.add(join(path, "applicableCurrency"), "applicableCurrency", "currency",
                       currency=collection.applicable_currency)
         if collection.tax_included is not True:

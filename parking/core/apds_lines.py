@@ -52,14 +52,17 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class LineReader:
+    """currency: that of the first collection, and so of all."""
+
     readings: Readings
     found: Findings
+    currency: str
 
     def money(self, amount: form.AmountInCurrency | int | float | None, path: str) -> int | None:
         if amount is None:
             return None
         if isinstance(amount, form.AmountInCurrency):
-            if amount.currency_type != "CNY":
+            if amount.currency_type != self.currency:
                 self.found.add(join(path, "currencyType"), "currencyType", "currency", currency=amount.currency_type)
             amount = amount.currency_value
         fen = to_fen(amount)

@@ -8,13 +8,13 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from parking.core.apds import DAY_MINUTES, WEEK_DAYS, WEEK_MINUTES, to_clock
-from parking.core.tariff import DAYS, Day
+from parking.core.tariff import WEEKDAYS, Day
 
 WEEK = (1 << WEEK_MINUTES) - 1
 
 
 def days_mask(days: Sequence[Day], at: int) -> int:
-    return sum(_span_mask(DAYS.index(day) * DAY_MINUTES + at, DAY_MINUTES) for day in days)
+    return sum(_span_mask(WEEKDAYS.index(day) * DAY_MINUTES + at, DAY_MINUTES) for day in days)
 
 
 def window_mask(start: int, stop: int) -> int:
@@ -116,7 +116,7 @@ def cut_rule(week: Sequence[int], bodies: Sequence[dict[str, Any]], names: Seque
         if any(before != after and before[-1] == after[0] for before, after in pairwise([*days, days[0]])):
             continue
         parts = [
-            {"on": [DAYS[number] for number in range(7) if days[number] == day],
+            {"on": [WEEKDAYS[number] for number in range(7) if days[number] == day],
              "each": _windows(day, at, bodies, names)} for day in dict.fromkeys(days)]
         return {"kind": "days", "days": parts} | ({"at": to_clock(at)} if at else {})
     return None
@@ -133,9 +133,10 @@ def entry_rule(week: Sequence[int], bodies: Sequence[dict[str, Any]]) -> dict[st
             for owner, run in groupby(week[day * DAY_MINUTES:(day + 1) * DAY_MINUTES]):
                 length = len(list(run))
                 if owner == number:
-                    spans.setdefault((at, at + length), []).append(DAYS[day])
+                    spans.setdefault((at, at + length), []).append(WEEKDAYS[day])
                 at += length
         entered = [
-            {"days": days, "from": to_clock(start), "to": to_clock(stop)} for (start, stop), days in spans.items()]
+            ({"days": days} if len(days) < 7 else {}) | {"from": to_clock(start), "to": to_clock(stop)}
+            for (start, stop), days in spans.items()]
         rule = {"kind": "when", "if": {"entered": entered}, "then": bodies[number], "else": rule}
     return rule

@@ -32,9 +32,14 @@ FINDINGS: dict[str, Words] = {
               "coupé et chaque partie repart de zéro",
     },
     "special_days": {
-        "zh": "节假日和调休日需要日历，费率行未写出",
-        "en": "holidays and make-up days need a calendar, which the rate lines have not",
-        "fr": "les jours fériés et de rattrapage demandent un calendrier que les lignes n'ont pas",
+        "zh": "节假日和调休日需要日历；费率行只写平常的一周",
+        "en": "holidays and make-up days need a calendar; the lines tell an ordinary week",
+        "fr": "les jours fériés et de rattrapage demandent un calendrier ; les lignes disent une semaine ordinaire",
+    },
+    "exit_minute": {
+        "zh": "离场的那一分钟也计入；标准的时段不含结束时刻",
+        "en": "the minute of leaving is charged too; the standard's periods leave their end out",
+        "fr": "la minute de sortie compte aussi ; les périodes de la norme excluent leur fin",
     },
     "condition": {
         "zh": "该条件（{asks}）没有对应的资格；费率行只写一般价格",
@@ -106,9 +111,9 @@ FINDINGS: dict[str, Words] = {
         "fr": "sans effet sur le prix ; laissé de côté",
     },
     "currency": {
-        "zh": "只支持人民币，不支持 {currency}",
-        "en": "{currency}: our tariffs are in CNY",
-        "fr": "{currency} : nos tarifs sont en CNY",
+        "zh": "{currency}：与第一组的币种不同",
+        "en": "{currency}: another currency than the first collection's",
+        "fr": "{currency} : une autre monnaie que celle du premier groupe",
     },
     "not_whole_fen": {
         "zh": "不是整分、为负或过大",

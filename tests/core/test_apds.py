@@ -273,7 +273,7 @@ C, L = "rateLineCollections.0", "rateLineCollections.0.rateLines"
 
 
 @pytest.mark.parametrize(("path", "value", "at", "reason"), [
-    (f"{C}.applicableCurrency", "GBP", f"{C}.applicableCurrency", "currency"),
+    (f"{C}.applicableCurrency", "GBP", f"{C}.maxValueCollection.currencyType", "currency"),
     (f"{C}.maxValueCollection.currencyType", "EUR", f"{C}.maxValueCollection.currencyType", "currency"),
     (f"{C}.taxIncluded", False, f"{C}.taxIncluded", "tax"),
     (f"{C}.taxIncluded", ..., f"{C}.taxIncluded", "tax"),
@@ -351,6 +351,35 @@ def test_a_document_that_cannot_be_taken_is_answered_with_findings(document: Any
     assert result.tariff is None
     assert any(each.effect == "price" for each in result.findings)
     assert all(set(each.why) == {"zh", "en", "fr"} for each in result.findings)
+
+
+def test_another_currency_is_the_tariffs_own() -> None:
+    document = copy.deepcopy(HOUR_DOCUMENT)
+    document["rateLineCollections"][0] |= {"applicableCurrency": "GBP", "maxValueCollection": 40}
+
+    pounds, yen = imported(document), imported(
+        {**document, "rateLineCollections": [{**document["rateLineCollections"][0], "applicableCurrency": "JPY"}]})
+
+    assert pounds.tariff is not None and pounds.tariff.currency == "GBP"
+    assert exported(pounds.tariff).data["rateTables"][0]["rateLineCollections"][0]["maxValueCollection"] == {
+        "currencyType": "GBP", "currencyValue": 40}
+    assert yen.tariff is None and ("currency", "bad_tariff") in reasons(yen)
+
+
+def test_holidays_and_the_minute_of_leaving_are_named() -> None:
+    week = {"kind": "days", "days": [
+        {"on": ["mon", "tue", "wed", "thu", "fri", "makeup"], "each": {"kind": "flat", "fen": 500}},
+        {"on": ["sat", "sun"], "each": {"kind": "flat", "fen": 300}},
+        {"on": ["holiday"], "each": {"kind": "flat", "fen": 0}}]}
+    tariff = read_tariff({"code": "CAL-1", "name": {"en": "x"}, "time_zone": "Asia/Shanghai", "calendar": "CN",
+                          "exit_minute": "charged", "rule": week})
+
+    made = exported(tariff)
+
+    assert {(each.path, each.reason) for each in made.unexpressed if each.effect == "price"} == {
+        ("rule.days.0.on", "special_days"), ("rule.days.2.on", "special_days"), ("exit_minute", "exit_minute")}
+    assert len(made.data["rateTables"]) == 2
+    assert imported(made.data).tariff == tariff
 
 
 def test_many_faults_are_a_short_list() -> None:
