@@ -50,7 +50,7 @@ _RULES: dict[str, Words] = {
         "zh": "大型车按 {times} 倍计", "en": "large vehicle, {times} times the price",
         "fr": "grand véhicule, {times} fois le prix"},
 }
-_EXEMPT: dict[str, Words] = {
+EXEMPT: dict[str, Words] = {
     "disabled": {"zh": "残疾人车辆", "en": "disabled driver", "fr": "conducteur handicapé"},
     "police": {"zh": "警车", "en": "police vehicle", "fr": "véhicule de police"},
     "military": {"zh": "军车", "en": "military vehicle", "fr": "véhicule militaire"},
@@ -71,7 +71,7 @@ def explain(rule: str, units: int, params: Mapping[str, Any]) -> Words:
         text = texts[language].format(
             units=units, minutes=params.get("minutes"), times=params.get("times"),
             yuan=format_yuan(params.get("fen", 0)), duration=_duration(params.get("minutes", 0), language),
-            what=_EXEMPT.get(word, {}).get(language, word),
+            what=EXEMPT.get(word, {}).get(language, word),
         )
         if "from" in params:
             text = f"{params['from']}–{params['to']} {text}"

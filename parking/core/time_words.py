@@ -1,0 +1,66 @@
+"""Lengths of time, times of day and days of the week in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from parking.core import tariff as data
+from parking.core.phrase import LIST, OR, join, same, say
+from parking.core.reason import Words
+
+_DAYS: dict[str, Words] = {
+    "mon": say("周一", "Mon", "lun."), "tue": say("周二", "Tue", "mar."), "wed": say("周三", "Wed", "mer."),
+    "thu": say("周四", "Thu", "jeu."), "fri": say("周五", "Fri", "ven."), "sat": say("周六", "Sat", "sam."),
+    "sun": say("周日", "Sun", "dim."),
+}
+_HOURS_FROM = 120  # minutes; the first hour is told as 60 min, as it is on the wall
+
+
+def length(minutes: int) -> Words:
+    """Such as "20 min", "60 min", "24 h": whole hours from two on."""
+    if minutes % 60 or minutes < _HOURS_FROM:
+        return say("{0}分钟", "{0} min", "{0} min", same(str(minutes)))
+    return say("{0}小时", "{0} h", "{0} h", same(str(minutes // 60)))
+
+
+def time_of_day(span: data.Span | data.Window) -> Words:
+    """Such as "19:30–07:30"; midnight as an end is 24:00."""
+    end = "24:00" if span.to_minute == data.DAY_MINUTES else span.to
+    between = "–次日" if span.to_minute > data.DAY_MINUTES else "–"
+    return say(f"{span.from_}{between}{end}", f"{span.from_}–{end}", f"{span.from_}–{end}")
+
+
+def days(names: Iterable[str]) -> Words:
+    """Such as "Mon–Fri" or "Sat, Sun"; a word that is no day of the week stands as it is, at the end."""
+    given = set(names)
+    runs = _runs([day for day in data.DAYS if day in given])
+    others = [same(word) for word in sorted(given - set(data.DAYS))]
+    return join([*(_run(run) for run in runs), *others], LIST)
+
+
+def spans(of: Sequence[data.Span]) -> Words:
+    """Such as "Mon–Fri 09:00–18:00 or Sat 10:00–14:00"."""
+    return join([_span(span) for span in of], OR)
+
+
+def _span(span: data.Span) -> Words:
+    is_daily, is_whole = set(span.days) == set(data.DAYS), (span.from_, span.to) == ("00:00", "00:00")
+    if is_daily:
+        return say("任何时间", "any time", "toute heure") if is_whole else time_of_day(span)
+    return days(span.days) if is_whole else say("{0} {1}", "{0} {1}", "{0} {1}", days(span.days), time_of_day(span))
+
+
+def _runs(known: list[data.Day]) -> list[list[data.Day]]:
+    """Days that follow each other, from three on; the others each by itself."""
+    runs: list[list[data.Day]] = []
+    for day in known:
+        if runs and data.DAYS.index(day) == data.DAYS.index(runs[-1][-1]) + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return [part for run in runs for part in ([run] if len(run) > 2 else [[day] for day in run])]
+
+
+def _run(run: list[data.Day]) -> Words:
+    first, last = _DAYS[run[0]], _DAYS[run[-1]]
+    return first if len(run) == 1 else say("{0}至{1}", "{0}–{1}", "{0}–{1}", first, last)
