@@ -56,6 +56,7 @@ def create_app(config: Config) -> Flask:
         public,
         receipts,
         sign_in,
+        signs,
     )
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
@@ -85,7 +86,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books,
+        callbacks, books, signs,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

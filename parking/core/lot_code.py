@@ -24,6 +24,11 @@ def lot_code(pepper: bytes, lot_id: int, lane: int = 0) -> str:
     return f"{lot_id}/{lane}-{base64.b32encode(mac[:5]).decode()}"
 
 
+def lot_address(base: str, code: str) -> str:
+    """Where the code leads, as it stands in the picture on the wall. base: the service's public address."""
+    return f"{base}/l/{code}"
+
+
 def read_lot_code(pepper: bytes, text: str) -> tuple[int, int]:
     """The lot and the lane.
 

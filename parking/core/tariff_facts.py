@@ -15,6 +15,7 @@ from parking.core.phrase import LIST, SEMICOLON, capital, head, join, say
 from parking.core.reason import Words
 from parking.core.tariff import Tariff
 
+_TOLD_MAX = 2
 _IN_THE_PRICES = say("见收费标准", "see the prices", "voir les prix")
 _SMALL = say("小型车", "small vehicles", "petits véhicules")
 _OTHER_UNITS: tuple[tuple[type, Words], ...] = (
@@ -90,7 +91,8 @@ def _follow(rule: Any, found: _Found) -> Any:
 
 
 def _told(parts: list[Words], *, is_inside: bool) -> Words | None:
-    told = [*parts, *([_IN_THE_PRICES] if is_inside else [])]
+    told = [*(parts if len(parts) <= _TOLD_MAX else []),
+            *([_IN_THE_PRICES] if is_inside or len(parts) > _TOLD_MAX else [])]
     return capital(join(told, SEMICOLON)) if told else None
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, UniqueConstra
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.calendar import Calendar
+from parking.core.clock import LATEST
 from parking.core.tariff import Tariff, read_tariff
 from parking.store import calendars
 from parking.store.columns import Instant, Table, Uuid, spread
@@ -121,6 +122,22 @@ def find_tariffs_of_lot(db: Session, lot_id: int, instants: Collection[datetime]
 def get_tariff_version(db: Session, tariff_id: UUID, version: int) -> TariffInForce:
     body = db.execute(_GET_BODY, {"tariff_id": tariff_id, "version": version}).scalar_one()
     return TariffInForce(tariff_id, version, _stored(db, body))
+
+
+def find_start_at_lot(db: Session, lot_id: int, found: TariffInForce, *, at: datetime) -> datetime | None:
+    """Since when a lot has charged by a version that is in force there at an instant."""
+    row = db.execute(
+        _FIND_OF_LOT.with_only_columns(_assignment.assigned_from, _version.in_force_from)
+        .where(_version.tariff_id == found.tariff_id, _version.version == found.version),
+        {"lot_id": lot_id, "at": at}).one_or_none()
+    return None if row is None else max(row.assigned_from, row.in_force_from)
+
+
+def list_starts_at_lot(db: Session, lot_id: int, *, after: datetime) -> list[datetime]:
+    """When the tariff or the version that a lot charges by changes next, in order."""
+    periods = db.execute(_LIST_PERIODS, {"lot_id": lot_id, "until": LATEST}).all()
+    starts = [(max(row.assigned_from, row.in_force_from), row.assigned_to) for row in periods]
+    return sorted({start for start, until in starts if start > after and (until is None or until > start)})
 
 
 def find_tariff_by_code(db: Session, code: str, *, at: datetime) -> TariffInForce | None:

@@ -416,3 +416,11 @@ class ProblemAnswer(BaseModel):
     reason: str
     detail: str
     errors: list[FieldError] = []
+
+
+class SignQuery(Strict):
+    """at: which version, by the instant at which it is in force; now, if nothing is said."""
+
+    kind: Literal["sign", "poster"] = "sign"
+    size: Literal["a4", "a3"] = "a4"
+    at: InstantText | None = None

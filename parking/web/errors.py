@@ -19,6 +19,7 @@ from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong, UnknownContext
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
+from parking.services.announce import NoTariff
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
 from parking.services.connect import NotConnected
@@ -31,7 +32,7 @@ from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
 from parking.services.unlock import NoKey
 from parking.store.database import DatabaseUnavailable
-from parking.web.printer import PrinterBusy, ReceiptTooLong
+from parking.web.printer import DocumentTooLong, PrinterBusy, ReceiptTooLong
 
 RETRY_SECONDS = 2
 REFUSED_BYTES_READ_MAX = 1024 * 1024
@@ -161,6 +162,10 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "not_charged", "This visit has not been charged: there is a receipt once the vehicle has left."),
     ReceiptTooLong: lambda error: Problem(
         409, "receipt_too_long", "The fee has too many lines for a PDF; receipt.json holds all of them."),
+    NoTariff: lambda error: Problem(
+        404, "no_tariff", "This lot charges by no tariff at this time.", errors=[("at", "no tariff is in force")]),
+    DocumentTooLong: lambda error: Problem(
+        409, "document_too_long", "The tariff says too much for a sheet of paper."),
     PrinterBusy: lambda error: Problem(
         503, "printer_busy", "Another long receipt is being set; ask again.",
         headers=(("Retry-After", str(RETRY_SECONDS)),)),

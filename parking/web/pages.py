@@ -166,6 +166,7 @@ def problem_words(status: int, reason: str) -> str:
         "cross_site": gettext("This came from another site's page, so nothing was done. Please start from our own."),
         "too_many_requests": gettext("Too many questions from here. Please wait a minute."),
         "body_too_large": gettext("This is too large."),
+        "no_tariff": gettext("This car park charges by no tariff at that time."),
     }
     if reason in words:
         return str(words[reason])

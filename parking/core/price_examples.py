@@ -1,0 +1,63 @@
+"""Example prices of a tariff, for a poster: each is what the engine asks for such a stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+from parking.core.price import Vehicle, price
+from parking.core.tariff import Tariff
+
+HOURS = (1, 2, 4, 24)
+Kind = Literal["weekday", "evening", "night", "saturday"]
+Size = Literal["small", "large"]
+_TUESDAY, _MORNING = 1, 9
+_LATER: tuple[tuple[int, Kind], ...] = ((20, "evening"), (22, "evening"), (24, "night"), (26, "night"), (28, "night"))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Stays of HOURS from one start on. amounts_fen: one for each of HOURS."""
+
+    kind: Kind
+    start_at: datetime
+    size: Size
+    amounts_fen: tuple[int, ...]
+
+
+def find_examples(tariff: Tariff, *, day: date) -> tuple[Example, ...]:
+    """For a Tuesday morning on or after `day`; an evening or a night, and a Saturday, where they cost something else.
+
+    Of small vehicles, and of large ones where any of these costs them something else; nothing is proved, no
+    merchant validates, and it is the first stop of the day.
+
+    :raises StayTooLong: as price
+    """
+    tuesday = day + timedelta(days=(_TUESDAY - day.weekday()) % 7)
+    morning = _start(tariff, tuesday, _MORNING)
+    starts: list[tuple[Kind, datetime]] = [("weekday", morning)]
+    later = [(kind, _start(tariff, tuesday, hour)) for hour, kind in _LATER]
+    saturday: tuple[Kind, datetime] = ("saturday", _start(tariff, tuesday + timedelta(days=4), _MORNING))
+    for candidates in (later, [saturday]):
+        starts += [each for each in candidates if _both(tariff, each[1]) != _both(tariff, morning)][:1]
+    sizes: Iterable[Size] = ("small", "large") if any(
+        _amounts(tariff, at, "small") != _amounts(tariff, at, "large") for _, at in starts) else ("small",)
+    return tuple(Example(kind, at, size, _amounts(tariff, at, size)) for kind, at in starts for size in sizes)
+
+
+def _start(tariff: Tariff, day: date, hour: int) -> datetime:
+    """hour: from 24 on of the next day."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=tariff.zone)
+    return (midnight + timedelta(hours=hour)).astimezone(UTC)
+
+
+def _both(tariff: Tariff, at: datetime) -> tuple[int, ...]:
+    return _amounts(tariff, at, "small") + _amounts(tariff, at, "large")
+
+
+def _amounts(tariff: Tariff, at: datetime, size: Size) -> tuple[int, ...]:
+    return tuple(
+        price(tariff, entered_at=at, left_at=at + timedelta(hours=hours), vehicle=Vehicle(size)).total_fen
+        for hours in HOURS)
