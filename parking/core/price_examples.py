@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -13,6 +12,7 @@ from parking.core.tariff import Tariff
 HOURS = (1, 2, 4, 24)
 Kind = Literal["weekday", "evening", "night", "saturday"]
 Size = Literal["small", "large"]
+SIZES: tuple[Size, ...] = ("small", "large")
 _TUESDAY, _MORNING = 1, 9
 _LATER: tuple[tuple[int, Kind], ...] = ((20, "evening"), (22, "evening"), (24, "night"), (26, "night"), (28, "night"))
 
@@ -40,11 +40,14 @@ def find_examples(tariff: Tariff, *, day: date) -> tuple[Example, ...]:
     starts: list[tuple[Kind, datetime]] = [("weekday", morning)]
     later = [(kind, _start(tariff, tuesday, hour)) for hour, kind in _LATER]
     saturday: tuple[Kind, datetime] = ("saturday", _start(tariff, tuesday + timedelta(days=4), _MORNING))
+    usual = _amounts(tariff, morning)
     for candidates in (later, [saturday]):
-        starts += [each for each in candidates if _both(tariff, each[1]) != _both(tariff, morning)][:1]
-    sizes: Iterable[Size] = ("small", "large") if any(
-        _amounts(tariff, at, "small") != _amounts(tariff, at, "large") for _, at in starts) else ("small",)
-    return tuple(Example(kind, at, size, _amounts(tariff, at, size)) for kind, at in starts for size in sizes)
+        other = next((each for each in candidates if _amounts(tariff, each[1]) != usual), None)
+        starts += [other] if other else []
+    amounts = [_amounts(tariff, at) for _, at in starts]
+    sizes: tuple[Size, ...] = SIZES if any(each["small"] != each["large"] for each in amounts) else ("small",)
+    return tuple(Example(kind, at, size, of_size[size])
+                 for (kind, at), of_size in zip(starts, amounts, strict=True) for size in sizes)
 
 
 def _start(tariff: Tariff, day: date, hour: int) -> datetime:
@@ -53,11 +56,7 @@ def _start(tariff: Tariff, day: date, hour: int) -> datetime:
     return (midnight + timedelta(hours=hour)).astimezone(UTC)
 
 
-def _both(tariff: Tariff, at: datetime) -> tuple[int, ...]:
-    return _amounts(tariff, at, "small") + _amounts(tariff, at, "large")
-
-
-def _amounts(tariff: Tariff, at: datetime, size: Size) -> tuple[int, ...]:
-    return tuple(
+def _amounts(tariff: Tariff, at: datetime) -> dict[Size, tuple[int, ...]]:
+    return {size: tuple(
         price(tariff, entered_at=at, left_at=at + timedelta(hours=hours), vehicle=Vehicle(size)).total_fen
-        for hours in HOURS)
+        for hours in HOURS) for size in SIZES}
