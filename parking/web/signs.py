@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template
@@ -18,18 +19,19 @@ from parking.web.reading import read_query
 from parking.web.sign_text import write_sign
 
 blueprint = Blueprint("signs", __name__)
+_LOT_ID = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 
-@blueprint.get("/v1/lots/<int(max=65535):lot_id>/sign.pdf")
+@blueprint.get("/v1/lots/<lot_id>/sign.pdf")
 @auth.operator
 @api("The price sign of a lot, or its poster of example prices, as a PDF", query=SignQuery, media="application/pdf",
      problems=(404, 409))
-def pdf(lot_id: int) -> Any:
+def pdf(lot_id: str) -> Any:
     asked = read_query(SignQuery)
-    found = _announcement(lot_id, asked)
+    found = _announcement(_read_lot_id(lot_id), asked)
     made = print_document(asked.kind, _text(found, asked), dated_at=found.since)
     answer = Response(made, content_type="application/pdf")
-    name = f"{asked.kind}-{lot_id}-{found.tariff.code}-{found.version}-{asked.size}.pdf"
+    name = f"{asked.kind}-{found.lot_id}-{found.tariff.code}-{found.version}-{asked.size}.pdf"
     answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return answer
 
@@ -65,12 +67,23 @@ def page(lot_id: int) -> Any:
         since=format_instant(found.since, found.zone), coming=[format_instant(each, found.zone) for each in coming])
 
 
+def _read_lot_id(text: str) -> int:
+    """:raises Problem: 404, no lot can have this number"""
+    if not _LOT_ID.fullmatch(text):
+        raise _not_found()
+    return int(text)
+
+
+def _not_found() -> Problem:
+    return Problem(404, "not_found", "There is no such lot, or it is not yours.")
+
+
 def _announcement(lot_id: int, asked: SignQuery) -> Announcement:
     """:raises Problem: 404, alike for no lot and one of another operator; NoTariff: it charges by none"""
     with current_app.extensions["database"].reading() as db:
         found = find_announcement(db, lot_id, at=asked.at or auth.now(), operator_id=auth.operator_id())
     if found is None:
-        raise Problem(404, "not_found", "There is no such lot, or it is not yours.")
+        raise _not_found()
     return found
 
 

@@ -246,6 +246,7 @@ def test_others_cannot_tell_whether_there_is_such_a_lot(city: City) -> None:
     for path in paths:
         theirs, absent = ask(city, path.format(2)), ask(city, path.format(999))
         assert (theirs.status_code, theirs.get_data()) == (404, absent.get_data())
+        assert ask(city, path.format("x")).status_code == ask(city, path.format(99999)).status_code == 404
         assert ask(city, path.format(2), token=city.operators[1]).status_code == 200
         assert ask(city, path.format(1), token=city.drivers["li"]).status_code == 403
         assert ask(city, path.format(1), token="nobody").status_code == 401
