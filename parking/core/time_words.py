@@ -13,6 +13,10 @@ _DAYS: dict[str, Words] = {
     "thu": say("周四", "Thu", "jeu."), "fri": say("周五", "Fri", "ven."), "sat": say("周六", "Sat", "sam."),
     "sun": say("周日", "Sun", "dim."),
 }
+_BY_CALENDAR: dict[str, Words] = {
+    "holiday": say("节假日", "public holidays", "jours fériés"),
+    "makeup": say("调休工作日", "make-up working days", "jours de repos travaillés"),
+}
 _HOURS_FROM = 120  # minutes; the first hour is told as 60 min, as it is on the wall
 
 
@@ -31,10 +35,10 @@ def time_of_day(span: data.Span | data.Window) -> Words:
 
 
 def days(names: Iterable[str]) -> Words:
-    """Such as "Mon–Fri" or "Sat, Sun"; a word that is no day of the week stands as it is, at the end."""
+    """Such as "Mon–Fri" or "Sat, Sun, public holidays"."""
     given = set(names)
-    runs = _runs([day for day in data.DAYS if day in given])
-    others = [same(word) for word in sorted(given - set(data.DAYS))]
+    runs = _runs([day for day in data.WEEKDAYS if day in given])
+    others = [says for word, says in _BY_CALENDAR.items() if word in given]
     return join([*(_run(run) for run in runs), *others], LIST)
 
 
@@ -44,8 +48,8 @@ def spans(of: Sequence[data.Span]) -> Words:
 
 
 def _span(span: data.Span) -> Words:
-    is_daily, is_whole = set(span.days) == set(data.DAYS), (span.from_, span.to) == ("00:00", "00:00")
-    if is_daily:
+    is_whole = (span.from_, span.to) == ("00:00", "00:00")
+    if span.days is None:
         return say("任何时间", "any time", "toute heure") if is_whole else time_of_day(span)
     return days(span.days) if is_whole else say("{0} {1}", "{0} {1}", "{0} {1}", days(span.days), time_of_day(span))
 
@@ -54,7 +58,7 @@ def _runs(known: list[data.Day]) -> list[list[data.Day]]:
     """Days that follow each other, from three on; the others each by itself."""
     runs: list[list[data.Day]] = []
     for day in known:
-        if runs and data.DAYS.index(day) == data.DAYS.index(runs[-1][-1]) + 1:
+        if runs and data.WEEKDAYS.index(day) == data.WEEKDAYS.index(runs[-1][-1]) + 1:
             runs[-1].append(day)
         else:
             runs.append([day])

@@ -150,7 +150,9 @@ class Mutated(SourceFileLoader):
         raise AssertionError("no such mutant")
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        return importlib.util.spec_from_file_location(fullname, self.path, loader=self) if fullname == self.name else None
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
 
 
 def run_tests(module: str, number: int | None) -> None:

@@ -26,7 +26,7 @@ TARIFFS = {data["code"]: data for data in [*DEMO, *(each["tariff"] for each in j
 minutes, amounts = st.integers(1, 3000), st.integers(0, 20_000)
 spans = st.builds(
     lambda days, start, end: {**({"days": days} if days else {}), **({"from": start, "to": end} if start else {})},
-    st.lists(st.sampled_from(language.DAYS), max_size=4, unique=True),
+    st.lists(st.sampled_from(language.WEEKDAYS), max_size=4, unique=True),
     st.sampled_from(["", "06:30", "22:00"]), st.sampled_from(["00:00", "07:15", "19:45"]))
 leaves = st.one_of(
     st.builds(lambda fen: {"kind": "flat", "fen": fen}, amounts),
@@ -61,7 +61,7 @@ def wrapped(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             {"name": "night", "from": to, "to": at, "each": night}]},
             inner, inner, st.sampled_from(["05:00", "07:30"]), st.sampled_from(["00:00", "19:30"])),
         st.builds(lambda week, end, at: {"kind": "days", "at": at, "days": [
-            {"on": list(language.DAYS[:5]), "each": week}, {"on": list(language.DAYS[5:]), "each": end}]},
+            {"on": list(language.WEEKDAYS[:5]), "each": week}, {"on": list(language.WEEKDAYS[5:]), "each": end}]},
             inner, inner, st.sampled_from(["00:00", "04:00"])),
         st.builds(lambda each, every, at: {"kind": "periods", "every": every, "at": at, "each": each}, inner,
                   st.sampled_from(["day", "week"]), st.sampled_from(["00:00", "03:30"])),
@@ -230,7 +230,7 @@ def test_what_nobody_translated_stands_as_it_is() -> None:
     assert lines(of, "zh") == [
         f"凭证免费：残疾人车辆、{odd}", "分时段计费，每个时段重新起算：", f"  {odd} 08:00–次日08:00：按次 1.00 元"]
     assert time_words.days(["holiday", "sun", "mon", "wed", "tue"]) == {
-        "zh": "周一至周三、周日、holiday", "en": "Mon–Wed, Sun, holiday", "fr": "lun.–mer., dim., holiday"}
+        "zh": "周一至周三、周日、节假日", "en": "Mon–Wed, Sun, public holidays", "fr": "lun.–mer., dim., jours fériés"}
 
 
 @pytest.mark.parametrize(("code", "told"), [
