@@ -42,6 +42,7 @@ def create_app(config: Config) -> Flask:
         companions,
         console,
         credentials,
+        draft_console,
         driver,
         errors,
         gate,
@@ -57,6 +58,8 @@ def create_app(config: Config) -> Flask:
         receipts,
         sign_in,
         signs,
+        tariff_console,
+        tariffs,
     )
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
@@ -86,7 +89,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books, signs,
+        callbacks, books, signs, tariffs, tariff_console, draft_console,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -47,7 +47,8 @@ def seed_demo(seed: int, sign_ins: Path, base: str, realm: str, root_file: Path 
     except AlreadySeeded:
         raise click.ClickException("this database holds a city already") from None
     half.replace(sign_ins)
-    click.echo(f"{len(made.drivers)} drivers, {len(made.terminals)} terminals, {len(made.operators)} operators")
+    staff = f"{len(made.operators)} of operators' staff"
+    click.echo(f"{len(made.drivers)} drivers, {len(made.terminals)} terminals, {staff}")
 
 
 def _root_in(file: Path) -> vouch.Root:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,10 +14,16 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from parking.cli.tools import database, right_now
+from parking.core.calendar import CannotPrice
 from parking.core.clock import parse_instant
+from parking.core.json_text import BadJson, load_object
+from parking.core.money import format_yuan
+from parking.core.rule_names import write_minutes
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services.announce import NoTariff, find_announcement
-from parking.services.publish import StartsInThePast, publish_tariff
+from parking.services.compare import Compared, Named, compare_tariffs
+from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken, publish_tariff
+from parking.store import tariffs
 from parking.web.printer import DocumentTooLong, print_document
 from parking.web.sign_text import write_sign
 
@@ -37,6 +45,10 @@ def publish(file: Path, operator_id: UUID, from_text: str) -> None:
         raise click.ClickException(str(wrong)) from None
     except StartsInThePast:
         raise click.ClickException("a version cannot start in the past") from None
+    except CodeOfAnother:
+        raise click.ClickException("this code is another operator's") from None
+    except StartTaken:
+        raise click.ClickException("a version begins at this very instant already") from None
     click.echo(f"{tariff.code} version {version}, hash {tariff.hash}")
 
 
@@ -66,3 +78,56 @@ def sign(lot_id: int, out: Path, kind: Any, size: Any, at_text: str | None) -> N
     except (ValueError, OSError) as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{out}: {found.tariff.code} version {found.version}, {len(made)} bytes")
+
+
+@group.command("compare")
+@click.argument("old")
+@click.argument("new")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="From which days are looked for; today if not given.")
+@click.option("--large", is_flag=True, help="For a large vehicle.")
+def compare(old: str, new: str, day: datetime | None, large: bool) -> None:
+    """What stays cost under two tariffs, each a FILE or CODE or CODE@VERSION, and what differs in them."""
+    now = right_now()
+    try:
+        made = compare_tariffs(
+            _find(old, now), _find(new, now), now=now, day=day.date() if day else None,
+            size="large" if large else "small")
+    except CannotPrice as wrong:
+        raise click.ClickException(str(wrong)) from None
+    for line in _written(made):
+        click.echo(line)
+
+
+def _find(text: str, now: datetime) -> Named:
+    path = Path(text)
+    if path.is_file():
+        try:
+            tariff = read_tariff(load_object(path.read_bytes(), depth_max=40))
+        except (BadTariff, BadJson) as wrong:
+            raise click.ClickException(f"{text}: {wrong}") from None
+        with database().reading() as db:
+            return Named(tariffs.date_tariff(db, tariff), 0)
+    code, _, version = text.partition("@")
+    with database().reading() as db:
+        owner = tariffs.find_owner(db, code)
+        versions = tariffs.list_versions(db, owner[0]) if owner else []
+        for each in reversed(versions):
+            if str(each.version) == version or (not version and each.in_force_from <= now):
+                return Named(each.tariff, each.version)
+    raise click.ClickException(f"{text}: no such file, and no such version of a tariff")
+
+
+def _written(made: Compared) -> Iterator[str]:
+    """Prices in yuan, by start and length of the stay; then the largest differences, and what differs as data."""
+    for side in made.prices.sides:
+        yield f"{side.start.name} from {side.start.at.astimezone(made.new.tariff.zone):%Y-%m-%d %H:%M}"
+        for minutes, before, after in side.usual:
+            more = after - (before or 0)
+            yield (f"  {write_minutes(minutes, 'en'):>8} {format_yuan(before or 0):>10} {format_yuan(after):>10}"
+                   + (f" {'+' if more > 0 else ''}{format_yuan(more)}" if more else ""))
+    for found in made.prices.largest:
+        yield (f"{', '.join(found.starts)}: stays of {found.minutes} to {found.until - 1} min: "
+               f"{format_yuan(found.old_fen)} -> {format_yuan(found.new_fen)}")
+    for each in made.changes:
+        old, new = each.old_words or {"en": "–"}, each.new_words or {"en": "–"}
+        yield f"{each.path}: {old['en']} -> {new['en']}"

@@ -11,6 +11,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_WALL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::00)?", re.ASCII)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -50,6 +51,29 @@ def parse_instant(text: str, *, earliest: datetime = EARLIEST) -> datetime:
         raise BadInstant(f"no such time: {wrong}") from None
     if not earliest <= instant < LATEST:
         raise BadInstant(f"outside the years {earliest.year} to {LATEST.year}")
+    return instant
+
+
+def parse_wall(text: str, zone: ZoneInfo) -> datetime:
+    """Read what a form gives of a date and a time on the city's walls, such as 2026-03-10T09:00, to the minute.
+
+    Of a time that comes twice, the first is meant.
+
+    :raises BadInstant: not such a text, or the walls never show this time
+    """
+    match = _WALL.fullmatch(text)
+    if match is None:
+        raise BadInstant("not a date and a time such as 2026-03-10T09:00")
+    try:
+        year, month, day, hour, minute = (int(part) for part in match.groups())
+        wall = datetime(year, month, day, hour, minute, tzinfo=zone)
+        instant = wall.astimezone(UTC)
+    except (ValueError, OverflowError) as wrong:
+        raise BadInstant(f"no such time: {wrong}") from None
+    if instant.astimezone(zone).replace(tzinfo=None) != wall.replace(tzinfo=None):
+        raise BadInstant("the clocks leap over this time")
+    if not EARLIEST <= instant < LATEST:
+        raise BadInstant(f"outside the years {EARLIEST.year} to {LATEST.year}")
     return instant
 
 

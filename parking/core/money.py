@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 FEN_MAX = 10**12
+_YUAN = re.compile(r"(\d{1,10})(?:\.(\d{1,2}))?", re.ASCII)
 
 
 def format_yuan(fen: int) -> str:
@@ -17,3 +20,9 @@ def format_raw(raw: int) -> str:
     sign, rest = "-" if raw < 0 else "", abs(raw)
     text = f"{sign}{rest // 100_000}.{rest % 100_000:05d}"
     return text[:-3] if rest % 1000 == 0 else text
+
+
+def parse_yuan(text: str) -> int | None:
+    """Fen of an amount such as 15, 15.5 or 15.00; None for anything else."""
+    match = _YUAN.fullmatch(text.strip())
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else None

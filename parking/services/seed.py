@@ -123,6 +123,8 @@ def seed_demo_city(
     made = DemoSignIns()
     operators = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
     seed_calendar(db, CALENDAR, now=now, since=IN_FORCE_FROM.year)
+    for position, (operator_id, name) in enumerate(zip(operators, _OPERATORS, strict=True), start=1):
+        _add_staff(db, f"operator{position}-second", operator_id, name, secrets, made, now)
     _add_tariffs(db, operators, now)
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
@@ -136,10 +138,18 @@ def seed_demo_city(
 def _add_operator(
     db: Session, position: int, name: str, secrets: Secrets, made: DemoSignIns, now: datetime
 ) -> UUID:
-    operator_id, staff_id = new_uuid(now), new_uuid(now)
+    operator_id = new_uuid(now)
     db.execute(insert(Operator).values(operator_id=operator_id, name=name, created_at=now))
+    _add_staff(db, f"operator{position + 1}", operator_id, name, secrets, made, now)
+    return operator_id
+
+
+def _add_staff(
+    db: Session, login: str, operator_id: UUID, name: str, secrets: Secrets, made: DemoSignIns, now: datetime
+) -> None:
+    """One of an operator's staff, who can sign in, and whose programs have a token."""
+    staff_id, password, token = new_uuid(now), randomness.token_urlsafe(9), randomness.token_urlsafe(32)
     db.execute(insert(Staff).values(staff_id=staff_id, operator_id=operator_id, created_at=now))
-    login, password, token = f"operator{position + 1}", randomness.token_urlsafe(9), randomness.token_urlsafe(32)
     logins.add_account(
         db, login=login, password_hash=hash_password(password), staff_id=staff_id, operator_id=operator_id
     )
@@ -149,7 +159,6 @@ def _add_operator(
     made.operators.append({
         "login": login, "password": password, "token": token, "name": name, "operator_id": str(operator_id),
         "totp_secret": secret_text(factor)})
-    return operator_id
 
 
 def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:

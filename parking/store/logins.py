@@ -219,3 +219,10 @@ def _of(person: Person) -> ColumnElement[bool]:
 def delete_logins(db: Session, *, expired_before: datetime) -> int:
     done = db.execute(delete(Login).where(Login.expires_at < expired_before))
     return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def list_names_of_staff(db: Session, operator_id: UUID) -> dict[UUID, str]:
+    """The login of each of an operator's staff who has one."""
+    rows = db.execute(select(Account.staff_id, Account.login).where(
+        Account.operator_id == operator_id, Account.staff_id.is_not(None)).order_by(Account.login.desc()))
+    return {staff_id: login for staff_id, login in rows if staff_id is not None}

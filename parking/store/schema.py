@@ -30,6 +30,7 @@ from parking.store import (
     refunds,
     silences,
     statement_imports,
+    tariff_drafts,
     tariffs,
     terminals,
     transfers,
@@ -40,7 +41,7 @@ from parking.store.columns import Table
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, charges, codes, companions, credentials,
     decisions, drivers, facts, identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages,
-    pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariffs,
+    pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariff_drafts, tariffs,
     terminals, transfers, vehicles,
 )
 TABLES = tuple(Table.metadata.sorted_tables)

@@ -156,6 +156,83 @@ def has_tariff(db: Session, code: str) -> bool:
     return db.execute(select(TariffRow.tariff_id).where(TariffRow.code == code)).first() is not None
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedVersion:
+    """until: when the next one takes its place; None while there is none."""
+
+    tariff_id: UUID
+    version: int
+    in_force_from: datetime
+    until: datetime | None
+    published_at: datetime
+    tariff: Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A lot charges by a tariff in [assigned_from, assigned_to); the one that begins last counts."""
+
+    lot_id: int
+    code: str
+    assigned_from: datetime
+    assigned_to: datetime | None
+
+
+def list_tariffs(db: Session, operator_id: UUID) -> list[tuple[str, UUID]]:
+    """An operator's tariffs: code and id, by code."""
+    rows = db.execute(select(TariffRow.code, TariffRow.tariff_id).where(
+        TariffRow.operator_id == operator_id).order_by(TariffRow.code))
+    return [(code, tariff_id) for code, tariff_id in rows]
+
+
+def find_owner(db: Session, code: str) -> tuple[UUID, UUID] | None:
+    """A tariff's id and whose it is."""
+    row = db.execute(select(TariffRow.tariff_id, TariffRow.operator_id).where(TariffRow.code == code)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def list_versions(db: Session, tariff_id: UUID) -> list[PublishedVersion]:
+    """By the instant from which they are in force."""
+    rows = db.execute(
+        select(TariffVersion.version, TariffVersion.in_force_from, TariffVersion.published_at, TariffVersion.body)
+        .where(TariffVersion.tariff_id == tariff_id).order_by(TariffVersion.in_force_from)).all()
+    ends = (*(row.in_force_from for row in rows[1:]), None)
+    return [PublishedVersion(tariff_id, row.version, row.in_force_from, until, row.published_at, _stored(db, row.body))
+            for row, until in zip(rows, ends, strict=False)]
+
+
+def has_version_from(db: Session, code: str, in_force_from: datetime) -> bool:
+    """Whether a version of a tariff begins at this very instant."""
+    return db.execute(
+        select(TariffVersion.version).join(TariffRow, TariffRow.tariff_id == TariffVersion.tariff_id)
+        .where(TariffRow.code == code, TariffVersion.in_force_from == in_force_from)).first() is not None
+
+
+def list_assigned(db: Session, operator_id: UUID) -> list[Assigned]:
+    """What an operator's lots charge by, by lot and begin."""
+    rows = db.execute(
+        select(TariffAssignment.lot_id, TariffRow.code, TariffAssignment.assigned_from, TariffAssignment.assigned_to)
+        .join(TariffRow, TariffRow.tariff_id == TariffAssignment.tariff_id)
+        .where(TariffAssignment.operator_id == operator_id)
+        .order_by(TariffAssignment.lot_id, TariffAssignment.assigned_from))
+    return [Assigned(*row) for row in rows]
+
+
+def list_lots_by(db: Session, operator_id: UUID, code: str, *, at: datetime) -> list[int]:
+    """Which of an operator's lots charge by a tariff at an instant."""
+    holds: dict[int, str] = {}
+    for each in list_assigned(db, operator_id):
+        if each.assigned_from <= at and (each.assigned_to is None or each.assigned_to > at):
+            holds[each.lot_id] = each.code
+    return [lot_id for lot_id, held in holds.items() if held == code]
+
+
+def is_assigned(db: Session, lot_id: int, *, assigned_from: datetime) -> bool:
+    """Whether an assignment of the lot begins at this very instant."""
+    return db.execute(select(TariffAssignment.lot_id).where(
+        TariffAssignment.lot_id == lot_id, TariffAssignment.assigned_from == assigned_from)).first() is not None
+
+
 def add_version(
     db: Session, tariff: Tariff, *, tariff_id: UUID, operator_id: UUID, in_force_from: datetime, now: datetime
 ) -> int:

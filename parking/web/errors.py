@@ -20,12 +20,15 @@ from parking.core.price import StayTooLong, UnknownContext
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.services.announce import NoTariff
+from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
 from parking.services.connect import NotConnected
+from parking.services.draft import AlreadyDecided, DraftChanged, DraftIdReused, NoDraft, SecondPersonNeeded
 from parking.services.issue import NotYourVehicle
 from parking.services.pair import BadPairingCode
 from parking.services.pay import NothingDue, PaymentIdReused
+from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
@@ -190,6 +193,37 @@ _KNOWN: dict[type[Exception], Any] = {
     CalendarNotConfirmed: lambda error: Problem(
         409, "calendar_not_confirmed", f"{str(error).capitalize()}, and this price depends on its holidays."),
     UnknownContext: lambda error: Problem(400, "bad_context", str(error), errors=[("context", str(error))]),
+    NoDraft: lambda error: Problem(404, "not_found", "There is no such draft, or it is not yours."),
+    NoProposal: lambda error: Problem(404, "not_found", "There is no such proposal, or it is not yours."),
+    NoLot: lambda error: Problem(
+        404, "not_found", "There is no such lot, or it is not yours.", errors=[("lot_id", "not one of your lots")]),
+    TariffNotInForce: lambda error: Problem(
+        404, "tariff_not_in_force", "No tariff of yours with this code is in force then.",
+        errors=[("code", "not yours, or not in force at assigned_from")]),
+    DraftIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for something else.", errors=[("id", "used before")]),
+    DraftChanged: lambda error: Problem(
+        409, "draft_changed", "Somebody changed this since you looked; look again.",
+        errors=[("revision", f"{error.revision} holds")], extra=(("revision", error.revision),)),
+    AlreadyDecided: lambda error: Problem(
+        409, "not_proposed", f"This is {error.state}: there is nothing to decide or to change.",
+        extra=(("state", error.state),)),
+    SecondPersonNeeded: lambda error: Problem(
+        403, "second_person_needed", "Who proposed this cannot decide on it: a second person does."),
+    CodeOfAnother: lambda error: Problem(
+        409, "tariff_code_taken", "Codes of tariffs are unique in the city, and this one is another operator's.",
+        errors=[("tariff.code", "another operator's")]),
+    StartsInThePast: lambda error: Problem(
+        409, "starts_in_the_past", "A price cannot begin in the past.", errors=[("from", "lies in the past")]),
+    StartTaken: lambda error: Problem(
+        409, "start_taken", "A version of this tariff begins at this very instant already.",
+        errors=[("in_force_from", "taken")]),
+    PeriodTaken: lambda error: Problem(
+        409, "start_taken", "An assignment of this lot begins at this very instant already.",
+        errors=[("assigned_from", "taken")]),
+    ZoneDiffers: lambda error: Problem(
+        409, "time_zone_differs", "The tariff tells time by another time zone than the lot's.",
+        errors=[("code", "another time zone than the lot's")]),
     NotYourVehicle: lambda error: Problem(
         403, "not_your_vehicle", "This plate is not among your vehicles.",
         errors=[("plate", "not among your vehicles")]),

@@ -15,9 +15,10 @@ from parking.web.errors import Problem
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_body(model: type[Model], *, texts_apart: bool = False) -> Model:
+def read_body(model: type[Model], *, texts_apart: bool = False, depth_max: int = 8) -> Model:
     """The request's JSON as a model.
 
+    :param depth_max: how deep it may be nested
     :param texts_apart: the caller looks at the strings itself, part by part
     :raises Problem: 415 for another content type, 400 naming the fields
     :raises BadJson: not strict JSON
@@ -27,7 +28,7 @@ def read_body(model: type[Model], *, texts_apart: bool = False) -> Model:
     sent = request.get_data(cache=False)
     if request.content_length is None and len(sent) >= (request.max_content_length or 0):
         raise RequestEntityTooLarge  # a chunked body is cut off at the limit without a word
-    data = load_strict(sent, depth_max=40 if model is QuoteRequest else 8, texts_apart=texts_apart)
+    data = load_strict(sent, depth_max=40 if model is QuoteRequest else depth_max, texts_apart=texts_apart)
     if not isinstance(data, dict):
         raise Problem(400, "bad_request", "The body is a JSON object.", errors=[("", "not an object")])
     return _validate(model, data)

@@ -52,7 +52,8 @@ def demo_parties(demo: dict[str, Any], place: Place, environment: Mapping[str, s
 
 def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
     """WeChat Pay, and accounts at it for the demo's operators."""
-    port, made = _free_port(place.port + 90, place), demo["operators"]
+    port, made = _free_port(place.port + 90, place), list({
+        each["operator_id"]: each for each in demo["operators"]}.values())  # each operator once, with all its staff
     run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
         "--merchants", str(len(made)), cwd=ROOT)
     for number, each in enumerate(made, start=1):

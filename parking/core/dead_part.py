@@ -1,0 +1,296 @@
+"""Parts of a tariff without which, or with other prices in them, each tried stay costs the same.
+
+A part is tried by changing it: a rule inside another is put at a price that nobody could miss, a cap or free
+minutes are left out. Where no stay notices, the caps, roundings and cheaper products around the part are taken
+away and it is tried again: what a stay notices then is hidden by these (it never matters), what no stay notices
+even then is never reached (it is dead).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import combinations
+from typing import Any
+
+from parking.core import tariff as language
+from parking.core.finding import Finding, Level
+from parking.core.part import (
+    LEFT_OUT,
+    Place,
+    holders,
+    inner_parts,
+    list_parts,
+    part_at,
+    path_of,
+    with_fields,
+    with_part,
+)
+from parking.core.stretch import DAY
+from parking.core.tariff import DAY_MINUTES, Tariff
+from parking.core.trial import Entry, Trials, Who
+
+FEN_NOBODY_MISSES = 9_000_000
+_UNMISSABLE = language.Flat(kind="flat", fen=FEN_NOBODY_MISSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A part put otherwise. rule: what is found where no stay notices. minutes: lengths of which some stay would."""
+
+    place: Place
+    new: Any
+    rule: str = "dead_rule"
+    minutes: tuple[int, ...] = ()
+
+
+def find_dead_parts(trials: Trials) -> Iterator[Finding]:
+    dead: list[Place] = []
+    for change in _changes(trials.tariff):
+        if any(change.place[:len(place)] == place for place in dead):
+            continue
+        finding = _try(trials, change)
+        if finding is not None:
+            dead.append(change.place)
+            yield finding
+    yield from _find_overlaps(trials, {path_of(place) for place in dead})
+
+
+def _try(trials: Trials, change: Change) -> Finding | None:
+    """What is found, where no tried stay notices the change."""
+    changed = with_part(trials.tariff, change.place, change.new)
+    if _first_noticed(trials, trials.tariff, changed, change.minutes) is not None:
+        return None
+    bare, bare_place = _bare(trials.tariff, change.place)
+    if bare is not trials.tariff:
+        noticed = _first_noticed(trials, bare, with_part(bare, bare_place, change.new), change.minutes)
+        if noticed is not None:
+            return Finding("never_matters", path_of(change.place), "look", trials.example(*noticed))
+    if change.rule == "cap_unreachable":
+        return _unreached(trials, change)
+    level: Level = "look" if change.rule == "never_matters" else "wrong"
+    return Finding(change.rule, path_of(change.place), level, trials.example(*_meant(trials, change)))
+
+
+def _unreached(trials: Trials, change: Change) -> Finding:
+    """A cap that takes nothing off. One that is met, and would take something off if it were lower, may be meant."""
+    cap = part_at(trials.tariff, change.place)
+
+    def lower(fen: int) -> Tariff:
+        return with_part(trials.tariff, change.place, with_fields(cap, fen=fen))
+
+    met = _first_noticed(trials, trials.tariff, lower(max(cap.fen - 1, 0)), change.minutes)
+    held = met or _first_noticed(trials, trials.tariff, lower(0), change.minutes)
+    who = held[0].who if held else trials.whos[0]
+    return Finding(
+        change.rule, path_of(change.place), "look" if met else "wrong", trials.example(*_dearest(trials, change, who)),
+        {"cap": cap.fen})
+
+
+def _first_noticed(
+    trials: Trials, one: Tariff, other: Tariff, minutes: tuple[int, ...]
+) -> tuple[Entry, int] | None:
+    for entry, length in sorted(trials.tried, key=lambda each: each[1] not in minutes):
+        before = trials.total(entry, length, None if one is trials.tariff else one)
+        if before != trials.total(entry, length, other):
+            return entry, length
+    return None
+
+
+def _meant(trials: Trials, change: Change) -> tuple[Entry, int]:
+    """The stay in which the part would show, if it were reached."""
+    return min(trials.tried, key=lambda each: each[1] not in change.minutes)
+
+
+def _dearest(trials: Trials, change: Change, who: Who) -> tuple[Entry, int]:
+    """Of somebody's stays no longer than a block around the cap, the shortest of the dearest."""
+    blocks = [part_at(trials.tariff, place) for place in holders(change.place)]
+    longest = min((block.hours * 60 for block in blocks if isinstance(block, language.Blocks)), default=10**9)
+    theirs = [each for each in trials.tried if each[0].who is who]
+    within = [each for each in theirs if each[1] <= longest] or theirs or trials.tried
+    return max(within, key=lambda each: (trials.total(*each) or 0, -each[1]))
+
+
+def _bare(tariff: Tariff, place: Place) -> tuple[Tariff, Place]:
+    """The tariff without what may hide a part: the caps, roundings and other products around it."""
+    for around in holders(place):
+        part = part_at(tariff, around)
+        step = place[len(around):]
+        if isinstance(part, language.Cap | language.Round) and step[0] in ("of", "then"):
+            inner = part_at(tariff, (*around, step[0]))
+            return _bare(with_part(tariff, around, inner), (*around, *step[1:]))
+        if isinstance(part, language.LowerOf):
+            return _bare(with_part(tariff, around, part.of[int(step[1])]), (*around, *step[2:]))
+    return tariff, place
+
+
+def _changes(tariff: Tariff) -> Iterator[Change]:
+    """Each part of the tariff put otherwise, from the outside in."""
+    for place, part in list_parts(tariff):
+        for step, inner in inner_parts(part):
+            if hasattr(inner, "kind"):
+                yield Change(place + step, _UNMISSABLE, minutes=_reaching(part, step))
+        make = _OWN.get(type(part))
+        if make is not None:
+            yield from make(part, place)
+
+
+def _reaching(part: Any, step: Place) -> tuple[int, ...]:
+    """Lengths of stays that reach what lies inside, where the part asks for one."""
+    if isinstance(part, language.FreeWithin | language.FreeFirst):
+        return (part.minutes + 1,)
+    if isinstance(part, language.When) and part.if_.stay_up_to is not None:
+        return (part.if_.stay_up_to + (step == ("else_",)),)
+    return ()
+
+
+def _dearer(priced: Any) -> Any:
+    return with_fields(priced, fen=priced.fen + FEN_NOBODY_MISSES)
+
+
+def _of_steps(part: language.Steps, place: Place) -> Iterator[Change]:
+    done = 0
+    for number, step in enumerate(part.steps):
+        yield Change((*place, "steps", number), _dearer(step), minutes=(done + 1,))
+        done += step.minutes * (step.times or 0)
+
+
+def _of_ladder(part: language.Ladder, place: Place) -> Iterator[Change]:
+    done = 0
+    for number, rung in enumerate(part.rungs):
+        yield Change((*place, "rungs", number), _dearer(rung), minutes=(done + 1,))
+        done = rung.minutes
+
+
+def _of_cap(part: language.Cap, place: Place) -> Iterator[Change]:
+    if part.by_stay is None:
+        yield Change(place, part.of, "cap_unreachable")
+        return
+    done = 0
+    for number, cap in enumerate(part.by_stay):
+        here, meant = (*place, "by_stay", number), (done + 1,)
+        yield Change(here, with_fields(cap, fen=0), minutes=meant)
+        yield Change(here, with_fields(cap, fen=FEN_NOBODY_MISSES), "cap_unreachable", meant)
+        done = cap.minutes if cap.minutes is not None else (cap.below or 1) - 1
+
+
+def _of_free(part: language.FreeWithin | language.FreeFirst, place: Place) -> Iterator[Change]:
+    yield Change(place, part.then, minutes=(part.minutes,))
+
+
+def _of_exempt(part: language.Exempt, place: Place) -> Iterator[Change]:
+    for number in range(len(part.when)):
+        rest = part.when[:number] + part.when[number + 1:]
+        yield Change(place, with_fields(part, when=rest) if rest else part.then)
+
+
+def _of_when(part: language.When, place: Place) -> Iterator[Change]:
+    yield Change(place, part.then, "never_matters")
+
+
+def _of_gather(part: language.Gather, place: Place) -> Iterator[Change]:
+    if len(part.within) == 1:
+        yield Change(place, part.then, "never_matters")
+    yield from _of_spans(part.within, (*place, "within"))
+
+
+def _of_condition(part: language.Condition, place: Place) -> Iterator[Change]:
+    for name in ("entered", "left"):
+        yield from _of_spans(getattr(part, name) or (), (*place, name))
+
+
+def _of_spans(spans: tuple[language.Span, ...], place: Place) -> Iterator[Change]:
+    for number in range(len(spans) if len(spans) > 1 else 0):
+        yield Change((*place, number), LEFT_OUT)
+
+
+def _without(inside: str) -> Any:
+    def make(part: Any, place: Place) -> Iterator[Change]:
+        yield Change(place, getattr(part, inside), "never_matters")
+
+    return make
+
+
+def _nothing_own(part: Any, place: Place) -> Iterable[Change]:
+    """What such a rule says lies all in the rules inside it."""
+    return ()
+
+
+_OWN: dict[type, Any] = {
+    language.Steps: _of_steps,
+    language.Ladder: _of_ladder,
+    language.Cap: _of_cap,
+    language.FreeWithin: _of_free,
+    language.FreeFirst: _of_free,
+    language.Exempt: _of_exempt,
+    language.When: _of_when,
+    language.Condition: _of_condition,
+    language.Gather: _of_gather,
+    language.Blocks: _without("each"),
+    language.Periods: _without("each"),
+    language.VehicleFactor: _without("then"),
+    language.Round: _without("then"),
+    language.Validated: _without("then"),
+    language.Slots: _nothing_own,
+    language.Flat: _nothing_own,
+    language.ProRata: _nothing_own,
+    language.Windows: _nothing_own,
+    language.Days: _nothing_own,
+    language.Sum: _nothing_own,
+    language.LowerOf: _nothing_own,
+}
+RULES_KNOWN = frozenset(_OWN)
+
+
+def _find_overlaps(trials: Trials, dead: set[str]) -> Iterator[Finding]:
+    for place, part in list_parts(trials.tariff):
+        for name in ("within", "entered", "left"):
+            spans = getattr(part, name, None)
+            if isinstance(spans, tuple):
+                yield from _of_overlapping(trials, (*place, name), spans, dead)
+    for place, part in list_parts(trials.tariff):
+        if isinstance(part, language.LowerOf):
+            yield from _of_same_products(trials, place, part)
+
+
+def _of_overlapping(
+    trials: Trials, place: Place, spans: tuple[language.Span, ...], dead: set[str]
+) -> Iterator[Finding]:
+    for (_, one), (number, other) in combinations(enumerate(spans), 2):
+        path = path_of((*place, number))
+        shared = next(filter(None, (_shared(trials, one, other, day) for day in trials.days)), None)
+        if shared is None or path in dead:
+            continue
+        without = trials.total(*shared, with_part(trials.tariff, (*place, number), LEFT_OUT))
+        if without == trials.total(*shared):
+            yield Finding("overlap", path, "look", trials.example(*shared), {"without": without})
+
+
+def _shared(trials: Trials, one: language.Span, other: language.Span, day: date) -> tuple[Entry, int] | None:
+    """A stay that lies in two spans which are both on about this day."""
+    for near in (0, 1):
+        for first, second in ((one, other), (other, one)):
+            if not (_is_on(trials, first, day) and _is_on(trials, second, day + near * DAY)):
+                continue
+            start = max(first.from_minute, second.from_minute + near * DAY_MINUTES)
+            end = min(first.to_minute, second.to_minute + near * DAY_MINUTES)
+            if start < end:
+                return Entry(trials.instant(day, start), trials.whos[0]), end - start
+    return None
+
+
+def _is_on(trials: Trials, span: language.Span, day: date) -> bool:
+    return span.days is None or trials.tariff.walls.day_of(day) in span.days
+
+
+def _of_same_products(trials: Trials, place: Place, part: language.LowerOf) -> Iterator[Finding]:
+    """Two products under one condition: the cheaper of them is always taken."""
+    for (_, one), (number, other) in combinations(enumerate(part.of), 2):
+        if isinstance(one, language.When) and isinstance(other, language.When) and one.if_ == other.if_:
+            here = (*place, "of", number)
+            alone = with_part(trials.tariff, place, other)
+            held = _first_noticed(trials, alone, with_part(alone, (*place, "then"), _UNMISSABLE), ())
+            if held is not None:
+                without = trials.total(*held, with_part(trials.tariff, here, LEFT_OUT))
+                yield Finding("overlap", path_of(here), "wrong", trials.example(*held), {"without": without})
