@@ -60,6 +60,7 @@ def create_app(config: Config) -> Flask:
         signs,
         tariff_console,
         tariffs,
+        what_ifs,
     )
 
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
@@ -89,7 +90,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books, signs, tariffs, tariff_console, draft_console,
+        callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from flask.cli import AppGroup
 
-from parking.cli import calendars, channels, charges, demo, drivers, keys, staff, statements, tariffs, terminals, worker
+from parking.cli import (
+    calendars,
+    channels,
+    charges,
+    demo,
+    drivers,
+    keys,
+    staff,
+    statements,
+    tariffs,
+    terminals,
+    what_ifs,
+    worker,
+)
 
 group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
 for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
     group.add_command(part.group)
-for command in (charges.verify_charge, statements.statement, demo.seed_demo, worker.worker):
+for command in (charges.verify_charge, statements.statement, demo.seed_demo, worker.worker, what_ifs.what_if):
     group.add_command(command)

@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import relay
+from parking.services.replay import Place, Replays
 from parking.services.watch import watch_terminals
 from parking.store.database import DatabaseUnavailable
 
@@ -22,8 +23,10 @@ WATCH_SECONDS = 10.0
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 @with_appcontext
 def worker(once: bool) -> None:
-    """Carry messages to lots and channels, and forget what need not be kept."""
+    """Carry messages to lots and channels, work what-ifs out, and forget what need not be kept."""
     swept_at = watched_at = float("-inf")
+    config = current_app.extensions["config"]
+    what_ifs = Replays(database(), Place(config.database_url, config.database_role))
     while True:
         try:
             if time.monotonic() - watched_at > WATCH_SECONDS:
@@ -33,10 +36,11 @@ def worker(once: bool) -> None:
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(database(), now=right_now())
                 swept_at = time.monotonic()
+            is_working = not once and what_ifs.step(now=right_now(), wait_seconds=0.0 if delivered else IDLE_SECONDS)
         except DatabaseUnavailable:
-            delivered = 0
+            delivered, is_working = 0, False
             time.sleep(1.0)
         if once:
             return
-        if not delivered:
+        if not delivered and not is_working:
             time.sleep(IDLE_SECONDS)

@@ -35,6 +35,7 @@ from parking.store import (
     terminals,
     transfers,
     vehicles,
+    what_ifs,
 )
 from parking.store.columns import Table
 
@@ -43,6 +44,7 @@ MODULES = (
     decisions, drivers, facts, identities, key_sets, keys, lane_orders, logins, lots, operators, outbox_messages,
     pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports, tariff_drafts, tariffs,
     terminals, transfers, vehicles,
+    what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

@@ -152,6 +152,36 @@ def find_tariff_by_code(db: Session, code: str, *, at: datetime) -> TariffInForc
     return None if row is None else TariffInForce(row[0], row[1], _stored(db, row[2]))
 
 
+def find_version(db: Session, code: str, *, version: int | None = None) -> TariffInForce | None:
+    """A published version of a tariff, in force or not; the newest where none is named."""
+    query = (
+        select(TariffVersion.tariff_id, TariffVersion.version)
+        .join(TariffRow, TariffRow.tariff_id == TariffVersion.tariff_id)
+        .where(TariffRow.code == code).order_by(TariffVersion.version.desc()).limit(1))
+    if version is not None:
+        query = query.where(TariffVersion.version == version)
+    found = db.execute(query).one_or_none()
+    return None if found is None else get_tariff_version(db, *found)
+
+
+def list_versions_of_operator(db: Session, operator_id: UUID) -> list[tuple[str, int, datetime]]:
+    """An operator's published tariffs: code, version, in force from; each code's newest first."""
+    found = db.execute(
+        select(TariffRow.code, TariffVersion.version, TariffVersion.in_force_from)
+        .join(TariffRow, TariffRow.tariff_id == TariffVersion.tariff_id)
+        .where(TariffVersion.operator_id == operator_id).order_by(TariffRow.code, TariffVersion.version.desc()))
+    return [(code, version, at) for code, version, at in found]
+
+
+def list_lots_charging(db: Session, code: str, *, since: datetime, until: datetime) -> list[int]:
+    """The lots that charged by a tariff at some time of a period."""
+    row = TariffAssignment
+    return list(db.execute(
+        select(row.lot_id).join(TariffRow, TariffRow.tariff_id == row.tariff_id)
+        .where(TariffRow.code == code, row.assigned_from < until, row.assigned_to.is_(None) | (row.assigned_to > since))
+        .distinct().order_by(row.lot_id)).scalars())
+
+
 def has_tariff(db: Session, code: str) -> bool:
     return db.execute(select(TariffRow.tariff_id).where(TariffRow.code == code)).first() is not None
 

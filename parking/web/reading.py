@@ -20,6 +20,7 @@ def read_body(model: type[Model], *, texts_apart: bool = False, depth_max: int =
 
     :param depth_max: how deep it may be nested
     :param texts_apart: the caller looks at the strings itself, part by part
+    :param depth_max: how deep its objects and lists may lie in one another
     :raises Problem: 415 for another content type, 400 naming the fields
     :raises BadJson: not strict JSON
     """
