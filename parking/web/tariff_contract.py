@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from parking.core.clock import format_instant
 from parking.core.json_text import BadJson, check_text
+from parking.core.lint import lint, says
 from parking.services.compare import Compared, Named
 from parking.services.draft import is_short_notice
 from parking.store.tariff_drafts import AssignmentProposal, TariffDraft
@@ -208,6 +209,15 @@ class ChangeAnswer(Answer):
     where: Said
 
 
+class FindingAnswer(Answer):
+    """What the lint found in the new tariff; `wrong` where it is surely a mistake."""
+
+    rule: str
+    level: Literal["wrong", "look"]
+    path: str
+    says: Said
+
+
 class ComparisonAnswer(Answer):
     """version: 0 for a tariff that is not published. largest: of all starts, the largest first."""
 
@@ -216,6 +226,7 @@ class ComparisonAnswer(Answer):
     starts: list[StartAnswer]
     largest: list[DifferenceAnswer]
     changes: list[ChangeAnswer]
+    findings: list[FindingAnswer]
 
 
 class AssignmentRequest(Strict):
@@ -321,6 +332,9 @@ def comparison_answer(made: Compared) -> dict[str, Any]:
         "changes": [
             {"path": each.path, "kind": each.kind, "old": each.old, "new": each.new, "where": each.where}
             for each in made.changes],
+        "findings": [
+            {"rule": each.rule, "level": each.level, "path": each.path, "says": says(each)}
+            for each in lint(made.new.tariff)],
     }
 
 

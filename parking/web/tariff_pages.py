@@ -10,6 +10,7 @@ from flask_babel import gettext
 
 from parking.core.calendar import CannotPrice
 from parking.core.json_text import BadJson, check_text
+from parking.core.lint import says
 from parking.core.tariff import BadTariff
 from parking.services import assign
 from parking.services.draft import AlreadyDecided, DraftChanged, SecondPersonNeeded
@@ -30,7 +31,8 @@ def speak(blueprint: Blueprint) -> None:
     """Give a blueprint's pages these words."""
     blueprint.app_context_processor(lambda: {
         "start_name": start_name, "length_name": length_name, "chart_data": chart_data, "error_words": error_words,
-        "no_form": no_form, "draft_state": draft_state, "version_state": version_name, "event_name": event_name})
+        "no_form": no_form, "draft_state": draft_state, "version_state": version_name, "event_name": event_name,
+        "finding_says": says})
 
 
 def draft_state(state: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from flask_babel import get_locale, gettext
 
 from parking.core.calendar import CannotPrice
-from parking.core.reason import Words
+from parking.core.lint import Finding, lint
 from parking.core.rule_names import write_minutes
 from parking.core.tariff_compare import HORIZON_MINUTES, Side
 from parking.core.tariff_words import Clause, describe
@@ -19,25 +19,22 @@ from parking.services.compare import Compared, Named, compare_tariffs
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """clauses: the tariff in sentences. made: None where there is no price to show; then `unpriced` says why."""
+    """clauses: the tariff in sentences. made: None where there is no price to show; then `unpriced` says why.
+    findings: of the lint.
+    """
 
     clauses: tuple[Clause, ...]
     made: Compared | None
     unpriced: str | None
-    findings: tuple[Words, ...]
+    findings: tuple[Finding, ...]
 
 
 def make_preview(old: Named | None, new: Named, *, now: datetime) -> Preview:
     clauses = describe(new.tariff)
     try:
-        return Preview(clauses, compare_tariffs(old, new, now=now), None, findings_of(new))
+        return Preview(clauses, compare_tariffs(old, new, now=now), None, lint(new.tariff))
     except CannotPrice as wrong:
         return Preview(clauses, None, str(wrong), ())
-
-
-def findings_of(named: Named) -> tuple[Words, ...]:
-    """What a lint finds in a tariff; it has a place on every page that shows one before it is published."""
-    return ()
 
 
 def start_name(name: str) -> str:

@@ -19,7 +19,7 @@ function optionsOf(figure) {
     grid: { left: 8, right: 16, top: lines.length > 1 ? 32 : 16, bottom: 4, containLabel: true },
     legend: { show: lines.length > 1, top: 0, textStyle: { color: ink }, icon: "rect", itemHeight: 3 },
     tooltip: { trigger: "axis", renderMode: "richText", axisPointer: { type: "line" }, valueFormatter: (value) => value.toFixed(2) },
-    xAxis: { type: "value", min: 0, max: 72, interval: 12, axisLabel: { color: ink, formatter: `{value} ${hours}` }, splitLine: { show: false }, axisLine: { lineStyle: { color: faint } } },
+    xAxis: { type: "value", min: 0, max: 72, interval: 12, axisLabel: { color: ink, hideOverlap: true, formatter: `{value} ${hours}` }, splitLine: { show: false }, axisLine: { lineStyle: { color: faint } } },
     yAxis: { type: "value", min: 0, axisLabel: { color: ink }, splitLine: { lineStyle: { color: faint } } },
     series: lines.map(({ name, points }, number) => ({
       name, type: "line", step: "end", data: points, symbol: "none",
