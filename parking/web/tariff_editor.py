@@ -44,7 +44,7 @@ class Edited:
     @property
     def stamp(self) -> str:
         """Tells later whether the form was changed, or the JSON."""
-        return json.dumps({"form": _hash_fields(self.fields or {}), "body": canonical_hash(_lines(self.body))})
+        return json.dumps({"form": _hash_fields(self.fields or {}), "body": canonical_hash(self.body)})
 
 
 def edit_tariff(tariff: Tariff) -> Edited:
@@ -68,7 +68,7 @@ def edit_new() -> Edited:
 def read_editor(sent: Mapping[str, str]) -> Edited:
     """What was typed: the form where it alone was changed, else the JSON; `do` decides where both were."""
     fields = {name: sent.get(name, "").strip()[:200] for name in FIELDS}
-    body, do = sent.get("body", ""), sent.get("do", "")
+    body, do = sent.get("body", "").replace("\r\n", "\n"), sent.get("do", "")  # a form sends line ends as CR LF
     try:
         was = json.loads(sent.get("stamp", "")[:400])
         was_form, was_body = was["form"], was["body"]
@@ -76,7 +76,7 @@ def read_editor(sent: Mapping[str, str]) -> Edited:
         was_form, was_body = None, None
     has_form = any(name in sent for name in FIELDS)
     form_changed = has_form and _hash_fields(fields) != was_form
-    body_changed = canonical_hash(_lines(body)) != was_body
+    body_changed = canonical_hash(body) != was_body
     if do == "form" or (do != "json" and form_changed and not body_changed):
         return from_form(fields)
     edited = from_json(body)
@@ -123,14 +123,16 @@ def from_form(fields: Mapping[str, str]) -> Edited:
 
 def json_path(data: Any, path: str) -> str:
     """Where in the JSON: the path of a BadTariff without the kinds of rules that pydantic puts in it."""
-    at, made = data, ""
+    at, made, is_entered = data, "", False
     for part in path.split("."):
+        if is_entered and isinstance(at, Mapping) and at.get("kind") == part:
+            is_entered = False
+            continue
         if isinstance(at, list) and part.isdigit() and int(part) < len(at):
             at, made = at[int(part)], f"{made}[{part}]"
-        elif isinstance(at, Mapping) and part in at:
-            at, made = at[part], f"{made}.{part}"
-        elif not (isinstance(at, Mapping) and at.get("kind") == part):
-            at, made = None, f"{made}.{part}"
+        else:
+            at, made = at.get(part) if isinstance(at, Mapping) else None, f"{made}.{part}"
+        is_entered = True
     return made.lstrip(".")
 
 
@@ -252,8 +254,3 @@ def _in_reading_order(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash_fields(fields: Mapping[str, str]) -> str:
     return canonical_hash({name: fields.get(name, "") for name in FIELDS})
-
-
-def _lines(body: str) -> str:
-    """A form sends line ends as CR LF."""
-    return body.replace("\r\n", "\n").strip()
