@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from parking.core.clock import format_instant
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services import assign, draft
 from parking.services.draft import AlreadyDecided, DraftChanged, DraftIdReused, NoDraft, SecondPersonNeeded
@@ -70,6 +71,22 @@ def test_what_one_proposes_and_another_approves_is_a_version_and_visits_before_i
         events = [(each.what, each.staff_id) for each in tariff_drafts.list_events(db, done.draft_id)]
     assert before is not None and after is not None and (before.version, after.version) == (1, 2)
     assert events == [("written", desk.wu["by"]), ("proposed", desk.wu["by"]), ("approved", desk.xu["by"])]
+
+
+def test_a_visit_that_entered_before_is_charged_by_the_version_of_its_entry(desk: Desk) -> None:
+    """The version was approved two hours ago and is in force since an hour; both cars leave now."""
+    at, long_ago = now() - timedelta(hours=1), now() - timedelta(hours=2)
+    written = desk.write(make_tariff(fen=5000), now=long_ago)
+    desk.approve(desk.propose(written, at=at, now=long_ago), now=long_ago)
+    entries = (("沪A11111", at - timedelta(minutes=1)), ("沪A22222", at + timedelta(minutes=1)))
+    desk.city.tell(1, "entry", [
+        {"sequence": number, "kind": "scan", "occurred_at": format_instant(entered_at), "direction": "entry",
+         "plate": plate, "plate_confidence": 0.99, "opened": True, "reason": "entered"}
+        for number, (plate, entered_at) in enumerate(entries, start=1)])
+
+    left = [desk.city.scan(1, "exit", plate=plate) for plate, _ in entries]
+
+    assert [each["fee"]["total_fen"] for each in left] == [2000, 5000]
 
 
 def test_nobody_approves_or_rejects_what_they_proposed_themselves(desk: Desk) -> None:
