@@ -37,6 +37,7 @@ def create_app(config: Config) -> Flask:
     from parking.services.verify import CodeKeys
     from parking.store.database import Database
     from parking.web import (
+        apds,
         books,
         callbacks,
         companions,
@@ -91,6 +92,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
+        apds,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask.cli import AppGroup
 
 from parking.cli import (
+    apds,
     calendars,
     channels,
     charges,
@@ -24,3 +25,5 @@ for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
     group.add_command(part.group)
 for command in (charges.verify_charge, statements.statement, demo.seed_demo, worker.worker, what_ifs.what_if):
     group.add_command(command)
+for command in (apds.export_apds, apds.import_apds):
+    tariffs.group.add_command(command)

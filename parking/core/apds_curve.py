@@ -17,6 +17,7 @@ from parking.core.stretch import MINUTE
 from parking.core.tariff import Tariff
 
 Size = Literal["small", "large"]
+WORK_MAX = 3_000_000  # lines times rules, of all prices that are asked for; the real tariffs take under 200,000
 _START = datetime(2020, 1, 6, tzinfo=UTC)
 
 
@@ -28,18 +29,32 @@ class Jump:
     fen: int
 
 
+class TooMuchToAsk(Exception):
+    """So many prices of so many lines that nobody could be answered in time."""
+
+
 class Curve:
     """What a rule that asks only for the length of the stay costs, by that length, as the engine prices it."""
 
     def __init__(self, rule: Any, factor: int, size: Size) -> None:
         self.rule, self.factor, self.vehicle = rule, factor, Vehicle(size)
         self.tariff = Tariff(code="APDS-EXPORT", name={"en": "-"}, time_zone="UTC", rule=rule)
+        self._parts, self._work = sum(1 for _ in language._walk(rule)), 0
 
     def fen(self, minutes: int) -> int:
-        left_at = _START + minutes * MINUTE
-        return price(self.tariff, entered_at=_START, left_at=left_at, vehicle=self.vehicle).total_fen * self.factor
+        """:raises TooMuchToAsk: more work in all than a few seconds"""
+        if self._work > WORK_MAX:
+            raise TooMuchToAsk
+        try:
+            quote = price(
+                self.tariff, entered_at=_START, left_at=_START + minutes * MINUTE, vehicle=self.vehicle)
+        except StayTooLong:
+            raise TooMuchToAsk from None
+        self._work += len(quote.lines) * self._parts
+        return quote.total_fen * self.factor
 
     def jumps(self, end: int) -> list[Jump]:
+        """:raises TooMuchToAsk: as fen"""
         marks = _marks(self.rule, end) | {mark for mark in _stay_marks(self.rule) if mark < end}
         found, before = [], 0
         for mark in sorted(marks):
@@ -64,7 +79,7 @@ class Curve:
             holds = all(
                 self.fen(length) == total + (length - 1 - last) // period * fen
                 for length in (*lengths, DURATION_MINUTES_MAX) if end < length <= DURATION_MINUTES_MAX)
-        except StayTooLong:
+        except TooMuchToAsk:
             return None
         return Jump(period, fen) if holds else None
 

@@ -26,7 +26,7 @@ from parking.core.apds import (
     to_amount,
     to_clock,
 )
-from parking.core.apds_curve import Curve, Size, lines_of
+from parking.core.apds_curve import Curve, Size, TooMuchToAsk, lines_of
 from parking.core.apds_week import WEEK, days_mask, longest_run, periods_of, window_mask
 from parking.core.clock import format_instant
 from parking.core.reason import LANGUAGES
@@ -328,7 +328,10 @@ def _rate_lines(
     told = DAY_MINUTES if any(isinstance(each, language.ProRata) for each in language._walk(rule)) else HORIZON_MINUTES
     end = min(longest + LONGER_DAY_MINUTES, told) if longest else told
     curve = Curve(rule, factor, size or "small")
-    jumps = curve.jumps(end)
+    try:
+        jumps = curve.jumps(end)
+    except TooMuchToAsk:
+        raise losses.cannot(path, rule, "too_much_to_ask") from None
     if any(jump.fen < 0 for jump in jumps):
         raise losses.cannot(path, rule, "price_falls")
     tail = None if longest and longest + LONGER_DAY_MINUTES <= end else curve.tail(jumps, end)

@@ -84,6 +84,11 @@ FINDINGS: dict[str, Words] = {
         "en": "it would take {lines} rate lines",
         "fr": "il faudrait {lines} lignes tarifaires",
     },
+    "too_much_to_ask": {
+        "zh": "逐个时长计价所需的计算量过大",
+        "en": "too much work to price it length by length",
+        "fr": "trop de calcul pour le tarifer durée par durée",
+    },
     "beyond": {
         "zh": "费率行只写到 {days} 天：之后的重复无法写出",
         "en": "the lines tell {days} days; how it goes on after them no line can say",

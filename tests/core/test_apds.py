@@ -382,6 +382,16 @@ def test_holidays_and_the_minute_of_leaving_are_named() -> None:
     assert imported(made.data).tariff == tariff
 
 
+def test_a_tariff_that_takes_too_long_to_price_is_named() -> None:
+    hourly = {"kind": "blocks", "hours": 1, "each": {"kind": "steps", "steps": [{"minutes": 1, "fen": 1}]}}
+
+    made = exported(tariff_of({"kind": "sum", "of": [hourly] * 8}))
+
+    assert made.data["rateTables"] == []
+    assert {each.reason for each in made.unexpressed if each.effect == "price"} == {"too_much_to_ask"}
+    assert imported(made.data).tariff is not None
+
+
 def test_many_faults_are_a_short_list() -> None:
     lines = [{"sequence": number, "rateLineType": "perUnit", "value": 1, "note": "x"} for number in range(400)]
 
