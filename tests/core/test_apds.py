@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from parking.core.apds import EXTENSION, parse_duration, parse_offset, to_duration, to_offset
 from parking.core.apds_export import HORIZON_MINUTES, Exported, export_rate_table
 from parking.core.apds_import import Readings, import_rate_table
+from parking.core.apds_words import FINDINGS
 from parking.core.clock import parse_instant
 from parking.core.price import Vehicle, price
+from parking.core.reason import LANGUAGES
 from parking.core.tariff import Tariff, read_tariff
 
 FOLDER = Path(__file__).parents[1] / "cases"
@@ -412,3 +415,10 @@ def test_lengths_are_read_as_they_are_written(length: int) -> None:
 def test_no_length_is_guessed(text: str) -> None:
     assert parse_duration(text) is None
     assert parse_offset(text) is None
+
+
+def test_every_reason_of_a_finding_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "apds.md").read_text("utf-8")
+
+    assert re.findall(r"^\| `(\w+)` \| (?:export|import) \|", page, re.MULTILINE) == list(FINDINGS)
+    assert all(words[language].strip() for words in FINDINGS.values() for language in LANGUAGES)
