@@ -82,7 +82,7 @@ def one_tariff(code: str) -> Any:
         return export_tariff(db, code, at=at).data
 
 
-@blueprint.post("/v1/tariffs/apds")
+@blueprint.post("/v1/apds-readings")
 @auth.operator
 @api("APDS rate tables read as a tariff; nothing is kept", query=ApdsImportQuery, body=ApdsDocument,
      answer=ApdsImportAnswer)

@@ -14,7 +14,7 @@ from tests.city import HOURLY, City, bearer
 from tests.tariff_desk import write_draft
 
 DOCUMENTS = json.loads((Path(__file__).parents[1] / "cases" / "apds_documents.json").read_text("utf-8"))
-IMPORT = "/v1/tariffs/apds?code=THEIRS-1&time_zone=Asia/Shanghai"
+IMPORT = "/v1/apds-readings?code=THEIRS-1&time_zone=Asia/Shanghai"
 
 
 def send(city: City, document: Any, *, path: str = IMPORT, token: str | None = None, status: int = 200) -> Any:
@@ -66,7 +66,7 @@ def test_what_is_open_is_said_in_the_query(city: City) -> None:
 
 
 @pytest.mark.parametrize(("path", "field"), [
-    ("/v1/tariffs/apds?time_zone=UTC", "code"), ("/v1/tariffs/apds?code=A-1&time_zone=Mars/Base", "time_zone"),
+    ("/v1/apds-readings?time_zone=UTC", "code"), ("/v1/apds-readings?code=A-1&time_zone=Mars/Base", "time_zone"),
     (f"{IMPORT}&tiers=both", "tiers"), (f"{IMPORT}&currency=CNY", "currency")])
 def test_a_query_that_cannot_be_read_names_the_field(city: City, path: str, field: str) -> None:
     answer = send(city, DOCUMENTS[0]["document"], path=path, status=400)
