@@ -39,7 +39,7 @@ class Curve:
     def __init__(self, rule: Any, factor: int, size: Size) -> None:
         self.rule, self.factor, self.vehicle = rule, factor, Vehicle(size)
         self.tariff = Tariff(code="APDS-EXPORT", name={"en": "-"}, time_zone="UTC", rule=rule)
-        self._parts, self._work = sum(1 for _ in language._walk(rule)), 0
+        self._parts, self._work = sum(1 for _ in language.parts_of(rule)), 0
 
     def fen(self, minutes: int) -> int:
         """:raises TooMuchToAsk: more work in all than a few seconds"""
@@ -123,7 +123,7 @@ def _inside(rule: Any) -> tuple[Any, ...]:
 def _stay_marks(rule: Any) -> set[int]:
     """The lengths of the whole stay that rules inside ask for."""
     found: set[int] = set()
-    for each in language._walk(rule):
+    for each in language.parts_of(rule):
         if isinstance(each, language.When) and each.if_.stay_up_to is not None:
             found.add(each.if_.stay_up_to)
         elif isinstance(each, language.Cap) and each.by_stay is not None:

@@ -194,7 +194,7 @@ def _outermost(rule: Any) -> tuple[Any, str, list[str], bool]:
 def _asks_size(rule: Any) -> bool:
     return any(
         isinstance(each, language.VehicleFactor) or (isinstance(each, language.When) and each.if_.size is not None)
-        for each in language._walk(rule))
+        for each in language.parts_of(rule))
 
 
 def _leaves(rule: Any, path: str, size: Size | None, losses: _Losses) -> list[_Leaf]:
@@ -325,7 +325,8 @@ def _general(rule: Any, path: str, size: Size | None, *, is_whole_stay: bool, lo
 def _rate_lines(
     rule: Any, path: str, factor: int, size: Size | None, longest: int | None, losses: _Losses
 ) -> list[dict[str, Any]]:
-    told = DAY_MINUTES if any(isinstance(each, language.ProRata) for each in language._walk(rule)) else HORIZON_MINUTES
+    by_the_minute = any(isinstance(each, language.ProRata) for each in language.parts_of(rule))
+    told = DAY_MINUTES if by_the_minute else HORIZON_MINUTES
     end = min(longest + LONGER_DAY_MINUTES, told) if longest else told
     curve = Curve(rule, factor, size or "small")
     try:

@@ -119,23 +119,13 @@ class Pricer:
 def _looks_at(tariff: Tariff) -> str:
     """What a price depends on beside vehicle and context: `length`; `clock`: the time of day too; `days`: the days
     as well; `each`: every stay is priced by itself."""
-    parts = list(_parts(tariff.rule))
+    parts = list(language.parts_of(tariff.rule))
     if tariff.seconds != "drop" or not all(isinstance(part, (*_TIMELESS, *_BY_CLOCK, *_BY_DAY)) for part in parts):
         return "each"
     if any(isinstance(part, _BY_DAY) or (isinstance(part, language.Span) and part.days is not None)
            or (isinstance(part, language.Periods) and part.every == "week") for part in parts):
         return "days"
     return "clock" if any(isinstance(part, _BY_CLOCK) for part in parts) else "length"
-
-
-def _parts(part: Any) -> Iterator[Any]:
-    """A rule, and every rule and condition inside it."""
-    yield part
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if hasattr(type(inner), "model_fields"):
-                yield from _parts(inner)
 
 
 def _one_offset(zone: ZoneInfo, first: datetime, last: datetime) -> timedelta | None:

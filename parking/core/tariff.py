@@ -66,7 +66,7 @@ class _Data(BaseModel):
     @cached_property
     def looks_at_clock(self) -> bool:
         """Whether it, or a rule inside it, prices one hour of the day or one day unlike another."""
-        return any(isinstance(rule, _CLOCKED) for rule in _walk(self))
+        return any(isinstance(rule, _CLOCKED) for rule in parts_of(self))
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -322,7 +322,7 @@ class Gather(_Data):
 
     @model_validator(mode="after")
     def _looks_at_no_clock(self) -> Gather:
-        clocked = {rule.kind for rule in _walk(self.then) if isinstance(rule, _CLOCKED)}
+        clocked = {rule.kind for rule in parts_of(self.then) if isinstance(rule, _CLOCKED)}
         if clocked:
             raise ValueError(f"inside `gather` no rule looks at the clock: {', '.join(sorted(clocked))}")
         return self
@@ -498,7 +498,7 @@ class Tariff(_Data):
 
     @model_validator(mode="after")
     def _knows_the_days_it_names(self) -> Tariff:
-        for rule in _walk(self.rule):
+        for rule in parts_of(self.rule):
             if isinstance(rule, Days) and len(rule.part_of) != len(DAYS if self.calendar else WEEKDAYS):
                 raise ValueError(
                     "`holiday` and `makeup` are named where the tariff has a calendar, and only there")
@@ -526,7 +526,7 @@ class Tariff(_Data):
     @cached_property
     def grows_by_the_minute(self) -> bool:
         """Whether a rule of it prices to the minute, so that the fee may change between the edges that rules name."""
-        return any(isinstance(rule, ProRata) for rule in _walk(self.rule))
+        return any(isinstance(rule, ProRata) for rule in parts_of(self.rule))
 
     @cached_property
     def canonical(self) -> str:
@@ -562,15 +562,16 @@ def _count_rules(data: Any) -> int:
     return 0
 
 
-def _walk(rule: Any) -> Iterator[Any]:
-    """The rule and all inside it."""
-    yield rule
-    if isinstance(rule, _Data):
-        for name in type(rule).model_fields:
-            value = getattr(rule, name)
-            for inner in value if isinstance(value, tuple) else (value,):
-                if isinstance(inner, _Data):
-                    yield from _walk(inner)
+def parts_of(part: Any, *, but_not_in: type | tuple[()] = ()) -> Iterator[Any]:
+    """A rule, and every rule, window, span, step and condition inside it; but_not_in: whose inside is left out."""
+    yield part
+    if isinstance(part, but_not_in):
+        return
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, _Data):
+                yield from parts_of(inner, but_not_in=but_not_in)
 
 
 def _minute_of_day(text: str) -> int:

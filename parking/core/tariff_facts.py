@@ -51,7 +51,7 @@ class _Found:
 
 def find_facts(tariff: Tariff) -> Facts:
     found = _Found()
-    inside = list(tariff_words.parts_of(_follow(tariff.rule, found)))
+    inside = list(data.parts_of(_follow(tariff.rule, found)))
     kinds = {type(each) for each in inside}
     is_free_inside = bool(kinds & {data.FreeWithin, data.FreeFirst, data.Gather}) or any(
         getattr(each, "fen", None) == 0 for each in inside)
@@ -98,7 +98,7 @@ def _told(parts: list[Words], *, is_inside: bool) -> Words | None:
 
 def _units(rule: Any) -> Words | None:
     """Every unit that time is charged by, the longest first, then what is charged otherwise."""
-    charged = [each for each in tariff_words.parts_of(rule, but_not_in=data.Slots)  # what is inside prices one slot
+    charged = [each for each in data.parts_of(rule, but_not_in=data.Slots)  # what is inside prices one slot
                if getattr(each, "fen", None) != 0]
     minutes = {each.minutes for each in charged if isinstance(each, data.Step | data.Slots)}
     kinds = {type(each) for each in charged}

@@ -7,11 +7,9 @@ on behind its head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import BaseModel
 
 from parking.core import tariff as data
 from parking.core import time_words
@@ -20,7 +18,7 @@ from parking.core.line import EXEMPT
 from parking.core.money import format_yuan
 from parking.core.phrase import COMMA, LIST, capital, head, join, same, say, title
 from parking.core.reason import LANGUAGES, Words
-from parking.core.tariff import Tariff
+from parking.core.tariff import Tariff, parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +48,6 @@ def remarks(tariff: Tariff) -> tuple[Words, ...]:
         made.append(say("时段含起点、不含终点（{0}）。", "Times include their start and not their end ({0}).",
                         "Heures : début compris, fin exclue ({0}).", same(tariff.time_zone)))
     return tuple(made)
-
-
-def parts_of(part: Any, *, but_not_in: type | tuple[()] = ()) -> Iterator[Any]:
-    """A rule, and every rule, window, span, step and condition inside it; but_not_in: whose inside is left out."""
-    yield part
-    if isinstance(part, but_not_in):
-        return
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, BaseModel):
-                yield from parts_of(inner, but_not_in=but_not_in)
 
 
 def _describe(rule: Any) -> list[Clause]:
