@@ -31,6 +31,7 @@ from parking.core.apds_week import WEEK, days_mask, longest_run, periods_of, win
 from parking.core.clock import format_instant
 from parking.core.reason import LANGUAGES
 from parking.core.tariff import Tariff
+from parking.core.walls import WEEKDAYS
 
 HORIZON_MINUTES = 7 * DAY_MINUTES  # how far a stay is told whose price never settles into one increment
 LINES_MAX = 200
@@ -207,7 +208,7 @@ def _leaves(rule: Any, path: str, size: Size | None, losses: _Losses) -> list[_L
         rule, path, factor = _head(rule, path, factor, size, losses)
         if isinstance(rule, language.Days):
             for number, part in enumerate(rule.days):
-                days = [day for day in part.on if day in language.WEEKDAYS]
+                days = [day for day in part.on if day in WEEKDAYS]
                 if len(days) < len(part.on):
                     losses.add(f"{path}.days.{number}.on", "days", "special_days")
                 look(part.each, f"{path}.days.{number}.each", minutes & days_mask(days, rule.at_minute), factor,

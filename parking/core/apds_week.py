@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from parking.core.apds import DAY_MINUTES, WEEK_DAYS, WEEK_MINUTES, to_clock
-from parking.core.tariff import WEEKDAYS, Day
+from parking.core.walls import WEEKDAYS, Day
 
 WEEK = (1 << WEEK_MINUTES) - 1
 

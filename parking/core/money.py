@@ -6,6 +6,9 @@ import re
 
 FEN_MAX = 10**12
 _YUAN = re.compile(r"(\d{1,10})(?:\.(\d{1,2}))?", re.ASCII)
+_NO_HUNDREDTHS = frozenset((  # ISO 4217: currencies whose smaller unit is none, or a thousandth
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
 
 def format_yuan(fen: int) -> str:
@@ -26,3 +29,8 @@ def parse_yuan(text: str) -> int | None:
     """Fen of an amount such as 15, 15.5 or 15.00; None for anything else."""
     match = _YUAN.fullmatch(text.strip())
     return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else None
+
+
+def has_hundredths(currency: str) -> bool:
+    """Whether an ISO 4217 currency's smaller unit is a hundredth."""
+    return currency not in _NO_HUNDREDTHS

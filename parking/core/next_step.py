@@ -10,7 +10,8 @@ from typing import Any
 
 from parking.core import tariff as language
 from parking.core.clock import drop_seconds, parse_instant
-from parking.core.price import NO_CONTEXT, SMALL, STAY_MAX, Vehicle, grain_of, price, validated
+from parking.core.context import NO_CONTEXT, validated
+from parking.core.price import SMALL, STAY_MAX, Vehicle, grain_of, price
 from parking.core.stretch import (
     MINUTE,
     Stretch,

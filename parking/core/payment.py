@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from parking.core.price import NO_CONTEXT, SMALL, Line, Quote, Vehicle, price
+from parking.core.context import NO_CONTEXT
+from parking.core.price import SMALL, Line, Quote, Vehicle, price
 from parking.core.tariff import Tariff
 
 EXIT_ALLOWANCE = timedelta(minutes=15)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Literal
 
 from parking.core import tariff as language
 from parking.core.calendar import CannotPrice
-from parking.core.clock import BadInstant, drop_seconds, parse_instant
+from parking.core.clock import drop_seconds, parse_instant
+from parking.core.context import NO_CONTEXT, check_context, validated
 from parking.core.plate import BadPlate, exempt_word_of_kind, is_new_energy_kind, parse_plate
 from parking.core.stretch import (
     MINUTE,
@@ -32,17 +32,10 @@ from parking.core.stretch import (
 from parking.core.tariff import Tariff
 
 STAY_MAX = timedelta(days=366)
-CONTEXT_KEYS = (
-    "stop_of_day", "rail_trip", "bound_app", "metro_trips", "exempt", "validations", "passes", "reservation",
-)
 
 
 class StayTooLong(CannotPrice):
     """Longer than 366 days, or it ends before it begins."""
-
-
-class UnknownContext(ValueError):
-    """A context key, or a value, that pricing does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,6 @@ class _Stay:
 
 _INSTANT = timedelta(milliseconds=1)
 LINES_MAX = 60_000  # of all rules, one within another; the real tariffs stay under 5,000 for a year
-NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 SMALL = Vehicle()
 
 
@@ -124,43 +116,6 @@ def price(
 def grain_of(tariff: Tariff) -> timedelta:
     """The smallest length that its stays are told apart by."""
     return MINUTE if tariff.seconds == "drop" else timedelta(milliseconds=1)
-
-
-def check_context(context: Mapping[str, Any]) -> None:
-    """:raises UnknownContext: a key or a value that pricing does not know"""
-    for key, value in context.items():
-        if key not in CONTEXT_KEYS:
-            raise UnknownContext(f"context.{key} is not known; known are {', '.join(CONTEXT_KEYS)}")
-        right = {
-            "stop_of_day": isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000,
-            "rail_trip": isinstance(value, bool),
-            "bound_app": isinstance(value, str),
-            "exempt": value is None or isinstance(value, str),
-            "metro_trips": isinstance(value, list) and all(_is_trip(each) for each in value),
-            "validations": isinstance(value, list) and all(_is_validation(each) for each in value),
-            "passes": isinstance(value, list), "reservation": value is None or isinstance(value, dict),
-        }[key]
-        if not right:
-            raise UnknownContext(f"context.{key} has a value of the wrong kind")
-
-
-def _is_trip(value: Any) -> bool:
-    """{"app", "in", "out", "stations": [where in, …, where out]}"""
-    if not isinstance(value, Mapping) or set(value) != {"app", "in", "out", "stations"}:
-        return False
-    stations = value["stations"]
-    if not isinstance(stations, list) or len(stations) < 2 or not all(isinstance(each, str) for each in stations):
-        return False
-    try:
-        return isinstance(value["app"], str) and parse_instant(value["in"]) <= parse_instant(value["out"])
-    except (BadInstant, TypeError):
-        return False
-
-
-def _is_validation(value: Any) -> bool:
-    """{"minutes"} or {"fen"}, or both"""
-    return isinstance(value, Mapping) and bool(value) and set(value) <= {"minutes", "fen"} and all(
-        type(each) is int and 0 < each <= 10_000_000 for each in value.values())
 
 
 def _price(rule: Any, stretch: Stretch, stay: _Stay) -> list[Line]:
@@ -346,11 +301,6 @@ def _price_validated(rule: language.Validated, stretch: Stretch, stay: _Stay) ->
         lines += _price(rule.then, (charged_from, stretch[1]), stay)
     off = min(fen, _sum(lines))
     return [*lines, Line(*stretch, "validated_money", 1, -off, {"fen": fen})] if off > 0 else lines
-
-
-def validated(context: Mapping[str, Any], unit: Literal["minutes", "fen"]) -> int:
-    """How much merchants validated, all together."""
-    return sum(each.get(unit, 0) for each in context.get("validations", ()))
 
 
 def _holds(condition: language.Condition, stay: _Stay) -> bool:

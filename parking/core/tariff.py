@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
@@ -32,8 +30,10 @@ from pydantic import (
 )
 
 from parking.core.calendar import NAME_PATTERN, Calendar
-from parking.core.clock import LATEST, UnknownZone, find_zone, start_of_day
+from parking.core.clock import UnknownZone, find_zone
 from parking.core.json_text import canonical, canonical_hash
+from parking.core.money import has_hundredths
+from parking.core.walls import DAYS, WEEKDAYS, Day, Walls
 
 Fen = Annotated[int, Field(ge=0, le=10_000_000)]
 Minutes = Annotated[int, Field(ge=1, le=366 * 24 * 60)]
@@ -249,9 +249,6 @@ class VehicleFactor(_Data):
     then: Rule
 
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday", "makeup"]
-WEEKDAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAYS: tuple[Day, ...] = (*WEEKDAYS, "holiday", "makeup")  # a tariff's `calendar` tells the last two from weekdays
 DaySet = Annotated[tuple[Day, ...], Field(min_length=1, max_length=len(DAYS), strict=False)]
 Rounding = Literal["half_up", "up", "down"]
 
@@ -427,36 +424,6 @@ for _holder in (
     _holder.model_rebuild()
 
 
-@dataclass(frozen=True, slots=True)
-class Walls:
-    """A lot's clock and calendar on the wall."""
-
-    zone: ZoneInfo
-    calendar: Calendar | None = None
-
-    def day_of(self, day: date) -> Day:
-        """:raises CalendarNotConfirmed: there is a calendar, and that day's year is not confirmed in it"""
-        return DAYS[self.kind_of(day)]
-
-    def known_until(self, instant: datetime) -> datetime:
-        """The end of the years, from this instant's on, that are confirmed."""
-        if self.calendar is None:
-            return LATEST
-        year = instant.astimezone(self.zone).year
-        while year in self.calendar.years:
-            year += 1
-        return start_of_day(date(year, 1, 1), self.zone)
-
-    def kind_of(self, day: date) -> int:
-        """Its place in DAYS."""
-        return day.weekday() if self.calendar is None else self.calendar.kind_of(day)
-
-
-_NO_HUNDREDTHS = frozenset((  # ISO 4217: currencies whose smaller unit is none, or a thousandth
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
-    "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
-
-
 class Tariff(_Data):
     """A tariff as it is published.
 
@@ -492,7 +459,7 @@ class Tariff(_Data):
     @field_validator("currency")
     @classmethod
     def _has_hundredths(cls, currency: str) -> str:
-        if currency in _NO_HUNDREDTHS:
+        if not has_hundredths(currency):
             raise ValueError(f"{currency} has no hundredths")
         return currency
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from parking.core import tariff as data
 from parking.core.phrase import LIST, OR, join, same, say
 from parking.core.reason import Words
+from parking.core.walls import WEEKDAYS, Day
 
 _DAYS: dict[str, Words] = {
     "mon": say("周一", "Mon", "lun."), "tue": say("周二", "Tue", "mar."), "wed": say("周三", "Wed", "mer."),
@@ -37,7 +38,7 @@ def time_of_day(span: data.Span | data.Window) -> Words:
 def days(names: Iterable[str]) -> Words:
     """Such as "Mon–Fri" or "Sat, Sun, public holidays"."""
     given = set(names)
-    runs = _runs([day for day in data.WEEKDAYS if day in given])
+    runs = _runs([day for day in WEEKDAYS if day in given])
     others = [says for word, says in _BY_CALENDAR.items() if word in given]
     return join([*(_run(run) for run in runs), *others], LIST)
 
@@ -54,17 +55,17 @@ def _span(span: data.Span) -> Words:
     return days(span.days) if is_whole else say("{0} {1}", "{0} {1}", "{0} {1}", days(span.days), time_of_day(span))
 
 
-def _runs(known: list[data.Day]) -> list[list[data.Day]]:
+def _runs(known: list[Day]) -> list[list[Day]]:
     """Days that follow each other, from three on; the others each by itself."""
-    runs: list[list[data.Day]] = []
+    runs: list[list[Day]] = []
     for day in known:
-        if runs and data.WEEKDAYS.index(day) == data.WEEKDAYS.index(runs[-1][-1]) + 1:
+        if runs and WEEKDAYS.index(day) == WEEKDAYS.index(runs[-1][-1]) + 1:
             runs[-1].append(day)
         else:
             runs.append([day])
     return [part for run in runs for part in ([run] if len(run) > 2 else [[day] for day in run])]
 
 
-def _run(run: list[data.Day]) -> Words:
+def _run(run: list[Day]) -> Words:
     first, last = _DAYS[run[0]], _DAYS[run[-1]]
     return first if len(run) == 1 else say("{0}至{1}", "{0}–{1}", "{0}–{1}", first, last)

@@ -14,9 +14,10 @@ from werkzeug.exceptions import HTTPException
 
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
+from parking.core.context import UnknownContext
 from parking.core.json_text import BadJson
 from parking.core.lot_code import BadLotCode
-from parking.core.price import StayTooLong, UnknownContext
+from parking.core.price import StayTooLong
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.services.announce import NoTariff

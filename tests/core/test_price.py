@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parking.core.clock import drop_seconds, parse_instant
+from parking.core.context import UnknownContext
 from parking.core.line import why
 from parking.core.next_step import next_step
-from parking.core.price import MINUTE, StayTooLong, UnknownContext, Vehicle, price
+from parking.core.price import MINUTE, StayTooLong, Vehicle, price
 from parking.core.tariff import BadTariff, read_tariff
 
 TARIFFS = {

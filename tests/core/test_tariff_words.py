@@ -18,6 +18,7 @@ from parking.core import time_words
 from parking.core.tariff import Tariff, read_tariff
 from parking.core.tariff_facts import find_facts
 from parking.core.tariff_words import _WORDS, describe, remarks
+from parking.core.walls import WEEKDAYS
 
 CASES = Path(__file__).parents[1] / "cases" / "further_tariffs.json"
 DEMO = json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8"))
@@ -26,7 +27,7 @@ TARIFFS = {data["code"]: data for data in [*DEMO, *(each["tariff"] for each in j
 minutes, amounts = st.integers(1, 3000), st.integers(0, 20_000)
 spans = st.builds(
     lambda days, start, end: {**({"days": days} if days else {}), **({"from": start, "to": end} if start else {})},
-    st.lists(st.sampled_from(language.WEEKDAYS), max_size=4, unique=True),
+    st.lists(st.sampled_from(WEEKDAYS), max_size=4, unique=True),
     st.sampled_from(["", "06:30", "22:00"]), st.sampled_from(["00:00", "07:15", "19:45"]))
 leaves = st.one_of(
     st.builds(lambda fen: {"kind": "flat", "fen": fen}, amounts),
@@ -61,7 +62,7 @@ def wrapped(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             {"name": "night", "from": to, "to": at, "each": night}]},
             inner, inner, st.sampled_from(["05:00", "07:30"]), st.sampled_from(["00:00", "19:30"])),
         st.builds(lambda week, end, at: {"kind": "days", "at": at, "days": [
-            {"on": list(language.WEEKDAYS[:5]), "each": week}, {"on": list(language.WEEKDAYS[5:]), "each": end}]},
+            {"on": list(WEEKDAYS[:5]), "each": week}, {"on": list(WEEKDAYS[5:]), "each": end}]},
             inner, inner, st.sampled_from(["00:00", "04:00"])),
         st.builds(lambda each, every, at: {"kind": "periods", "every": every, "at": at, "each": each}, inner,
                   st.sampled_from(["day", "week"]), st.sampled_from(["00:00", "03:30"])),
