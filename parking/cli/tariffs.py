@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from parking.web.printer import DocumentTooLong, print_document
 from parking.web.sign_text import write_sign
 
 group = AppGroup("tariffs", help="Tariffs as data.")
+_VERSION = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 
 
 @group.command("publish")
@@ -109,12 +111,13 @@ def _find(text: str, now: datetime) -> Named:
             return Named(tariffs.date_tariff(db, tariff), 0)
     code, _, version = text.partition("@")
     with database().reading() as db:
-        owner = tariffs.find_owner(db, code)
-        versions = tariffs.list_versions(db, owner[0]) if owner else []
-        for each in reversed(versions):
-            if str(each.version) == version or (not version and each.in_force_from <= now):
-                return Named(each.tariff, each.version)
-    raise click.ClickException(f"{text}: no such file, and no such version of a tariff")
+        if version:
+            found = tariffs.find_version(db, code, version=int(version)) if _VERSION.fullmatch(version) else None
+        else:
+            found = tariffs.find_tariff_by_code(db, code, at=now)
+    if found is None:
+        raise click.ClickException(f"{text}: no such file, and no such version of a tariff")
+    return Named(found.tariff, found.version)
 
 
 def _written(made: Compared) -> Iterator[str]:

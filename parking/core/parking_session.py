@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -50,6 +50,11 @@ class ParkingSession:
         """When it was over, as far as evidence goes; None while the vehicle is inside."""
         ends = [end for end in (self.billed_until, self.left_at) if end is not None]
         return max(self.entered_at, min(ends)) if ends else None
+
+    @property
+    def pricing_context(self) -> dict[str, Any]:
+        """What is known of it beside its times and its vehicle, as `price` takes it (core/context.py)."""
+        return {"stop_of_day": self.stop_of_day}
 
     def bill_end(self, now: datetime) -> datetime:
         """Where the priced interval ends when it is priced at `now`."""

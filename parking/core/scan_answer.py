@@ -81,7 +81,7 @@ def _next(
     tariff: Tariff, session: ParkingSession, paid: Paid, quote: Quote, now: datetime, vehicle: Vehicle
 ) -> NextStep | None:
     """Within the exit allowance nothing grows; after it, the whole stay counts again."""
-    context = {"stop_of_day": session.stop_of_day}
+    context = session.pricing_context
     seen = session.bill_end(now)
     try:
         if paid.leave_by_at is not None and paid.lets_leave(now):

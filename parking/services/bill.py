@@ -161,7 +161,7 @@ class Books:
         try:
             return seal_charge(
                 session, tariff=tariff.tariff, version=tariff.version, revision=revision,
-                vehicle=self.held.get(session.vehicle_key, SMALL), context={"stop_of_day": session.stop_of_day},
+                vehicle=self.held.get(session.vehicle_key, SMALL), context=session.pricing_context,
                 paid=paid, key=self._key)
         except CalendarNotConfirmed:
             self._ask_to_charge(session)

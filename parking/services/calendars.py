@@ -8,7 +8,7 @@ forecast that no price may rest on.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 
 import holidays
@@ -40,7 +40,7 @@ def seed_calendar(db: Session, name: str, *, now: datetime, since: int | None = 
     for year in range(since or now.year - 1, now.year + YEARS_AHEAD):
         days, is_confirmed, source = _look_up(name, year)
         old = kept.get(year)
-        if old is not None and (old.is_confirmed >= is_confirmed and (old.is_confirmed or old.days == days)):
+        if old is not None and (old.is_confirmed or (old.days == days and not is_confirmed)):
             continue
         made.append(_keep(db, name, days, old, is_confirmed=is_confirmed, source=source, now=now))
     return made
@@ -73,15 +73,14 @@ def _keep(
 def _look_up(name: str, year: int) -> tuple[CalendarYear, bool, str]:
     """The year's days, whether they are certain, and who says so."""
     if name == "CN" and year <= max(china.holidays).year:
-        every_day = [date(year, 1, 1) + timedelta(days=each) for each in range(366)]
-        days = [day for day in every_day if day.year == year]
-        return CalendarYear(
-            year, frozenset(day for day in days if day in china.holidays),
-            frozenset(day for day in days if day in china.workdays)), True, _source("chinesecalendar")
+        announced = CalendarYear(
+            year, frozenset(day for day in china.holidays if day.year == year),
+            frozenset(day for day in china.workdays if day.year == year))
+        return announced, True, _source("chinesecalendar")
     country, _, part = name.partition("-")
     try:
         found = holidays.country_holidays(country, subdiv=part or None, years=year)
-    except NotImplementedError:
+    except NotImplementedError:  # what the library answers for a country or a part that it does not know
         raise UnknownCalendar(name) from None
     days_off = frozenset(day for day in found if day.year == year)
     certain = name != "CN" and not any(_ESTIMATED in title for title in found.values())

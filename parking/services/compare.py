@@ -45,15 +45,12 @@ def find_version(db: Session, operator_id: UUID, code: str, version: int | None,
     owner = tariffs.find_owner(db, code)
     if owner is None or owner[1] != operator_id:
         raise NotInForce(code)
-    if version is None:
-        found = tariffs.find_tariff_by_code(db, code, at=now)
-        if found is None:
-            raise NotInForce(code)
-        return Named(found.tariff, found.version)
-    for each in tariffs.list_versions(db, owner[0]):
-        if each.version == version:
-            return Named(each.tariff, version)
-    raise NotInForce(code)
+    found = (
+        tariffs.find_tariff_by_code(db, code, at=now) if version is None
+        else tariffs.find_version(db, code, version=version))
+    if found is None:
+        raise NotInForce(code)
+    return Named(found.tariff, found.version)
 
 
 def find_draft_text(db: Session, operator_id: UUID, draft_id: UUID) -> Named:

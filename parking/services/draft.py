@@ -67,7 +67,7 @@ def write_draft(
         raise DraftIdReused
     _check_code(db, tariff.code, operator_id)
     tariff_drafts.add_draft(db, tariff, draft_id=draft_id, operator_id=operator_id, by=by, note=note, now=now)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def change_draft(
@@ -90,7 +90,7 @@ def change_draft(
         db, draft, what="written", by=by, now=now, code=tariff.code, body=tariff.canonical, body_hash=tariff.hash,
         note=note, written_by=by, state="draft", in_force_from=None, proposed_by=None, proposed_at=None,
         decided_by=None, decided_at=None, why=None)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def propose_draft(
@@ -110,7 +110,7 @@ def propose_draft(
     tariff_drafts.change_draft(
         db, draft, what="proposed", by=by, now=now, state="proposed", in_force_from=in_force_from, proposed_by=by,
         proposed_at=now, decided_by=None, decided_at=None, why=None)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def approve_draft(
@@ -129,7 +129,7 @@ def approve_draft(
         db, draft.tariff, operator_id=operator_id, in_force_from=draft.in_force_from, now=now)
     tariff_drafts.change_draft(
         db, draft, what="approved", by=by, now=now, state="approved", decided_by=by, decided_at=now, version=version)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def reject_draft(
@@ -139,7 +139,7 @@ def reject_draft(
     draft = _lock_proposed(db, operator_id, draft_id, revision, by)
     tariff_drafts.change_draft(
         db, draft, what="rejected", by=by, now=now, state="rejected", decided_by=by, decided_at=now, why=why)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def withdraw_draft(
@@ -159,7 +159,7 @@ def withdraw_draft(
         raise DraftChanged(draft.revision)
     tariff_drafts.change_draft(
         db, draft, what="withdrawn", by=by, now=now, state="withdrawn", decided_by=by, decided_at=now)
-    return _get(db, operator_id, draft_id)
+    return _lock(db, operator_id, draft_id)
 
 
 def _lock_proposed(db: Session, operator_id: UUID, draft_id: UUID, revision: int, by: UUID) -> TariffDraft:
@@ -178,10 +178,6 @@ def _lock(db: Session, operator_id: UUID, draft_id: UUID) -> TariffDraft:
     if draft is None:
         raise NoDraft
     return draft
-
-
-def _get(db: Session, operator_id: UUID, draft_id: UUID) -> TariffDraft:
-    return _lock(db, operator_id, draft_id)
 
 
 def _check_code(db: Session, code: str, operator_id: UUID) -> None:

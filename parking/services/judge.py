@@ -284,7 +284,7 @@ class Case:
             return price_stay(
                 self.tariff.tariff, entered_at=session.entered_at,
                 left_at=session.bill_end(self.question.occurred_at), paid=self.paid, vehicle=self._vehicle(session),
-                context={"stop_of_day": session.stop_of_day},
+                context=session.pricing_context,
             )
         except CannotPrice:
             return None

@@ -31,7 +31,7 @@ def owed_until(db: Session, stored: StoredSession, until: datetime, paid: Paid) 
         return 0
     return price_stay(
         tariff.tariff, entered_at=session.entered_at, left_at=session.bill_end(until), paid=paid,
-        vehicle=vehicles.get_vehicle(db, session.vehicle_key), context={"stop_of_day": session.stop_of_day},
+        vehicle=vehicles.get_vehicle(db, session.vehicle_key), context=session.pricing_context,
     ).total_fen
 
 

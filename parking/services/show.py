@@ -169,7 +169,7 @@ def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) ->
     try:
         quote = price_stay(
             tariff, entered_at=session.entered_at, left_at=session.bill_end(now), paid=stored.paid, vehicle=vehicle,
-            context={"stop_of_day": session.stop_of_day},
+            context=session.pricing_context,
         )
         return running_fee(tariff, session, stored.paid, quote, now=now, vehicle=vehicle, zone=lot.zone)
     except CannotPrice:

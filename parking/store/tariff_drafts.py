@@ -14,7 +14,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.core.tariff import Tariff, read_tariff
 from parking.store.columns import Instant, Table, Uuid, spread
 
-STATES = ("draft", "proposed", "approved", "rejected", "withdrawn")
 _TWO_PERSONS = "state <> 'approved' OR (decided_by IS NOT NULL AND decided_by <> proposed_by)"
 _DECIDED = "(state IN ('approved', 'rejected', 'withdrawn')) = (decided_at IS NOT NULL)"
 

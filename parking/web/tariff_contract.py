@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from parking.core.clock import format_instant
-from parking.core.json_text import BadJson, check_text
+from parking.core.json_text import check_text
 from parking.core.lint import lint, says
 from parking.services.compare import Compared, Named
 from parking.services.draft import is_short_notice
@@ -22,10 +22,7 @@ NOTE_MAX = 500
 
 
 def _holdable(text: str) -> str:
-    try:
-        check_text(text)
-    except BadJson as wrong:
-        raise ValueError(str(wrong)) from None
+    check_text(text)
     return text
 
 
