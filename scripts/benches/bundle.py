@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import os
 import secrets as randomness
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,9 +26,9 @@ from parking.store.drivers import Driver
 from parking.store.migrations import migrate
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.vehicles import Vehicle
+from scripts.benches._measuring import measure_both
 from tests.city import City, bearer, make_city, now
 from tests.conftest import make_app
-from tests.postgres import Postgres
 from tests.serving import serving
 
 LOT = 1
@@ -135,16 +131,7 @@ def main() -> None:
     asked = parser.parse_args()
     figures: dict[str, Any] = {
         "bench": "bundle", "cores": os.cpu_count(), "visits": asked.visits, "credentials": asked.credentials}
-    with tempfile.TemporaryDirectory(prefix="parking-bench-") as folder:
-        figures["sqlite"] = measure(f"sqlite:///{Path(folder) / 'parking.sqlite3'}", asked)
-    server = Postgres()
-    try:
-        figures["postgresql"] = measure(server.create("bench"), asked)
-    finally:
-        server.stop()
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:20} {value}\n")
-    sys.stdout.write(json.dumps(figures) + "\n")
+    measure_both(figures, measure, asked)
 
 
 if __name__ == "__main__":

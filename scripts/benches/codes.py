@@ -14,7 +14,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -32,6 +31,7 @@ from parking.core.code import verify_code
 from parking.core.code_picture import code_png, code_svg
 from parking.core.code_wire import DUAL_OFFLINE, PROOF_ONLY, QR_VERSION, SERVER_ISSUED
 from scripts.benches._code_formats import CITY, LOT_ID, NOW, Issuer
+from scripts.benches._measuring import microseconds
 from scripts.benches._reading import Reads, by_cell, difference, rate, read_frames
 
 OURS, REFERENCES = "ours_0x11_9M", ("hcert_555_18Q", "hcert_555_15M", "shc_800_18L", "shc_800_21M")
@@ -69,15 +69,6 @@ def make_deeds() -> dict[str, Callable[[], object]]:
     return deeds
 
 
-def measure(deed: Callable[[], object], seconds: float) -> float:
-    """Microseconds a call: as many calls as fit."""
-    count, started = 0, time.perf_counter()
-    while (spent := time.perf_counter() - started) < seconds:
-        deed()
-        count += 1
-    return spent / count * 1e6
-
-
 def measure_costs(rounds: int, seconds: float) -> dict[str, float]:
     """Medians in microseconds, and of each round's ratios."""
     deeds, found = make_deeds(), dict[str, list[float]]()
@@ -85,7 +76,7 @@ def measure_costs(rounds: int, seconds: float) -> dict[str, float]:
         deed()
     for _ in track(range(rounds), "costs, round by round", console=console):
         for name, deed in deeds.items():
-            found.setdefault(name, []).append(measure(deed, seconds))
+            found.setdefault(name, []).append(microseconds(deed, seconds))
     costs = {f"{name}_us": round(statistics.median(times), 1) for name, times in found.items()}
     for form, version in QR_VERSION.items():
         if f"verify_0x{form:x}" in found:

@@ -13,7 +13,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
@@ -28,6 +27,7 @@ from parking.core.calendar import Calendar, CalendarYear
 from parking.core.next_step import next_step
 from parking.core.price import price
 from parking.core.tariff import Tariff, read_tariff
+from scripts.benches._measuring import microseconds
 
 CASES = Path(__file__).resolve().parents[2] / "tests" / "cases"
 ENTERED = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)
@@ -51,15 +51,6 @@ def read_all() -> dict[str, Tariff]:
     return read | {"HOLIDAYS": read_tariff(BY_DAY).dated(Calendar("CN", {2026: year}))}
 
 
-def measure(deed: Callable[[], object], seconds: float) -> float:
-    """Microseconds a call: as many calls as fit."""
-    count, started = 0, time.perf_counter()
-    while (spent := time.perf_counter() - started) < seconds:
-        deed()
-        count += 1
-    return spent / count * 1e6
-
-
 def deeds_of(tariff: Tariff) -> dict[str, Callable[[], object]]:
     def pricing(length: timedelta) -> Callable[[], object]:
         return lambda: price(tariff, entered_at=ENTERED, left_at=ENTERED + length)
@@ -80,7 +71,7 @@ def main() -> None:
     for _ in track(range(asked.rounds), "rounds", console=console):
         for code, tariff in tariffs.items():
             for name, deed in deeds_of(tariff).items():
-                taken.setdefault((code, name), []).append(measure(deed, asked.seconds))
+                taken.setdefault((code, name), []).append(microseconds(deed, asked.seconds))
     figures: dict[str, dict[str, Any]] = {}
     for (code, name), rounds in taken.items():
         figures.setdefault(code, {})[name] = round(statistics.median(rounds), 1)

@@ -14,8 +14,6 @@ import json
 import os
 import random
 import resource
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -43,9 +41,9 @@ from parking.store.charges import ChargeRow
 from parking.store.lots import get_lot
 from parking.store.migrations import migrate
 from parking.store.parking_sessions import ParkingSessionRow
+from scripts.benches._measuring import measure_both
 from tests.city import LONG_AGO, City, make_city, now
 from tests.conftest import make_app
-from tests.postgres import Postgres
 
 FROM, TO = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 BY_TARIFF = {"SH-STREET-INNER-KEY": 45, "SH-STREET-INNER-OTHER": 60, "SHA-HONGQIAO-T1T2": 110, "HOSPITAL-30-15-100": 75}
@@ -182,16 +180,7 @@ def main() -> None:
     asked = parser.parse_args()
     figures: dict[str, Any] = {"bench": "what_if", "cores": os.cpu_count(), "visits": asked.visits,
                                "processes": asked.processes}
-    with tempfile.TemporaryDirectory(prefix="parking-bench-") as folder:
-        figures["sqlite"] = measure(f"sqlite:///{Path(folder) / 'parking.sqlite3'}", asked)
-    server = Postgres()
-    try:
-        figures["postgresql"] = measure(server.create("bench"), asked)
-    finally:
-        server.stop()
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:20} {value}\n")
-    sys.stdout.write(json.dumps(figures) + "\n")
+    measure_both(figures, measure, asked)
 
 
 if __name__ == "__main__":
