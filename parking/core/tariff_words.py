@@ -39,11 +39,16 @@ def remarks(tariff: Tariff) -> tuple[Words, ...]:
     made = [
         say("价格单位：元（人民币）；不足一个计费单位的按一个单位计。",
             "Prices in yuan (CNY); a started unit is charged whole.",
-            "Prix en yuans (CNY) ; toute unité entamée est due."),
+            "Prix en yuans (CNY) ; toute unité entamée est due.")
+        if tariff.currency == "CNY" else
+        say("价格单位：{0}；不足一个计费单位的按一个单位计。", "Prices in {0}; a started unit is charged whole.",
+            "Prix en {0} ; toute unité entamée est due.", same(tariff.currency)),
         say("进出场时间舍去秒。", "Entry and exit are cut to the minute.", "Entrée et sortie sans les secondes.")
         if tariff.seconds == "drop" else
         say("时间精确到秒。", "Time counts to the second.", "Le temps compte à la seconde."),
     ]
+    if tariff.exit_minute == "charged":
+        made.append(say("离场的一分钟计入停放时间。", "The minute of leaving counts.", "La minute de sortie compte."))
     if any(isinstance(each, data.Window | data.Span) for each in parts_of(tariff.rule)):
         made.append(say("时段含起点、不含终点（{0}）。", "Times include their start and not their end ({0}).",
                         "Heures : début compris, fin exclue ({0}).", same(tariff.time_zone)))

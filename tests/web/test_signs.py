@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from pypdf import PdfReader
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from parking.core.calendar import Calendar, CalendarNotConfirmed, read_year
 from parking.core.clock import format_instant
 from parking.core.lot_code import lot_code, read_lot_code
 from parking.core.money import format_yuan
 from parking.core.price import Vehicle, price
+from parking.core.price_examples import find_examples
 from parking.core.tariff import Tariff, read_tariff
 from parking.core.tariff_words import describe, remarks
+from parking.core.walls import WEEKDAYS
 from parking.services.announce import Announcement
 from parking.services.publish import publish_tariff, tariff_id
 from parking.store import lots, tariffs
@@ -119,6 +122,44 @@ def test_the_start_matters_only_where_the_price_does() -> None:
     assert starts(written(announced(hourly), "poster")) == ["Weekday, entry at 09:00"]
     assert starts(written(announced(late), "poster"))[1] == "Weekday evening, entry at 20:00"
     assert starts(written(announced(weekend), "poster")) == ["Weekday, entry at 09:00", "Saturday, entry at 09:00"]
+
+
+def by_day(holidays: list[str], years: list[int]) -> Tariff:
+    data = {"code": "BY-DAY", "name": {"en": "by the day"}, "time_zone": "Asia/Shanghai", "calendar": "CN",
+            "exit_minute": "charged", "currency": "EUR",
+            "rule": {"kind": "days", "days": [
+                {"on": [*WEEKDAYS, "makeup"], "each": {"kind": "flat", "fen": 700}},
+                {"on": ["holiday"], "each": {"kind": "flat", "fen": 100}}]}}
+    return read_tariff(data).dated(Calendar("CN", {year: read_year(
+        {"year": year, "holidays": [each for each in holidays if each.startswith(str(year))], "makeup": []})
+        for year in years}))
+
+
+@pytest.mark.parametrize(("at", "holidays", "tuesday"), [
+    (date(2026, 3, 11), [], "2026-03-17"),
+    (date(2026, 9, 30), ["2026-10-06", "2026-10-13"], "2026-10-20"),  # its Tuesdays are holidays
+    (date(2026, 3, 11), ["2026-03-18"], "2026-03-24"),  # the 24 hours end on one
+    (date(2026, 3, 11), ["2026-03-22"], "2026-03-24"),  # those from Saturday on end on one
+    (date(2026, 12, 30), [], "2026-12-22"),  # the next is of a year that nobody has confirmed; the 29th's weekend too
+])
+def test_a_posters_week_is_a_plain_one(at: date, holidays: list[str], tuesday: str) -> None:
+    examples = find_examples(by_day(holidays, [2026]), day=at)
+
+    assert examples[0].start_at.astimezone(ZoneInfo("Asia/Shanghai")).isoformat() == f"{tuesday}T09:00:00+08:00"
+    assert examples[0].amounts_fen == (700, 700, 700, 700)
+
+
+def test_a_poster_of_years_that_nobody_confirmed_tells_no_price() -> None:
+    with pytest.raises(CalendarNotConfirmed):
+        find_examples(by_day([], []), day=date(2026, 3, 11))
+
+
+def test_a_sign_tells_the_minute_of_leaving_and_the_currency() -> None:
+    said = [each["en"] for each in remarks(by_day([], [2026]))]
+
+    assert said[0] == "Prices in EUR; a started unit is charged whole."
+    assert "The minute of leaving counts." in said
+    assert "The minute of leaving counts." not in [each["en"] for each in remarks(TARIFFS["PVG-P1P2"])]
 
 
 def test_a_poster_by_hand() -> None:
