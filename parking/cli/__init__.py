@@ -12,6 +12,7 @@ from parking.cli import (
     demo,
     drivers,
     keys,
+    lint,
     staff,
     statements,
     tariffs,
@@ -25,5 +26,5 @@ for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
     group.add_command(part.group)
 for command in (charges.verify_charge, statements.statement, demo.seed_demo, worker.worker, what_ifs.what_if):
     group.add_command(command)
-for command in (apds.export_apds, apds.import_apds):
+for command in (apds.export_apds, apds.import_apds, lint.lint_tariffs):
     tariffs.group.add_command(command)

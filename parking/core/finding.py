@@ -136,6 +136,24 @@ def says(finding: Finding) -> Words:
     return {language: _say(finding, language) for language in LANGUAGES}
 
 
+def finding_answer(finding: Finding) -> dict[str, Any]:
+    """As calls and the shell write it; a stay is what `POST /v1/quotes` takes, with the fen that it answers."""
+    return {
+        "rule": finding.rule, "level": finding.level, "path": finding.path, "params": dict(finding.params),
+        "example": _stay_answer(finding.example),
+        "compared": [_stay_answer(each) for each in finding.example.compared], "says": says(finding),
+    }
+
+
+def _stay_answer(stay: Stay) -> dict[str, Any]:
+    return {
+        "entered_at": stay.entered_at.isoformat(timespec="seconds"),
+        "left_at": stay.left_at.isoformat(timespec="seconds"),
+        "vehicle": {"size": stay.vehicle.size, "plate": stay.vehicle.plate}, "context": dict(stay.context),
+        "total_fen": stay.total_fen,
+    }
+
+
 def _say(finding: Finding, language: Language) -> str:
     example, compared = finding.example, finding.example.compared
     values: dict[str, Any] = {

@@ -14,13 +14,13 @@ from typing import Any
 from parking.core import tariff as language
 from parking.core.clock import city_date
 from parking.core.dead_part import find_dead_parts
-from parking.core.finding import RULES, Example, Finding, Level, Stay, says
+from parking.core.finding import RULES, Example, Finding, Level, Stay, finding_answer, says
 from parking.core.part import Place, list_parts, path_of, with_fields, with_part
 from parking.core.stretch import MINUTE
 from parking.core.tariff import DAY_MINUTES, Tariff
 from parking.core.trial import Entry, Trials, WorkSpent, dated_for_trial
 
-__all__ = ["RULES", "Example", "Finding", "Level", "Stay", "lint", "says"]
+__all__ = ["RULES", "Example", "Finding", "Level", "Stay", "finding_answer", "lint", "says"]
 ROOT: Place = ("rule",)
 CROSSING_MINUTES = 5  # on either side of a time of day
 TRAP_TIMES = 1.5  # what a crossing costs more than the dearer of its neighbours, to be a trap

@@ -10,12 +10,23 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from parking.core.clock import format_instant
 from parking.core.json_text import check_text
-from parking.core.lint import lint, says
+from parking.core.lint import finding_answer, lint
 from parking.services.compare import Compared, Named
 from parking.services.draft import is_short_notice
 from parking.store.tariff_drafts import AssignmentProposal, TariffDraft
 from parking.store.tariffs import PublishedVersion
-from parking.web.contract import Answer, DateText, Digits, FenCount, InstantText, Said, Strict, TariffAnswer, UuidText
+from parking.web.contract import (
+    Answer,
+    DateText,
+    Digits,
+    FenCount,
+    InstantText,
+    Said,
+    Strict,
+    TariffAnswer,
+    UuidText,
+    VehicleRequest,
+)
 
 DEPTH_MAX = 40  # of a body that holds a tariff
 NOTE_MAX = 500
@@ -206,13 +217,37 @@ class ChangeAnswer(Answer):
     where: Said
 
 
-class FindingAnswer(Answer):
-    """What the lint found in the new tariff; `wrong` where it is surely a mistake."""
+class StayAnswer(Answer):
+    """A stay as POST /v1/quotes takes it, and what it costs there."""
+
+    entered_at: str
+    left_at: str
+    vehicle: VehicleRequest
+    context: dict[str, Any]
+    total_fen: FenCount
+
+
+class LintAnswer(Answer):
+    """What the lint found in a tariff (docs/tariffs.md); `wrong` where it is surely a mistake.
+
+    example: a stay that shows it. compared: what it is told beside: another stay, or the parts that it is left and
+    entered again in. params: whole fen and counts that the words name and the stays do not hold.
+    """
 
     rule: str
     level: Literal["wrong", "look"]
     path: str
+    params: dict[str, int]
+    example: StayAnswer
+    compared: list[StayAnswer]
     says: Said
+
+
+class LintsAnswer(Answer):
+    """version: 0 for a tariff that is not published. findings: what is wrong first."""
+
+    tariff: TariffAnswer
+    findings: list[LintAnswer]
 
 
 class ComparisonAnswer(Answer):
@@ -223,7 +258,7 @@ class ComparisonAnswer(Answer):
     starts: list[StartAnswer]
     largest: list[DifferenceAnswer]
     changes: list[ChangeAnswer]
-    findings: list[FindingAnswer]
+    findings: list[LintAnswer]
 
 
 class AssignmentRequest(Strict):
@@ -329,10 +364,12 @@ def comparison_answer(made: Compared) -> dict[str, Any]:
         "changes": [
             {"path": each.path, "kind": each.kind, "old": each.old, "new": each.new, "where": each.where}
             for each in made.changes],
-        "findings": [
-            {"rule": each.rule, "level": each.level, "path": each.path, "says": says(each)}
-            for each in lint(made.new.tariff)],
+        "findings": [finding_answer(each) for each in lint(made.new.tariff)],
     }
+
+
+def lints_answer(named: Named) -> dict[str, Any]:
+    return {"tariff": _named(named), "findings": [finding_answer(each) for each in lint(named.tariff)]}
 
 
 def _points(points: Any) -> list[dict[str, Any]]:

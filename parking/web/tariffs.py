@@ -32,6 +32,7 @@ from parking.web.tariff_contract import (
     DraftRequest,
     DraftsAnswer,
     DraftsQuery,
+    LintsAnswer,
     ProposalAnswer,
     ProposeRequest,
     Ref,
@@ -43,6 +44,7 @@ from parking.web.tariff_contract import (
     WithdrawRequest,
     comparison_answer,
     draft_row,
+    lints_answer,
     proposal_answer,
     version_row,
 )
@@ -167,9 +169,20 @@ def withdraw(draft_id: str) -> Any:
 def compare() -> Any:
     asked, now = read_body(ComparisonRequest, depth_max=DEPTH_MAX), auth.now()
     with current_app.extensions["database"].reading() as db:
-        old = _resolve(db, asked.old, "old") if asked.old else None
-        new = _resolve(db, asked.new, "new")
+        old = _resolve(db, asked.old, "old.") if asked.old else None
+        new = _resolve(db, asked.new, "new.")
     return comparison_answer(compare_tariffs(old, new, now=now, day=asked.day, size=asked.size))
+
+
+@blueprint.post("/v1/tariff-lint")
+@auth.operator
+@api("What is odd in a tariff, each finding with a stay that shows it", body=Ref, answer=LintsAnswer,
+     problems=(404,))
+def lint() -> Any:
+    asked = read_body(Ref, depth_max=DEPTH_MAX)
+    with current_app.extensions["database"].reading() as db:
+        named = _resolve(db, asked)
+    return lints_answer(named)
 
 
 @blueprint.get("/v1/tariff-assignments")
@@ -253,7 +266,8 @@ def _draft_answer(found: TariffDraft) -> dict[str, Any]:
     return {**draft_row(found, now=auth.now()), "tariff": json.loads(found.body)}
 
 
-def _resolve(db: Any, ref: Ref, where: str) -> Named:
+def _resolve(db: Any, ref: Ref, where: str = "") -> Named:
+    """where: the field of the body that holds it, with a dot, for what is said of a tariff that cannot be read."""
     if ref.draft_id is not None:
         return find_draft_text(db, auth.operator_id(), ref.draft_id)
     if ref.code is not None:
@@ -263,7 +277,7 @@ def _resolve(db: Any, ref: Ref, where: str) -> Named:
         return Named(tariffs.date_tariff(db, read_tariff(ref.tariff)), 0)
     except BadTariff as wrong:
         raise Problem(400, "bad_tariff", "The tariff cannot be read.", errors=[
-            (f"{where}.tariff.{path}", message) for path, message in wrong.errors[:20]]) from None
+            (f"{where}tariff.{path}", message) for path, message in wrong.errors[:20]]) from None
 
 
 def _tariff_id(db: Any, code: str) -> UUID:
