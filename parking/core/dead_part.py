@@ -20,7 +20,6 @@ from parking.core.part import (
     LEFT_OUT,
     Place,
     holders,
-    inner_parts,
     list_parts,
     part_at,
     path_of,
@@ -128,7 +127,7 @@ def _bare(tariff: Tariff, place: Place) -> tuple[Tariff, Place]:
 def _changes(tariff: Tariff) -> Iterator[Change]:
     """Each part of the tariff put otherwise, from the outside in."""
     for place, part in list_parts(tariff):
-        for step, inner in inner_parts(part):
+        for step, inner in language.inner_parts(part):
             if hasattr(inner, "kind"):
                 yield Change(place + step, _UNMISSABLE, minutes=_reaching(part, step))
         make = _OWN.get(type(part))

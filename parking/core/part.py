@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel
-
-from parking.core.tariff import Tariff
+from parking.core.tariff import Tariff, inner_parts
 
 Place = tuple[str | int, ...]
 LEFT_OUT = object()
@@ -16,16 +14,6 @@ LEFT_OUT = object()
 def list_parts(tariff: Tariff) -> list[tuple[Place, Any]]:
     """Each rule and each part of a rule with its place, from the outside in."""
     return list(_walk(tariff.rule, ("rule",)))
-
-
-def inner_parts(part: Any) -> Iterator[tuple[Place, Any]]:
-    """What lies directly inside a part, with its place in it."""
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        if isinstance(value, BaseModel):
-            yield (name,), value
-        elif isinstance(value, tuple):
-            yield from (((name, number), each) for number, each in enumerate(value) if isinstance(each, BaseModel))
 
 
 def with_part(tariff: Tariff, place: Place, new: Any) -> Tariff:

@@ -532,13 +532,19 @@ def _count_rules(data: Any) -> int:
 def parts_of(part: Any, *, but_not_in: type | tuple[()] = ()) -> Iterator[Any]:
     """A rule, and every rule, window, span, step and condition inside it; but_not_in: whose inside is left out."""
     yield part
-    if isinstance(part, but_not_in):
-        return
+    if not isinstance(part, but_not_in):
+        for _, inner in inner_parts(part):
+            yield from parts_of(inner, but_not_in=but_not_in)
+
+
+def inner_parts(part: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """What lies directly inside a part, with its place in it: the field, and in a list the number."""
     for name in type(part).model_fields:
         value = getattr(part, name)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, _Data):
-                yield from parts_of(inner, but_not_in=but_not_in)
+        if isinstance(value, _Data):
+            yield (name,), value
+        elif isinstance(value, tuple):
+            yield from (((name, number), each) for number, each in enumerate(value) if isinstance(each, _Data))
 
 
 def _minute_of_day(text: str) -> int:

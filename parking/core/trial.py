@@ -17,7 +17,7 @@ from parking.core import tariff as language
 from parking.core.calendar import Calendar, CalendarYear, CannotPrice
 from parking.core.clock import format_instant, start_of_day
 from parking.core.finding import Example, Stay
-from parking.core.part import inner_parts, list_parts
+from parking.core.part import list_parts
 from parking.core.price import SMALL, Quote, Vehicle, price
 from parking.core.stretch import DAY, MINUTE
 from parking.core.tariff import DAY_MINUTES, Tariff
@@ -281,5 +281,5 @@ def _lengths(part: Any, done: int) -> Iterator[int]:
         if isinstance(minutes := getattr(part, name, None), int):
             yield from {done + minutes, minutes, minutes - 1 if name == "below" else minutes}
     after = done + part.minutes if isinstance(part, language.FreeFirst) else done
-    for _, inner in inner_parts(part):
+    for _, inner in language.inner_parts(part):
         yield from _lengths(inner, after)
