@@ -1,153 +1,85 @@
 """Mutation testing of the tariff engine: change one thing in it, run its tests, and see that one of them fails.
 
-A mutant that survives shows a line that no test asks about, or one that may as well be otherwise; docs/mutation.md
-explains the latter, and those of a survivor that is not there are told at the end. The last line is one JSON object.
+The tests are collected and run once as they are, which tells how long each takes and which functions it calls. Then
+each mutant has a forked process: the function is exchanged there, and the tests that call it run, the quickest first,
+until one fails. What no function holds, or one that is called as the tests are loaded, is tried with every test in a
+process that loads the engine anew.
+
+A mutant that survives shows a line that no test asks about, or one that may as well be otherwise; the table of
+docs/mutation.md explains the latter, and those of a survivor that is not there are told. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
 
 import ast
+import gc
 import importlib.util
 import json
-import multiprocessing
 import os
+import resource
+import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from machine import PYTHON, ROOT, install_python, say, stop
+from mutants import changed_functions, mutants_of
 
 CORE = ROOT / "parking" / "core"
 MODULES = ("price", "stretch", "next_step", "tariff")
-TESTS = ("test_next_step", "test_calendar", "test_tariff", "test_price", "test_equal_tariffs", "test_against_oracle")
+TESTS = ("next_step", "calendar", "price", "equal_tariffs", "against_oracle")
 EXPLAINED = ROOT / "docs" / "mutation.md"
-SECONDS_MAX = 180  # a mutant that runs longer goes round for ever
-OTHER: dict[type, tuple[type, ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,), ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.FloorDiv,),
-    ast.FloorDiv: (ast.Mult,), ast.And: (ast.Or,), ast.Or: (ast.And,), ast.USub: (ast.UAdd,)}
-OTHER_NAME = {"min": "max", "max": "min", "any": "all", "all": "any"}
-DELETED = (ast.Expr, ast.AugAssign, ast.Raise, ast.Continue, ast.Break)
+WORKERS = 2
+BYTES_MAX = 6 << 30  # a mutant that asks for more makes lines for ever
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """The number-th change of a module; `what` is "function: before → after"."""
+    """A change of a module; `what` is "function: before → after", and functions those that differ, if nothing else."""
 
     module: str
-    number: int
     line: int
     what: str
+    code: CodeType
+    functions: tuple[CodeType, ...] | None
 
     @property
     def name(self) -> str:
         return f"{self.module}: {self.what}"
 
 
-def mutants_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Each change in turn, made in the tree for as long as it is looked at: (line, what)."""
-    for node, around, function in _walk(tree, [], "module"):
-        for holder, place, new in _changes(node):
-            old = holder[place] if isinstance(holder, list) else getattr(holder, place)
-            shown = around if isinstance(node, ast.Constant | ast.Name) else node
-            before, line = _text(shown), getattr(old if isinstance(old, ast.AST) else shown, "lineno", 0)
-            _put(holder, place, new)
-            after = _text(shown)
-            if isinstance(new, ast.Pass):
-                before, after = _text(old), "nothing"
-            elif isinstance(old, ast.expr):
-                before, after = _text(old), _text(new)
-            yield line, f"{function}: {before} → {after}"
-            _put(holder, place, old)
-
-
-def _walk(node: ast.AST, path: list[str], function: str) -> Iterator[tuple[ast.AST, ast.AST, str]]:
-    """Each node with the one around it, but for what is said to people, to type checkers and by decorators."""
-    for name, value in ast.iter_fields(node):
-        for each in value if isinstance(value, list) else [value]:
-            if not isinstance(each, ast.AST) or name in ("decorator_list", "returns"):
-                continue
-            if isinstance(each, ast.Raise | ast.JoinedStr | ast.Assert | ast.Import | ast.ImportFrom) or _is_text(each):
-                if isinstance(each, ast.Raise):
-                    yield each, node, function
-                continue
-            if isinstance(each, ast.arg) or (isinstance(each, ast.Subscript) and ast.unparse(each.value) == "Literal"):
-                continue
-            inside = each.name if isinstance(each, ast.FunctionDef | ast.ClassDef) else function
-            if isinstance(each, ast.FunctionDef) and path:
-                inside = f"{path[-1]}.{each.name}"
-            yield each, node, inside
-            yield from _walk(each, [*path, each.name] if isinstance(each, ast.ClassDef) else path, inside)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _changes(node: ast.AST) -> Iterator[tuple[Any, Any, Any]]:
-    """(holder, field or index, what stands there instead)"""
-    if isinstance(node, ast.Compare):
-        for place, comparison in enumerate(node.ops):
-            yield from ((node.ops, place, other()) for other in OTHER.get(type(comparison), ()))
-    if isinstance(node, ast.BinOp | ast.BoolOp | ast.UnaryOp):
-        yield from ((node, "op", other()) for other in OTHER.get(type(node.op), ()))
-    if isinstance(node, ast.If | ast.While | ast.IfExp):
-        yield node, "test", _not(node.test)
-    if isinstance(node, ast.comprehension):
-        yield from ((node.ifs, place, _not(test)) for place, test in enumerate(node.ifs))
-    if isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant):
-        yield node, "value", ast.Constant(None)
-    if isinstance(node, ast.Name) and node.id in OTHER_NAME:
-        yield node, "id", OTHER_NAME[node.id]
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, bool):
-            yield node, "value", not node.value
-        elif isinstance(node.value, int):
-            yield from ((node, "value", node.value + more) for more in (1, -1) if node.value + more >= 0)
-        elif isinstance(node.value, str):
-            yield node, "value", node.value + "~"
-    for block in (getattr(node, name, None) for name in ("body", "orelse")):
-        for place, statement in enumerate(block if isinstance(block, list) else ()):
-            if isinstance(statement, DELETED) and not _is_text(statement):
-                yield block, place, ast.copy_location(ast.Pass(), statement)
-
-
-def _not(test: ast.expr) -> ast.expr:
-    return ast.copy_location(ast.UnaryOp(ast.Not(), test), test)
-
-
-def _put(holder: Any, place: Any, value: Any) -> None:
-    if isinstance(holder, list):
-        holder[place] = value
-    else:
-        setattr(holder, place, value)
-
-
-def _text(node: ast.AST) -> str:
-    return " ".join(ast.unparse(node).split())[:100]
+def list_mutants(module: str, loading: set[tuple[str, str]]) -> Iterator[Mutant]:
+    """loading: the functions that are called as the tests are loaded"""
+    file = CORE / f"{module}.py"
+    tree = ast.parse(file.read_text("utf-8"))
+    whole = compile(tree, str(file), "exec")
+    for line, what in mutants_of(tree):
+        code = compile(ast.fix_missing_locations(tree), str(file), "exec")
+        functions = changed_functions(whole, code)
+        # What a tariff has once found out of itself it keeps: a function exchanged later is not asked.
+        if module == "tariff" or any(place_of(each) in loading for each in functions or ()):
+            functions = None
+        yield Mutant(module, line, what, code, None if functions is None else tuple(functions))
 
 
 class Mutated(SourceFileLoader):
     """Loads one module changed."""
 
-    def __init__(self, name: str, path: str, number: int) -> None:
-        super().__init__(name, path)
-        self.number = number
+    def __init__(self, mutant: Mutant) -> None:
+        super().__init__(f"parking.core.{mutant.module}", str(CORE / f"{mutant.module}.py"))
+        self.mutant = mutant
 
     def get_code(self, fullname: str) -> Any:
-        tree = ast.parse(Path(self.path).read_text("utf-8"))
-        for number, _ in enumerate(mutants_of(tree)):
-            if number == self.number:
-                return compile(ast.fix_missing_locations(tree), self.path, "exec")
-        raise AssertionError("no such mutant")
+        return self.mutant.code
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
         if fullname != self.name:
@@ -155,28 +87,138 @@ class Mutated(SourceFileLoader):
         return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
 
 
-def run_tests(module: str, number: int | None) -> None:
-    """In a process of its own; it exits with 0 where every test passes."""
+@dataclass
+class Test:
+    """One test as it is: CPU seconds, and the functions of the engine that it calls."""
+
+    item: Any
+    seconds: float
+    called: set[tuple[str, str]]
+
+
+class Trial:
+    """As a plugin of pytest: what is done with the tests once they are collected, in place of running them all."""
+
+    def __init__(self, deed: Callable[[Any], None]) -> None:
+        self.deed = deed
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        if session.testsfailed:
+            stop("the tests cannot be loaded")
+        self.deed(session)
+        return True
+
+
+def collect(deed: Callable[[Any], None]) -> int:
     import pytest
 
-    os.chdir(ROOT)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(silent, stream)
-    if number is not None:
-        sys.meta_path.insert(0, Mutated(f"parking.core.{module}", str(CORE / f"{module}.py"), number))
-    files = [f"tests/core/{name}.py" for name in TESTS if (ROOT / "tests" / "core" / f"{name}.py").exists()]
-    os._exit(int(pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:xdist", *files])))
+    files = [f"tests/core/test_{name}.py" for name in TESTS]
+    return int(pytest.main(
+        ["-o", "addopts=--import-mode=importlib", "--noconftest", "--capture=no",
+         *(f"-pno:{name}" for name in ("cacheprovider", "xdist", "terminal")), *files],
+        plugins=[Trial(deed)]))
 
 
-def is_killed(module: str, number: int | None) -> bool:
-    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(module, number))
-    process.start()
-    process.join(SECONDS_MAX)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode != 0
+def passes(item: Any) -> bool:
+    failed = item.session.testsfailed
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return bool(item.session.testsfailed == failed)
+
+
+def measure(session: Any) -> list[Test]:
+    """Each test run once as it is, the quickest first."""
+    measured = []
+    for item in session.items:
+        started = time.process_time()
+        with calls_noted() as called:
+            passed = passes(item)
+        if not passed:
+            stop(f"a test fails before anything is changed: {item.nodeid}")
+        measured.append(Test(item, time.process_time() - started, called))
+    return sorted(measured, key=lambda test: test.seconds)
+
+
+@contextmanager
+def calls_noted() -> Iterator[set[tuple[str, str]]]:
+    """The functions of the engine that are called meanwhile, known afterwards."""
+    codes: set[CodeType] = set()
+    called: set[tuple[str, str]] = set()
+    sys.settrace(lambda frame, event, _: codes.add(frame.f_code))
+    try:
+        yield called
+    finally:
+        sys.settrace(None)
+        called |= {place_of(code) for code in codes if Path(code.co_filename).parent == CORE}
+
+
+def place_of(code: CodeType) -> tuple[str, str]:
+    """File and outermost function: `outer.<locals>.inner` is outer's."""
+    return code.co_filename, code.co_qualname.partition(".<locals>")[0]
+
+
+def run(items: Iterable[tuple[Any, float]]) -> None:
+    """In a process of its own, which it ends: with 0 where every test passes."""
+    for item, seconds in items:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 10 + 10 * seconds)  # that much of the CPU is round for ever
+        if not passes(item):
+            os._exit(1)
+    os._exit(0)
+
+
+def try_out(mutant: Mutant, tests: list[Test], functions: dict[tuple[str, str], list[FunctionType]]) -> None:
+    if mutant.functions is None:
+        return run_anew(mutant, tests)
+    for code in mutant.functions:
+        for function in functions[place_of(code)]:
+            function.__code__ = code
+    places = {place_of(code) for code in mutant.functions}
+    return run((test.item, test.seconds) for test in tests if places & test.called)
+
+
+def run_anew(mutant: Mutant, tests: list[Test]) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("parking", "tests")]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, Mutated(mutant))
+    seconds = {test.item.nodeid: (place, test.seconds) for place, test in enumerate(tests)}
+
+    def deed(session: Any) -> None:
+        items = sorted(session.items, key=lambda item: seconds[item.nodeid])
+        run((item, seconds[item.nodeid][1]) for item in items)
+
+    signal.setitimer(signal.ITIMER_VIRTUAL, 60)
+    collect(deed)
+    os._exit(1)
+
+
+def fork(deed: Callable[[], None]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        silent = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(silent, stream)
+        resource.setrlimit(resource.RLIMIT_AS, (BYTES_MAX, BYTES_MAX))
+        deed()
+    finally:
+        os._exit(1)
+
+
+def survivors(mutants: list[Mutant], tests: list[Test]) -> Iterator[Mutant]:
+    """Each mutant that all tests let through, as soon as it is known."""
+    functions: dict[tuple[str, str], list[FunctionType]] = defaultdict(list)
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and Path(each.__code__.co_filename).parent == CORE:
+            functions[place_of(each.__code__)].append(each)
+    waiting, running = mutants[::-1], dict[int, Mutant]()
+    while waiting or running:
+        while waiting and len(running) < WORKERS:
+            mutant = waiting.pop()
+            running[fork(lambda: try_out(mutant, tests, functions))] = mutant  # noqa: B023
+        child, status = os.wait()
+        mutant = running.pop(child)
+        if status == 0:
+            yield mutant
 
 
 def main() -> None:
@@ -187,40 +229,50 @@ def main() -> None:
     if not set(asked) <= set(MODULES):
         stop(f"scripts/mutate [{' | '.join(MODULES)}]")
     os.environ.pop("PAIRS", None)
+    os.chdir(ROOT)
     os.nice(15)
-    # Loaded once, before the processes fork; the engine and its tests are loaded in each.
-    import hypothesis
-    import pydantic
-    import pytest  # noqa: F401
+    from hypothesis import Phase, settings
 
-    hypothesis.settings.register_profile("mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate])
-    hypothesis.settings.load_profile("mutants")
-    say(f"pydantic {pydantic.VERSION}, hypothesis {hypothesis.__version__}; the engine as it is")
-    if is_killed(asked[0], None):
-        stop("the tests fail before anything is changed")
-    mutants = [
-        Mutant(module, number, line, what) for module in asked
-        for number, (line, what) in enumerate(mutants_of(ast.parse((CORE / f"{module}.py").read_text("utf-8"))))]
-    say(f"{len(mutants)} mutants")
-    raise SystemExit(report(mutants))
-
-
-def report(mutants: list[Mutant]) -> int:
-    explained = EXPLAINED.read_text("utf-8") if EXPLAINED.exists() else ""
-    counts: Counter[str] = Counter(mutants=len(mutants))
+    settings.register_profile(
+        "mutants", phases=[Phase.explicit, Phase.generate], derandomize=True, database=None, deadline=None)
+    settings.load_profile("mutants")
+    say("the engine as it is")
     started_at = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for mutant, killed in zip(mutants, pool.map(lambda each: is_killed(each.module, each.number), mutants),
-                                  strict=True):
-            counts["killed" if killed else "survived"] += 1
-            if not killed:
-                is_explained = mutant.name in explained
-                counts["explained" if is_explained else "unexplained"] += 1
-                say(f"{'explained' if is_explained else 'SURVIVES '} {mutant.line}: {mutant.name}")
+    with ExitStack() as until_loaded:
+        loading = until_loaded.enter_context(calls_noted())
+
+        def deed(session: Any) -> None:
+            until_loaded.close()
+            report(asked, loading, session, started_at)
+
+        raise SystemExit(collect(deed) or 1)
+
+
+def report(asked: list[str], loading: set[tuple[str, str]], session: Any, started_at: float) -> None:
+    tests = measure(session)
+    say(f"{len(tests)} tests of {sum(test.seconds for test in tests):.0f} s")
+    mutants = [mutant for module in asked for mutant in list_mutants(module, loading)]
+    say(f"{len(mutants)} mutants")
+    counts: Counter[str] = Counter(mutants=len(mutants))
+    explained = read_explained()
+    for mutant in survivors(mutants, tests):
+        is_explained = mutant.name in explained
+        counts["survived"] += 1
+        counts["explained" if is_explained else "unexplained"] += 1
+        say(f"{'explained' if is_explained else 'SURVIVES '} {mutant.line}: {mutant.name}")
+    counts["killed"] = counts["mutants"] - counts["survived"]
     counts["seconds"] = round(time.monotonic() - started_at)
     print(json.dumps({name: counts[name] for name in (
-        "mutants", "killed", "survived", "explained", "unexplained", "seconds")}))
-    return 1 if counts["unexplained"] else 0
+        "mutants", "killed", "survived", "explained", "unexplained", "seconds")}), flush=True)
+    os._exit(1 if counts["unexplained"] else 0)
+
+
+def read_explained() -> set[str]:
+    """The first column of the table."""
+    if not EXPLAINED.exists():
+        return set()
+    rows = (line.split("`") for line in EXPLAINED.read_text("utf-8").splitlines() if line.startswith("| `"))
+    return {row[1] for row in rows}
 
 
 if __name__ == "__main__":
