@@ -55,9 +55,9 @@ def size_of_kind(kind: str) -> Literal["small", "large"]:
     return "large" if kind.startswith("nev_large_") or kind == "trailer" else "small"
 
 
-def exempt_word_of_kind(kind: str) -> str | None:
+def exempt_word_of_kind(kind: str | None) -> str | None:
     """The word of an exemption that a plate itself proves."""
-    return {"military": "military", "armed_police": "military", "police": "police"}.get(kind)
+    return {"military": "military", "armed_police": "military", "police": "police"}.get(kind or "")
 
 
 def parse_plate(text: str) -> Plate:

@@ -132,8 +132,6 @@ def _price_steps(rule: language.Steps, stretch: Stretch, stay: _Stay) -> list[Li
     for position, step in enumerate(rule.steps):
         started = -(-minutes_of(end - at) // step.minutes)
         units = started if step.times is None else min(started, step.times)
-        if units <= 0:
-            break
         until = at + units * step.minutes * MINUTE
         params = {"minutes": step.minutes, "fen": step.fen}
         name = "first" if position == 0 and step.times is not None else "step"
@@ -192,7 +190,7 @@ def _price_free_first(rule: language.FreeFirst, stretch: Stretch, stay: _Stay) -
 
 
 def _price_exempt(rule: language.Exempt, stretch: Stretch, stay: _Stay) -> list[Line]:
-    for word in (stay.context.get("exempt"), exempt_word_of_kind(kind_of_plate(stay.vehicle) or "")):
+    for word in (stay.context.get("exempt"), exempt_word_of_kind(kind_of_plate(stay.vehicle))):
         if word in rule.when:
             return [Line(*stretch, "exempt", 1, 0, {"word": word})]
     return _price(rule.then, stretch, stay)
@@ -231,7 +229,7 @@ def _price_slots(rule: language.Slots, stretch: Stretch, stay: _Stay) -> list[Li
             fen = _sum(_price(each, (at, at + _INSTANT), stay))
             said = {"minutes": rule.minutes, "fen": fen, **params}
             last = lines[-1] if lines else None
-            if last is not None and last.to_at == at and last.params == said:
+            if last is not None and last.params == said:
                 lines[-1] = replace(last, to_at=until, units=last.units + units,
                                     amount_fen=last.amount_fen + units * fen)
             else:
@@ -341,7 +339,8 @@ def kind_of_plate(vehicle: Vehicle) -> str | None:
 
 
 def is_new_energy(vehicle: Vehicle) -> bool:
-    return is_new_energy_kind(kind_of_plate(vehicle) or "")
+    kind = kind_of_plate(vehicle)
+    return kind is not None and is_new_energy_kind(kind)
 
 
 def _rounded(numerator: int, denominator: int, how: str) -> int:
