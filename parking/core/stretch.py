@@ -75,7 +75,7 @@ def parts_within(spans: Iterable[language.Span], stretch: Stretch, walls: Walls)
     """Where the stretch lies in at least one of the spans, in order; parts that touch are one."""
     cut = ((max(start, stretch[0]), min(end, stretch[1])) for start, end in _occurrences(spans, stretch, walls))
     joined: list[Stretch] = []
-    for start, end in sorted(part for part in cut if part[0] < part[1]):
+    for start, end in sorted(cut):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
@@ -85,41 +85,40 @@ def parts_within(spans: Iterable[language.Span], stretch: Stretch, walls: Walls)
 
 def is_within(spans: Iterable[language.Span], instant: datetime, walls: Walls, *, by_end: bool = False) -> bool:
     """Whether an instant is in a span: from its start on and before its end; by_end: after its start and by its end."""
-    return any(
-        start < instant <= end if by_end else start <= instant < end
-        for start, end in _occurrences(spans, (instant, instant + MINUTE), walls))
+    around = (instant - timedelta.resolution, instant) if by_end else (instant, instant + timedelta.resolution)
+    return any(True for _ in _occurrences(spans, around, walls))
 
 
 def bounds_of(spans: Iterable[language.Span], stretch: Stretch, walls: Walls) -> Iterator[datetime]:
-    """The instants at which a span begins or ends."""
-    for bounds in _occurrences(spans, stretch, walls):
+    """Where the spans begin and end that lie in the stretch, or end as it begins."""
+    for bounds in _occurrences(spans, (stretch[0] - timedelta.resolution, stretch[1]), walls):
         yield from bounds
 
 
 def laid_out(parts: list[Stretch], instant: datetime) -> datetime:
     """Where an instant of the gathered time, laid end to end from the first part's start, really is.
 
-    The end of one part and the start of the next are one instant of it; it is told as the end.
+    The end of one part and the start of the next are one instant of it; it is told as the end. The last part goes
+    on beyond its end.
     """
     left = instant - parts[0][0]
-    for start, end in parts:
+    for start, end in parts[:-1]:
         if left <= end - start:
             return start + left
         left -= end - start
-    return parts[-1][1] + left
+    return parts[-1][0] + left
 
 
 def _occurrences(spans: Iterable[language.Span], stretch: Stretch, walls: Walls) -> Iterator[Stretch]:
-    """Each span on each day on which it touches the stretch, whole.
+    """Each span on each day on which some of it lies in the stretch, whole.
 
     :raises CalendarNotConfirmed: whether it is on depends on a day whose year is not known
     """
     for day in _days(stretch, walls.zone):
         for span in spans:
             start, end = _wall(day, span.from_minute), _wall(day, span.to_minute)
-            if end < stretch[0] or start > stretch[1]:
-                continue
-            if span.days is None or walls.day_of(day.date()) in span.days:
+            is_met = start < stretch[1] and stretch[0] < end
+            if is_met and (span.days is None or walls.day_of(day.date()) in span.days):
                 yield start, end
 
 

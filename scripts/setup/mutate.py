@@ -36,7 +36,7 @@ from mutants import changed_functions, mutants_of
 
 CORE = ROOT / "parking" / "core"
 MODULES = ("price", "stretch", "next_step", "tariff")
-TESTS = ("lines", "conditions", "next_step", "calendar", "price", "equal_tariffs", "against_oracle")
+TESTS = ("lines", "conditions", "stretch", "next_step", "calendar", "price", "equal_tariffs", "against_oracle")
 EXPLAINED = ROOT / "docs" / "mutation.md"
 WORKERS = 2
 BYTES_MAX = 6 << 30  # a mutant that asks for more makes lines for ever
