@@ -127,8 +127,7 @@ def _stay_marks(rule: Any) -> set[int]:
         if isinstance(each, language.When) and each.if_.stay_up_to is not None:
             found.add(each.if_.stay_up_to)
         elif isinstance(each, language.Cap) and each.by_stay is not None:
-            found |= {cap.minutes for cap in each.by_stay if cap.minutes is not None}
-            found |= {cap.below - 1 for cap in each.by_stay if cap.below is not None}
+            found |= {cap.minutes_max for cap in each.by_stay if cap.minutes_max is not None}
     return found
 
 

@@ -171,7 +171,7 @@ def _of_cap(part: language.Cap, place: Place) -> Iterator[Change]:
         here, meant = (*place, "by_stay", number), (done + 1,)
         yield Change(here, with_fields(cap, fen=0), minutes=meant)
         yield Change(here, with_fields(cap, fen=FEN_NOBODY_MISSES), "cap_unreachable", meant)
-        done = cap.minutes if cap.minutes is not None else (cap.below or 1) - 1
+        done = cap.minutes_max or 0
 
 
 def _of_free(part: language.FreeWithin | language.FreeFirst, place: Place) -> Iterator[Change]:

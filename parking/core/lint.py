@@ -88,7 +88,7 @@ def _near_bounds(trials: Trials) -> Iterator[tuple[Entry, list[int]]]:
             lengths |= {part.stay_up_to or 0}
             ends |= {minute for span in part.left or () for minute in (span.from_minute, span.to_minute)}
         elif isinstance(part, language.StayCap):
-            lengths |= {part.minutes or (part.below or 1) - 1}
+            lengths |= {part.minutes_max or 0}
         elif isinstance(part, language.Rung):
             lengths |= {part.minutes}
     lengths.discard(0)

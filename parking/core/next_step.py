@@ -40,7 +40,7 @@ def next_step(
     tariff: Tariff, *, entered_at: datetime, now: datetime, vehicle: Vehicle = SMALL,
     context: Mapping[str, Any] = NO_CONTEXT,
 ) -> NextStep | None:
-    """The next instant at which the total changes; None if it does not within a week of `now`.
+    """The next instant at which the total changes; None if it does not within a week of `now`, or of the longest stay.
 
     Prices on the far side of each edge that the rules name, until the total is another. Between two edges only
     what is priced to the minute changes, and only upwards: the minute is found by halves.
@@ -49,16 +49,17 @@ def next_step(
     counted = grain if tariff.exit_minute == "charged" else timedelta()
     start = (drop_seconds(entered_at) if dropped else entered_at).astimezone(UTC)
     seen = max((drop_seconds(now) if dropped else now).astimezone(UTC), start)
-    horizon = min(seen + _HORIZON, start + STAY_MAX - grain, tariff.walls.known_until(seen))
+    horizon = min(seen + _HORIZON, start + STAY_MAX, tariff.walls.known_until(seen))
 
     def total(left_at: datetime) -> int:
         return price(tariff, entered_at=start, left_at=left_at, vehicle=vehicle, context=context).total_fen
 
     before = total(seen)
     edges = _edges(tariff.rule, (start, horizon), _Walk(seen, start, tariff, context))
+    changes = {edge + grain - counted for edge in edges}
     last = seen
-    for at in (*sorted({each + grain - counted for each in edges if seen <= each < horizon}), horizon):
-        if tariff.grows_by_the_minute and at - last > grain and total(at - grain) != before:
+    for at in (*sorted(change for change in changes if seen < change < horizon), horizon):
+        if tariff.grows_by_the_minute and total(max(last, at - grain)) != before:
             first = bisect_left(range((at - last) // grain), True, key=lambda n: total(last + n * grain) != before)
             return NextStep(last + first * grain, total(last + first * grain))
         if at < horizon and (after := total(at)) != before:
@@ -79,19 +80,18 @@ class _Walk:
 
 def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
     """The instants of the stretch, from `seen` on, just after which this rule may cost more or less."""
-    (start, end), seen, entered_at, tariff = stretch, walk.seen, walk.entered_at, walk.tariff
+    (start, end), entered_at, tariff = stretch, walk.entered_at, walk.tariff
     if isinstance(rule, language.Steps):
-        yield from _step_edges(rule, start, end, seen)
+        yield from _step_edges(rule, stretch, walk.seen)
     elif isinstance(rule, language.Ladder):
         yield from (start, *(start + rung.minutes * MINUTE for rung in rule.rungs))
     elif isinstance(rule, language.Flat | language.ProRata):
         yield start
     elif isinstance(rule, language.Slots):
-        yield from _every(rule.minutes * MINUTE, stretch, seen)
+        yield from _starts(rule.minutes * MINUTE, stretch, walk.seen)
     elif isinstance(rule, _CUTTING):
         for each, part in _cut(rule, stretch, tariff):
-            if part[1] >= seen:
-                yield from _edges(each, part, walk)
+            yield from _edges(each, part, walk)
     elif isinstance(rule, language.Gather):
         yield from _gathered_edges(rule, stretch, walk)
     elif isinstance(rule, language.Sum | language.LowerOf):
@@ -102,7 +102,7 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         if condition.stay_up_to is not None:
             yield entered_at + condition.stay_up_to * MINUTE
         if condition.left is not None:
-            yield from bounds_of(condition.left, (max(start, seen), end), tariff.walls)
+            yield from bounds_of(condition.left, (max(start, walk.seen), end), tariff.walls)
         if condition.metro_trip is not None:
             grain = grain_of(tariff)
             outs = (parse_instant(trip["out"]) - entered_at for trip in walk.context.get("metro_trips", ()))
@@ -110,9 +110,8 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         for each in (rule.then, rule.else_):
             yield from _edges(each, stretch, walk)
     elif isinstance(rule, language.Cap):
-        for cap in rule.by_stay or ():
-            bound = cap.minutes if cap.minutes is not None else (cap.below or 1) - 1
-            yield entered_at + bound * MINUTE
+        bounds = (cap.minutes_max for cap in rule.by_stay or ())
+        yield from (entered_at + bound * MINUTE for bound in bounds if bound is not None)
         yield from _edges(rule.of, stretch, walk)
     elif isinstance(rule, language.FreeWithin):
         yield start + rule.minutes * MINUTE
@@ -142,33 +141,27 @@ def _cut(rule: Any, stretch: Stretch, tariff: Tariff) -> Iterator[tuple[Any, Str
 
 def _gathered_edges(rule: language.Gather, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
     """Edges of the gathered time where they really are; an edge at the end of a part is also one at the next start."""
-    parts, seen = parts_within(rule.within, stretch, walk.tariff.walls), walk.seen
+    parts = parts_within(rule.within, stretch, walk.tariff.walls)
     if not parts:
         return
     begin = parts[0][0]
-    done = sum((min(end, seen) - start for start, end in parts if start < seen), timedelta())
+    done = sum((max(min(end, walk.seen) - start, timedelta()) for start, end in parts), timedelta())
     length = sum((end - start for start, end in parts), timedelta())
     for edge in _edges(rule.then, (begin, begin + length), replace(walk, seen=begin + done)):
         yield laid_out(parts, edge)
-    yield from (start for start, _ in parts if start >= seen)
+    yield from (start for start, _ in parts)
 
 
-def _every(length: timedelta, stretch: Stretch, seen: datetime) -> Iterator[datetime]:
-    """The start of each part of this length that has not begun before `seen`."""
-    at = stretch[0] + max(0, (seen - stretch[0]) // length) * length
-    while at < stretch[1]:
-        yield at
-        at += length
-
-
-def _step_edges(
-    rule: language.Steps, at: datetime, end: datetime, seen: datetime
-) -> Iterator[datetime]:
+def _step_edges(rule: language.Steps, stretch: Stretch, seen: datetime) -> Iterator[datetime]:
+    at, end = stretch
     for step in rule.steps:
         length = step.minutes * MINUTE
-        done = max(0, (seen - at) // length)
-        count = -(-(end - at) // length) if step.times is None else step.times
-        yield from (at + each * length for each in range(min(done, count), count))
-        at += count * length
-        if at >= end:
-            return
+        until = end if step.times is None else min(at + step.times * length, end)
+        yield from _starts(length, (at, until), seen)
+        at = until
+
+
+def _starts(length: timedelta, stretch: Stretch, seen: datetime) -> Iterator[datetime]:
+    """Where parts of this length start, one after another, but for those that are over when `seen`."""
+    done, count = (seen - stretch[0]) // length, -(-(stretch[1] - stretch[0]) // length)
+    return (stretch[0] + number * length for number in range(max(0, done), count))

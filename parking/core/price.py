@@ -359,7 +359,7 @@ def _cap_fen(rule: language.Cap, stay: _Stay) -> int:
     if rule.by_stay is None:
         assert rule.fen is not None
         return rule.fen
-    return next(cap.fen for cap in rule.by_stay if cap.holds(stay.minutes))
+    return next(cap.fen for cap in rule.by_stay if cap.minutes_max is None or stay.minutes <= cap.minutes_max)
 
 
 _PRICE: dict[type, Callable[[Any, Stretch, _Stay], list[Line]]] = {

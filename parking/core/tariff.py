@@ -188,10 +188,10 @@ class StayCap(_Data):
             raise ValueError("`minutes` or `below`, not both")
         return self
 
-    def holds(self, stay_minutes: int) -> bool:
-        if self.minutes is not None:
-            return stay_minutes <= self.minutes
-        return self.below is None or stay_minutes < self.below
+    @property
+    def minutes_max(self) -> int | None:
+        """The longest stay, in started minutes, that it is for."""
+        return self.minutes if self.below is None else self.below - 1
 
 
 class Cap(_Data):
@@ -206,7 +206,7 @@ class Cap(_Data):
     def _has_one_cap(self) -> Cap:
         if (self.fen is None) == (self.by_stay is None):
             raise ValueError("`fen` or `by_stay`, one of the two")
-        if self.by_stay is not None and not self.by_stay[-1].holds(10**9):
+        if self.by_stay is not None and self.by_stay[-1].minutes_max is not None:
             raise ValueError("the last cap of `by_stay` has no bound")
         return self
 
