@@ -46,7 +46,6 @@ def next_step(
     what is priced to the minute changes, and only upwards: the minute is found by halves.
     """
     dropped, grain = tariff.seconds == "drop", grain_of(tariff)
-    counted = grain if tariff.exit_minute == "charged" else timedelta()
     start = (drop_seconds(entered_at) if dropped else entered_at).astimezone(UTC)
     seen = max((drop_seconds(now) if dropped else now).astimezone(UTC), start)
     horizon = min(seen + _HORIZON, start + STAY_MAX, tariff.walls.known_until(seen))
@@ -54,11 +53,8 @@ def next_step(
     def total(left_at: datetime) -> int:
         return price(tariff, entered_at=start, left_at=left_at, vehicle=vehicle, context=context).total_fen
 
-    before = total(seen)
-    edges = _edges(tariff.rule, (start, horizon), _Walk(seen, start, tariff, context))
-    changes = {edge + grain - counted for edge in edges}
-    last = seen
-    for at in (*sorted(change for change in changes if seen < change < horizon), horizon):
+    before, last = total(seen), seen
+    for at in (*changes_ahead(tariff, (start, horizon), seen=seen, context=context), horizon):
         if tariff.grows_by_the_minute and total(max(last, at - grain)) != before:
             first = bisect_left(range((at - last) // grain), True, key=lambda n: total(last + n * grain) != before)
             return NextStep(last + first * grain, total(last + first * grain))
@@ -68,14 +64,30 @@ def next_step(
     return None
 
 
+def changes_ahead(
+    tariff: Tariff, stretch: Stretch, *, seen: datetime, context: Mapping[str, Any], by_minute: bool = False
+) -> list[datetime]:
+    """The instants, after `seen` and before the stretch ends, from which on a stay that began with it may cost
+    more or less; in order. All that a tariff drops of an instant is dropped of these already.
+
+    by_minute: also those of what is priced to the minute; else only the first of them.
+    """
+    grain = grain_of(tariff)
+    counted = grain if tariff.exit_minute == "charged" else timedelta()
+    edges = _edges(tariff.rule, stretch, _Walk(seen, stretch[0], tariff, context, by_minute))
+    changes = {edge + grain - counted for edge in edges}
+    return sorted(change for change in changes if seen < change < stretch[1])
+
+
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """From when on edges are looked for, in which stay."""
+    """From when on edges are looked for, in which stay; by_minute: each minute of what is priced to the minute."""
 
     seen: datetime
     entered_at: datetime
     tariff: Tariff
     context: Mapping[str, Any]
+    by_minute: bool = False
 
 
 def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
@@ -85,6 +97,8 @@ def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:
         yield from _step_edges(rule, stretch, walk.seen)
     elif isinstance(rule, language.Ladder):
         yield from (start, *(start + rung.minutes * MINUTE for rung in rule.rungs))
+    elif isinstance(rule, language.ProRata) and walk.by_minute:
+        yield from _starts(MINUTE, stretch, walk.seen)
     elif isinstance(rule, language.Flat | language.ProRata):
         yield start
     elif isinstance(rule, language.Slots):

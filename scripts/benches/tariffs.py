@@ -1,4 +1,4 @@
-"""Tariffs: what pricing a stay, finding its next step and checking its tariff cost, for every real tariff.
+"""Tariffs: what pricing a stay, finding its next step and telling a day of it ahead cost, for every real tariff.
 
 Each figure is the median of rounds that are taken turn by turn over all tariffs, so that a busy moment meets all
 alike. Stays: three hours by day, a night, and thirty days. The tariffs are those of the demo city and of the worked
@@ -24,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from parking.core.calendar import Calendar, CalendarYear
+from parking.core.curve import price_curve
 from parking.core.next_step import next_step
 from parking.core.price import price
 from parking.core.tariff import Tariff, read_tariff
@@ -58,6 +59,7 @@ def deeds_of(tariff: Tariff) -> dict[str, Callable[[], object]]:
     return {
         **{name: pricing(length) for name, length in STAYS.items()},
         "next step": lambda: next_step(tariff, entered_at=ENTERED, now=ENTERED + STAYS["3 h"]),
+        "curve": lambda: price_curve(tariff, entered_at=ENTERED, from_at=ENTERED + STAYS["3 h"]),
     }
 
 
@@ -75,7 +77,7 @@ def main() -> None:
     figures: dict[str, dict[str, Any]] = {}
     for (code, name), rounds in taken.items():
         figures.setdefault(code, {})[name] = round(statistics.median(rounds), 1)
-    names = [*STAYS, "next step"]
+    names = [*STAYS, "next step", "curve"]
     table = Table("tariff", *(f"{name}, us" for name in names))
     for code, row in figures.items():
         table.add_row(code, *(f"{row[name]:.0f}" for name in names))
