@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from parking.core.calendar import CannotPrice
-from parking.core.clock import drop_seconds
+from parking.core.clock import drop_seconds, format_instant
 from parking.core.context import NO_CONTEXT
 from parking.core.next_step import NextStep, changes_ahead
 from parking.core.payment import NOTHING_PAID, Paid, price_stay
@@ -38,6 +39,14 @@ class Curve:
         """None before the first point, and from known_until on."""
         place = bisect_right(self.points, at, key=lambda point: point.at) - 1
         return self.points[place].total_fen if place >= 0 and at < self.known_until else None
+
+
+def curve_answer(curve: Curve, zone: ZoneInfo) -> dict[str, Any]:
+    """As it goes out."""
+    return {
+        "points": [{"at": format_instant(each.at, zone), "total_fen": each.total_fen} for each in curve.points],
+        "known_until": format_instant(curve.known_until, zone),
+    }
 
 
 def price_curve(

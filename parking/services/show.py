@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.calendar import CannotPrice
-from parking.core.clock import format_instant, from_ms, parse_instant, to_ms
+from parking.core.clock import EPOCH, format_instant, from_ms, parse_instant, to_ms
+from parking.core.curve import curve_answer, price_curve
 from parking.core.line import explain
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import price_stay
 from parking.core.plate import mask_plate
+from parking.core.price import Vehicle
 from parking.core.reason import in_all_languages
 from parking.core.scan_answer import running_fee, session_data
 from parking.core.secret import Secrets
+from parking.core.tariff import Tariff
 from parking.services.owe import find_tariff
 from parking.store import (
     charges,
@@ -35,6 +38,7 @@ from parking.store.parking_sessions import StoredSession
 Cursor = tuple[datetime, UUID]
 PAGE_MAX = 100
 SHOWN_STATES = ("open", "suspended", "closed")
+_CURVE_BEGINS_EVERY = timedelta(minutes=10)
 
 
 class BadCursor(ValueError):
@@ -159,7 +163,7 @@ def _row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str,
 
 
 def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) -> dict[str, Any] | None:
-    """The fee so far of a visit that goes on; None where nothing is priced."""
+    """The fee so far of a visit that goes on, and what it will be; None where nothing is priced."""
     session = stored.session
     in_force = None if session.state == "voided" else find_tariff(db, stored)
     if in_force is None:
@@ -171,9 +175,25 @@ def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) ->
             tariff, entered_at=session.entered_at, left_at=session.bill_end(now), paid=stored.paid, vehicle=vehicle,
             context=session.pricing_context,
         )
-        return running_fee(tariff, session, stored.paid, quote, now=now, vehicle=vehicle, zone=lot.zone)
+        fee = running_fee(tariff, session, stored.paid, quote, now=now, vehicle=vehicle, zone=lot.zone)
     except CannotPrice:
         return None
+    return {**fee, "as_of": format_instant(session.bill_end(now), lot.zone),
+            "curve": _curve(tariff, stored, vehicle, lot, now) if session.state == "open" else None}
+
+
+def _curve(
+    tariff: Tariff, stored: StoredSession, vehicle: Vehicle, lot: Lot, now: datetime
+) -> dict[str, Any] | None:
+    """What the visit will cost. The same for ten minutes, so that a page asked for again has not changed."""
+    session = stored.session
+    try:
+        curve = price_curve(
+            tariff, entered_at=session.entered_at, from_at=now - (now - EPOCH) % _CURVE_BEGINS_EVERY,
+            paid=stored.paid, vehicle=vehicle, context=session.pricing_context)
+    except CannotPrice:
+        return None
+    return curve_answer(curve, lot.zone)
 
 
 def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) -> dict[str, Any] | None:
@@ -184,7 +204,8 @@ def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) ->
     due = 0 if stored.money_state in ("waived", "refunded") else max(0, charge.total_fen - stored.paid.fen)
     return {
         "total_fen": charge.total_fen, "paid_fen": stored.paid.fen, "due_fen": due,
-        "state": stored.money_state, "next": None,
+        "state": stored.money_state, "next": None, "curve": None,
+        "as_of": format_instant(stored.session.bill_end(charge.sealed_at), lot.zone),
         "lines": [
             {
                 "from": format_instant(parse_instant(line["from"]), lot.zone),

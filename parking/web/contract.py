@@ -104,6 +104,23 @@ class FeeAnswer(Answer):
     lines: list[LineAnswer]
 
 
+class CurveAnswer(Answer):
+    """From each point's instant on, until the next one's, the total is the point's; from known_until on, ask again.
+
+    The first point may lie a few minutes back.
+    """
+
+    points: list[NextAnswer]
+    known_until: str
+
+
+class VisitFeeAnswer(FeeAnswer):
+    """as_of: until when it is priced. curve: what it will be; None for a visit whose fee does not go on."""
+
+    as_of: str
+    curve: CurveAnswer | None
+
+
 class SessionAnswer(Answer):
     id: str
     lot_id: int
@@ -229,7 +246,7 @@ class ReceiptAnswer(Answer):
 
 
 class SessionDetail(SessionRow):
-    fee: FeeAnswer | None
+    fee: VisitFeeAnswer | None
     receipt: ReceiptAnswer | None
 
 

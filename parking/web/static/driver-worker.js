@@ -6,7 +6,7 @@ const CACHE = "driver";
 const PAGE = "/driver";
 const FILES = [
   "/vendor/pico.css", "/vendor/htmx.js", "/vendor/qr.js", "/static/app.css", "/static/icon.svg", "/static/driver.js",
-  "/static/qr.js", ...["answer", "bytes", "clock", "code", "contact", "credential", "issued", "key", "leave", "shelf", "sign_out"].map(
+  "/static/qr.js", ...["answer", "bytes", "clock", "code", "contact", "credential", "curve", "fee", "issued", "key", "leave", "shelf", "sign_out"].map(
     (name) => `/static/phone/${name}.js`),
 ];
 // Of phones that gates ask for an answer: kept once they ask for them (phone/answer.js), and then renewed too.

@@ -4,6 +4,7 @@ import { keep, prepare, readNumber } from "./phone/answer.js";
 import { drawCode, makeAnswer, makeCode, secondsOf } from "./phone/code.js";
 import { bindOthers, refresh } from "./phone/contact.js";
 import { Refused } from "./phone/credential.js";
+import { tickFees } from "./phone/fee.js";
 import { showIssued } from "./phone/issued.js";
 import { canHoldKeys } from "./phone/key.js";
 import { forget, isLeaving } from "./phone/leave.js";
@@ -40,6 +41,7 @@ async function start() {
   addEventListener("online", () => { contactAt = 0; });
   addEventListener("offline", () => setOnline(false));
   timer = setInterval(tick, 250);
+  setInterval(tickInside, 1000);
   await followChallenge();
   wake();
   navigator.serviceWorker?.addEventListener("controllerchange", () => followChallenge().catch(() => {}));
@@ -52,6 +54,7 @@ function wake() {
   navigator.wakeLock?.request("screen").catch(() => {});
   rotateAt = answersUntil;
   tick();
+  tickInside();
 }
 
 function tick() {
@@ -66,7 +69,13 @@ function tick() {
   write(say, whatToSay());
   again.hidden = !isRevoked;
   asOf.hidden = isOnline;
-  write(asOf, asOf.dataset.text.replace("{t}", clock.say(insideAt, figure.dataset.zone)));
+  const known = inside.querySelector("[data-curve]") ? asOf.dataset.ahead : asOf.dataset.text;
+  write(asOf, known.replace("{t}", clock.say(insideAt, figure.dataset.zone)));
+}
+
+// The clock may be behind; what was told is then still the newest that is known.
+function tickInside() {
+  if (!isLeaving()) tickFees(inside, Math.max(clock.now(), insideAt), figure.dataset.zone);
 }
 
 // Words are written only where they change: a screen reader would say them again.
@@ -236,6 +245,7 @@ function followInside(kept) {
   document.body.addEventListener("htmx:after:swap", () => {
     insideAt = clock.now();
     shelf.writeNote("inside", { html: inside.innerHTML, at: insideAt });
+    tickInside();
   });
 }
 
