@@ -55,6 +55,7 @@ def create_app(config: Config) -> Flask:
         pages,
         pairing,
         pay,
+        places,
         public,
         receipts,
         sign_in,
@@ -92,7 +93,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds,
+        apds, places,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

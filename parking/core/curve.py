@@ -51,9 +51,9 @@ def curve_answer(curve: Curve, zone: ZoneInfo) -> dict[str, Any]:
 
 def price_curve(
     tariff: Tariff, *, entered_at: datetime, from_at: datetime, paid: Paid = NOTHING_PAID, vehicle: Vehicle = SMALL,
-    context: Mapping[str, Any] = NO_CONTEXT,
+    context: Mapping[str, Any] = NO_CONTEXT, ahead: timedelta = HORIZON,
 ) -> Curve:
-    """What price_stay() will say of this stay at every instant of the 24 hours from `from_at` on.
+    """What price_stay() will say of this stay at every instant from `from_at` on, for as long as `ahead`.
 
     Ends earlier after 200 points, where long stays make too many lines to price so often, at the end of the years
     that the tariff's calendar knows, and when a stay gets too long to be priced.
@@ -71,7 +71,7 @@ def price_curve(
         return quote.total_fen
 
     points, last = [NextStep(first, total(first))], first
-    end = max(first, _end(tariff, entered_at, first))
+    end = max(first, _end(tariff, entered_at, first, first + ahead))
     try:
         for at in _looks(tariff, (entered_at, end), first, paid, context):
             if lines_left <= 0 or len(points) == POINTS_MAX:
@@ -85,10 +85,10 @@ def price_curve(
     return Curve(tuple(points), end)
 
 
-def _end(tariff: Tariff, entered_at: datetime, first: datetime) -> datetime:
-    """Where the horizon ends, or before it what is known: a rule may look a minute beyond the end of a stay."""
+def _end(tariff: Tariff, entered_at: datetime, first: datetime, horizon: datetime) -> datetime:
+    """The horizon, or before it the end of what is known: a rule may look a minute beyond the end of a stay."""
     known_until = tariff.walls.known_until(first) - 2 * MINUTE
-    return min(first + HORIZON, entered_at.astimezone(UTC) + STAY_MAX, known_until)
+    return min(horizon, entered_at.astimezone(UTC) + STAY_MAX, known_until)
 
 
 def _looks(

@@ -496,6 +496,17 @@ class Tariff(_Data):
         return any(isinstance(rule, ProRata) for rule in parts_of(self.rule))
 
     @cached_property
+    def tells_sizes_apart(self) -> bool:
+        """Whether a large vehicle may pay another price than a small one."""
+        return any(isinstance(part, VehicleFactor) or (isinstance(part, Condition) and part.size is not None)
+                   for part in parts_of(self.rule))
+
+    @cached_property
+    def tells_new_energy_apart(self) -> bool:
+        """Whether a new-energy vehicle may pay another price than others."""
+        return any(isinstance(part, Condition) and part.new_energy is not None for part in parts_of(self.rule))
+
+    @cached_property
     def canonical(self) -> str:
         """The text that is hashed and sealed into charges."""
         return canonical(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))

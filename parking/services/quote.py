@@ -27,6 +27,19 @@ class Quoted:
     version: int
 
 
+def quote_lot(db: Session, lot_id: int, *, entered_at: datetime, left_at: datetime, vehicle: Vehicle) -> Quoted:
+    """Price a stay at a lot: the first of its day, with nothing proved, by the version in force there at entry.
+
+    :raises NotInForce: the lot charges by no tariff then
+    :raises CannotPrice: as price()
+    """
+    found = tariffs.find_tariff_of_lot(db, lot_id, at=entered_at)
+    if found is None:
+        raise NotInForce(f"lot {lot_id}")
+    made = price(found.tariff, entered_at=entered_at, left_at=left_at, vehicle=vehicle)
+    return Quoted(made, found.tariff, found.version)
+
+
 def quote_tariff(
     db: Session, tariff: str | Mapping[str, Any], *, entered_at: datetime, left_at: datetime, vehicle: Vehicle,
     context: Mapping[str, Any],

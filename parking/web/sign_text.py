@@ -35,7 +35,7 @@ _STARTS: dict[str, Words] = {
     "night": say("平日夜间 {0} 进场", "Weekday night, entry at {0}", "Nuit de semaine, entrée à {0}"),
     "saturday": say("周六 {0} 进场", "Saturday, entry at {0}", "Samedi, entrée à {0}"),
 }
-_SIZES: dict[str, Words] = {
+SIZES: dict[str, Words] = {
     "small": say("小型车", "Small vehicle", "Petit véhicule"),
     "large": say("大型车", "Large vehicle", "Grand véhicule"),
 }
@@ -68,15 +68,16 @@ def _sign(of: Announcement) -> dict[str, Any]:
         "title": _pair(say("停车收费公示牌", "Parking prices", "Tarifs")),
         "prices": _pair(say("收费标准", "Prices", "Tarifs")),
         "clauses": [{"level": each.level, **_pair(each.text)} for each in describe(of.tariff)],
-        "facts": _facts(find_facts(of.tariff)),
+        "facts": [{"label": _pair(label), "value": _pair(value)}
+                  for label, value in fact_rows(find_facts(of.tariff))],
         "remarks": [_pair(each) for each in remarks(of.tariff)],
         "operator_label": _pair(say("经营单位", "Operator", "Exploitant")),
     }
 
 
-def _facts(found: Facts) -> list[dict[str, Any]]:
-    return [{"label": _pair(label), "value": _pair(value)} for name, label in _FACTS.items()
-            if (value := getattr(found, name)) is not None]
+def fact_rows(found: Facts) -> list[tuple[Words, Words]]:
+    """What each fact is called, and the fact."""
+    return [(label, value) for name, label in _FACTS.items() if (value := getattr(found, name)) is not None]
 
 
 def _poster(of: Announcement) -> dict[str, Any]:
@@ -86,8 +87,8 @@ def _poster(of: Announcement) -> dict[str, Any]:
     return {
         "title": _pair(say("停车要多少钱？", "What parking costs", "Combien coûte le stationnement")),
         "unit": _pair(say("元", "yuan", "yuan")),
-        "columns": [{"start": _pair(_start(each, of)), "size": _pair(_SIZES[each.size]) if has_sizes else None}
-                    for each in examples],
+        "columns": [{"start": _pair(start_words(each, of.tariff.zone)),
+                     "size": _pair(SIZES[each.size]) if has_sizes else None} for each in examples],
         "rows": [{"hours": _pair(say("{0} 小时", "{0} h", "{0} h", same(str(hours)))),
                   "amounts": [format_yuan(each.amounts_fen[row]) for each in examples]}
                  for row, hours in enumerate(HOURS)],
@@ -103,8 +104,9 @@ def _poster(of: Announcement) -> dict[str, Any]:
     }
 
 
-def _start(example: Example, of: Announcement) -> Words:
-    clock = f"{example.start_at.astimezone(of.tariff.zone):%H:%M}"
+def start_words(example: Example, zone: ZoneInfo) -> Words:
+    """Such as "Weekday, entry at 09:00"."""
+    clock = f"{example.start_at.astimezone(zone):%H:%M}"
     text = _STARTS[example.kind]
     return say(text["zh"], text["en"], text["fr"], same(clock))
 
