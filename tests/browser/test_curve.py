@@ -111,6 +111,7 @@ def test_the_fee_ticks_without_a_network_and_ends_where_nothing_more_is_known(
     page.clock.fast_forward("24:00:00")
     page.wait_for_selector("#inside .ended:visible")
     assert "This amount is as of" in page.inner_text("#inside .ended") and not page.is_visible("#inside .next")
+    page.wait_for_function("() => !document.getElementById('as-of').textContent.includes('goes on')")
     found += complain(page, "ended")
     ended = page.inner_text("#inside [data-fen=total]")
     page.clock.fast_forward("24:00:00")

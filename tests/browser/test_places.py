@@ -81,6 +81,11 @@ def test_the_slider_says_what_a_quote_says_at_once_and_the_lines_follow(
             assert amount(page) == quoted(city, 1, minutes), minutes
         assert "24 h" in page.inner_text("#length") and page.inner_text("#leave").endswith("18:47")
         page.wait_for_selector("#late:visible")
+        slide(page, "minutes", 120)
+        assert amount(page) == quoted(city, 1, 120), "back where the lines are"
+        page.fill("input[name=entered]", "2026-03-10T07:00")
+        assert amount(page) == page.inner_text("#leave") == "…", "no amount of another stay"
+        page.fill("input[name=entered]", ENTERED)
         browser.set_offline(False)
         slide(page, "minutes", 700)
         lines_say(page, quoted(city, 1, 700))

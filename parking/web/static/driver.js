@@ -69,7 +69,7 @@ function tick() {
   write(say, whatToSay());
   again.hidden = !isRevoked;
   asOf.hidden = isOnline;
-  const known = inside.querySelector("[data-curve]") ? asOf.dataset.ahead : asOf.dataset.text;
+  const known = inside.querySelector(".ended[hidden]") ? asOf.dataset.ahead : asOf.dataset.text;
   write(asOf, known.replace("{t}", clock.say(insideAt, figure.dataset.zone)));
 }
 

@@ -1,52 +1,60 @@
 // A lot's page: two sliders say when the car would leave. The amount follows them by the curve that the page holds;
-// the lines, and the curve of another day, come from the service a moment later.
+// the lines, and the curve of another day, vehicle or entry, come from the service a moment later.
 import { say } from "./phone/clock.js";
 import { pointAfter, pointAt, readCurve, yuan } from "./phone/curve.js";
 
-const QUIET_MS = 250, MINUTE_MS = 60_000;
-const form = document.getElementById("ask"), stay = document.getElementById("stay"), late = document.getElementById("late");
-const { minutes, days, entered } = form.elements;
-const leave = document.getElementById("leave"), length = document.getElementById("length"), more = document.getElementById("more");
-let timer = null, asking = null;
+const QUIET_MS = 250, MINUTE_MS = 60_000, UNKNOWN = "…";
+const $ = (id) => document.getElementById(id);
+const form = $("ask"), stay = $("stay"), late = $("late"), length = $("length");
+const { minutes, days, entered } = form.elements, { zone } = form.dataset;
+let timer = null, asking = null, isOther = false; // what is told is of another entry or vehicle
 
-for (const each of form.querySelectorAll(".unscripted")) {
-  each.hidden = true;
-  for (const input of each.querySelectorAll("input")) input.disabled = true;
+function start() {
+  for (const [name, isUsed] of [["unscripted", false], ["scripted", true]]) {
+    for (const part of form.querySelectorAll(`.${name}`)) {
+      part.hidden = !isUsed;
+      for (const input of part.querySelectorAll("input")) input.disabled = !isUsed;
+    }
+  }
+  const { dataset } = $("told");
+  [minutes.value, days.value] = [dataset.minutes, dataset.days];
+  form.addEventListener("submit", (event) => { event.preventDefault(); soon(0); });
+  form.addEventListener("input", ({ target }) => {
+    const isSlid = target === minutes || target === days;
+    isOther ||= !isSlid;
+    show();
+    soon(isSlid ? QUIET_MS : 0);
+  });
+  show();
 }
-for (const each of form.querySelectorAll(".scripted")) {
-  each.hidden = false;
-  for (const input of each.querySelectorAll("input")) input.disabled = false;
-}
-const told = stay.querySelector("#told");
-[minutes.value, days.value] = [told.dataset.minutes, told.dataset.days];
-form.addEventListener("submit", (event) => { event.preventDefault(); soon(0); });
-form.addEventListener("input", ({ target }) => {
-  const isSlid = target === minutes || target === days;
-  if (isSlid) show();
-  else stay.firstElementChild.classList.add("stale");
-  soon(isSlid ? QUIET_MS : 0);
-});
-show();
 
-// The amount and the time of leaving, as far as the page itself knows them.
+// The time of leaving, and what it costs then, as far as the page itself knows.
 function show() {
-  const { dataset } = stay.querySelector("#told");
-  const total = Number(days.value) * 1440 + Number(minutes.value);
-  const leaving = Date.parse(dataset.entered) + total * MINUTE_MS;
-  const spent = (total % 60 ? length.dataset.text : length.dataset.whole).replace("{h}", Math.floor(total / 60)).replace("{m}", total % 60);
-  const at = say(leaving, form.dataset.zone);
-  [leave.textContent, length.textContent, more.textContent] = [at, `(${spent})`, days.value];
-  const curve = dataset.curve && readCurve(dataset.curve), point = curve && pointAt(curve, leaving);
-  const sum = stay.querySelector(".sum [data-fen=total]"), isTold = Number(dataset.days) * 1440 + Number(dataset.minutes) === total;
-  if (sum && !isTold) sum.textContent = point ? yuan(point.fen) : "…";
-  stay.querySelector("#told").classList.toggle("stale", !isTold);
-  const words = `${at}, ${spent}${sum ? `, ¥ ${sum.textContent}` : ""}`;
+  const { dataset } = $("told"), total = Number(days.value) * 1440 + Number(minutes.value);
+  const leaving = isOther ? null : Date.parse(dataset.entered) + total * MINUTE_MS;
+  const isTold = !isOther && Number(dataset.days) * 1440 + Number(dataset.minutes) === total;
+  const curve = leaving !== null && dataset.curve ? readCurve(dataset.curve) : null, point = curve && pointAt(curve, leaving);
+  $("told").classList.toggle("stale", !isTold);
+  const sum = stay.querySelector(".sum [data-fen=total]");
+  if (sum) sum.textContent = isTold ? yuan(Number(dataset.total)) : point ? yuan(point.fen) : UNKNOWN;
+  showNext(point && pointAfter(curve, leaving));
+  showSliders(leaving === null ? UNKNOWN : say(leaving, zone), total, sum);
+}
+
+function showSliders(at, total, sum) {
+  const { text, whole } = length.dataset;
+  const spent = (total % 60 ? text : whole).replace("{h}", Math.floor(total / 60)).replace("{m}", total % 60);
+  [$("leave").textContent, length.textContent, $("more").textContent] = [at, `(${spent})`, days.value];
+  const words = [at, spent, ...(sum ? [`¥ ${sum.textContent}`] : [])].join(", ");
   minutes.setAttribute("aria-valuetext", words);
   days.setAttribute("aria-valuetext", `${days.value}: ${words}`);
-  const next = stay.querySelector(".next"), following = point && pointAfter(curve, leaving);
-  if (!next || isTold) return;
-  next.hidden = !following;
-  if (following) next.textContent = next.dataset.text.replace("{t}", say(following.at, form.dataset.zone)).replace("{yuan}", yuan(following.fen));
+}
+
+function showNext(point) {
+  const next = stay.querySelector(".next");
+  if (!next) return;
+  next.hidden = !point;
+  if (point) next.textContent = next.dataset.text.replace("{t}", say(point.at, zone)).replace("{yuan}", yuan(point.fen));
 }
 
 function soon(wait) {
@@ -61,12 +69,13 @@ async function ask() {
     const answer = await fetch(`${form.dataset.stay}?${new URLSearchParams(new FormData(form))}`, { signal: mine.signal });
     if (answer.status >= 500) throw new Error(String(answer.status));
     stay.innerHTML = await answer.text();
-    late.hidden = true;
-    const bad = stay.querySelector("#bad")?.dataset.field;
-    if (bad === "entered") entered.setAttribute("aria-invalid", "true");
+    [isOther, late.hidden] = [false, true];
+    if ($("bad")?.dataset.field === "entered") entered.setAttribute("aria-invalid", "true");
     else entered.removeAttribute("aria-invalid");
     show();
   } catch (failed) {
     if (failed.name !== "AbortError") late.hidden = false;
   }
 }
+
+start();
