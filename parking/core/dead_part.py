@@ -28,9 +28,10 @@ from parking.core.part import (
 )
 from parking.core.stretch import DAY
 from parking.core.tariff import DAY_MINUTES, Tariff
-from parking.core.trial import Entry, Trials, Who
+from parking.core.trial import Entry, Trials
 
 FEN_NOBODY_MISSES = 9_000_000
+NEAREST_TRIED = 200
 _UNMISSABLE = language.Flat(kind="flat", fen=FEN_NOBODY_MISSES)
 
 
@@ -68,7 +69,7 @@ def _try(trials: Trials, change: Change) -> Finding | None:
             return Finding("never_matters", path_of(change.place), "look", trials.example(*noticed))
     if change.rule == "cap_unreachable":
         return _unreached(trials, change)
-    level: Level = "look" if change.rule == "never_matters" else "wrong"
+    level: Level = "look" if change.rule == "never_matters" or trials.is_cut else "wrong"
     return Finding(change.rule, path_of(change.place), level, trials.example(*_meant(trials, change)))
 
 
@@ -80,11 +81,27 @@ def _unreached(trials: Trials, change: Change) -> Finding:
         return with_part(trials.tariff, change.place, with_fields(cap, fen=fen))
 
     met = _first_noticed(trials, trials.tariff, lower(max(cap.fen - 1, 0)), change.minutes)
-    held = met or _first_noticed(trials, trials.tariff, lower(0), change.minutes)
-    who = held[0].who if held else trials.whos[0]
-    return Finding(
-        change.rule, path_of(change.place), "look" if met else "wrong", trials.example(*_dearest(trials, change, who)),
-        {"cap": cap.fen})
+    level: Level = "look" if met or trials.is_cut else "wrong"
+    example = trials.example(*_nearest(trials, change.place, cap.fen, lower(0)))
+    return Finding(change.rule, path_of(change.place), level, example, {"cap": cap.fen})
+
+
+def _nearest(trials: Trials, place: Place, cap_fen: int, without_price: Tariff) -> tuple[Entry, int]:
+    """Of the stays to which a cap speaks, the shortest of those that come nearest to it from below; anybody's before
+    somebody's, and one within a block around the cap before one that goes on in the next.
+    """
+    blocks = [part_at(trials.tariff, holder) for holder in holders(place)]
+    longest = min((block.hours * 60 for block in blocks if isinstance(block, language.Blocks)), default=10**9)
+
+    def distance(each: tuple[Entry, int]) -> tuple[Any, ...]:
+        total_fen = trials.total(*each) or 0
+        return total_fen > cap_fen, each[0].who is not trials.whos[0], each[1] > longest, -total_fen, each[1]
+
+    nearest = sorted(trials.tried, key=distance)
+    for entry, minutes in nearest[:NEAREST_TRIED]:
+        if trials.total(entry, minutes, without_price) != trials.total(entry, minutes):
+            return entry, minutes
+    return nearest[0]
 
 
 def _first_noticed(
@@ -100,15 +117,6 @@ def _first_noticed(
 def _meant(trials: Trials, change: Change) -> tuple[Entry, int]:
     """The stay in which the part would show, if it were reached."""
     return min(trials.tried, key=lambda each: each[1] not in change.minutes)
-
-
-def _dearest(trials: Trials, change: Change, who: Who) -> tuple[Entry, int]:
-    """Of somebody's stays no longer than a block around the cap, the shortest of the dearest."""
-    blocks = [part_at(trials.tariff, place) for place in holders(change.place)]
-    longest = min((block.hours * 60 for block in blocks if isinstance(block, language.Blocks)), default=10**9)
-    theirs = [each for each in trials.tried if each[0].who is who]
-    within = [each for each in theirs if each[1] <= longest] or theirs or trials.tried
-    return max(within, key=lambda each: (trials.total(*each) or 0, -each[1]))
 
 
 def _bare(tariff: Tariff, place: Place) -> tuple[Tariff, Place]:

@@ -44,8 +44,8 @@ class Example(Stay):
 class Finding:
     """rule: one of RULES. path: of the part of the tariff's data, such as `rule.windows.0.each.steps.1`.
 
-    level: `wrong` is no tariff that anybody means; `look` may be meant. params: whole fen and minutes that the
-    words name and the example does not hold.
+    level: `wrong` is no tariff that anybody means; `look` may be meant, or too few stays could be tried to be sure.
+    params: whole fen and minutes that the words name and the example does not hold.
     """
 
     rule: str

@@ -7,7 +7,7 @@ not tell. It asks nothing but `price()`, so a rule that the language gets later 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from parking.core.finding import RULES, Example, Finding, Level, Stay, finding_a
 from parking.core.part import Place, list_parts, path_of, with_fields, with_part
 from parking.core.stretch import MINUTE
 from parking.core.tariff import DAY_MINUTES, Tariff
-from parking.core.trial import Entry, Trials, WorkSpent, dated_for_trial
+from parking.core.trial import WORK_MAX, Entry, Trials, WorkSpent, dated_for_trial
 
 __all__ = ["RULES", "Example", "Finding", "Level", "Stay", "finding_answer", "lint", "says"]
 ROOT: Place = ("rule",)
@@ -37,12 +37,13 @@ def lint(tariff: Tariff) -> tuple[Finding, ...]:
     """
     trials = Trials(dated_for_trial(tariff))
     found: dict[tuple[str, str], Finding] = {}
-    try:
-        for search in (_find_falls, find_dead_parts, _find_traps, _find_gaps, _find_parts, _find_jumps):
+    for search, percent in _SEARCHES:
+        trials.allowed = WORK_MAX * percent // 100
+        try:
             for finding in search(trials):
                 found.setdefault((finding.rule, finding.path), finding)
-    except WorkSpent:
-        trials.is_cut = True
+        except WorkSpent:
+            trials.is_cut = True
     if trials.is_cut and trials.last is not None:
         cut = Finding("search_cut_short", path_of(ROOT), "look", trials.again(*trials.last), {"count": trials.count})
         found[cut.rule, cut.path] = cut
@@ -291,3 +292,8 @@ def _free_parts(tariff: Tariff) -> Iterator[tuple[Place, Any]]:
 
 def _free_place(tariff: Tariff, is_free: bool) -> Place:
     return next((place for place, _ in _free_parts(tariff)), ROOT) if is_free else ROOT
+
+
+_SEARCHES: tuple[tuple[Callable[[Trials], Iterator[Finding]], int], ...] = (  # and how much work may be done by its end
+    (_find_jumps, 35), (_find_falls, 45), (find_dead_parts, 80), (_find_traps, 85), (_find_gaps, 90),
+    (_find_parts, 100))

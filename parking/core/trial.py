@@ -16,13 +16,16 @@ from typing import Any
 from parking.core import tariff as language
 from parking.core.calendar import Calendar, CalendarYear, CannotPrice
 from parking.core.clock import format_instant, start_of_day
+from parking.core.effort import effort
 from parking.core.finding import Example, Stay
 from parking.core.part import list_parts
 from parking.core.price import SMALL, Quote, Vehicle, price
 from parking.core.stretch import DAY, MINUTE
 from parking.core.tariff import DAY_MINUTES, Tariff
 
-WORK_MAX = 200_000
+WORK_MAX = 500_000  # as effort() counts: about two seconds
+EFFORT_OF_A_STAY = 6  # whatever its length
+EFFORT_OF_A_STAY_MAX = WORK_MAX // 10
 ENTRIES_MAX = 160
 FULL_ENTRIES = 16  # entries whose stays go by all lengths; at the others by the named ones alone
 MORNING = 9 * 60
@@ -60,36 +63,40 @@ class Entry:
 
 @dataclass
 class Trials:
-    """Prices stays under a tariff, and under others made of it; each price costs some of the work allowed."""
+    """Prices stays under a tariff, and under others made of it; each price costs some of the work allowed.
+
+    is_cut: not every stay that should be has been tried.
+    """
 
     tariff: Tariff
+    allowed: int = WORK_MAX
     work: int = 0
     count: int = 0
     last: tuple[Entry, int] | None = None
     is_cut: bool = False
     _known: dict[tuple[int, datetime, int], int | None] = field(default_factory=dict)
     _stops: dict[tuple[int, int], Who] = field(default_factory=dict)
-    _parts: int = 0
-
-    def __post_init__(self) -> None:
-        self._parts = len(list_parts(self.tariff))
+    _efforts: dict[int, int] = field(default_factory=dict)
 
     def quote(self, entry: Entry, minutes: int, tariff: Tariff | None = None) -> Quote | None:
-        """None where it has no price: longer than is priced, or in a year that is not confirmed.
+        """None where it has no price: longer than is priced, in a year that is not confirmed, or too much work alone.
 
         :raises WorkSpent: all the work allowed is done
         """
-        if self.work > WORK_MAX:
+        effort_of_it = self._effort(minutes)
+        if effort_of_it > EFFORT_OF_A_STAY_MAX:
+            self.is_cut |= minutes <= _USUAL[-1]
+            return None
+        if self.work + effort_of_it > self.allowed:
             raise WorkSpent
+        self.work += effort_of_it
         left_at = entry.at + minutes * MINUTE
         try:
             made = price(tariff or self.tariff, entered_at=entry.at, left_at=left_at, vehicle=entry.who.vehicle,
                          context=entry.who.context_of(entry.at))
         except CannotPrice:
-            self.work += 1000
             return None
         self.count += 1
-        self.work += 6 + len(made.lines) + minutes * self._parts // 40_000
         return made
 
     def total(self, entry: Entry, minutes: int, tariff: Tariff | None = None) -> int | None:
@@ -104,6 +111,12 @@ class Trials:
             if made is not None:
                 self.last = (entry, minutes)
         return self._known[key]
+
+    def _effort(self, minutes: int) -> int:
+        """That of the tariff; those that are made of it are much like it."""
+        if minutes not in self._efforts:
+            self._efforts[minutes] = EFFORT_OF_A_STAY + effort(self.tariff.rule, minutes)
+        return self._efforts[minutes]
 
     def stay(self, entry: Entry, minutes: int, total_fen: int) -> Stay:
         zone = self.tariff.zone
@@ -198,16 +211,18 @@ class Trials:
 
     @cached_property
     def curves(self) -> list[tuple[Entry, list[tuple[int, int]]]]:
-        """For each entry the minutes of stays, rising, and what they cost."""
+        """For each entry the minutes of stays, rising, and what they cost; as many as the work allowed suffices for."""
         made = []
+        self.is_cut |= len(self.entries) > ENTRIES_MAX
         for number, entry in enumerate(self.entries[:ENTRIES_MAX]):
-            if self.work > WORK_MAX // 2:
-                self.is_cut = True
-                break
             lengths = self._lengths_from(entry, full=number < FULL_ENTRIES)
             if number == 0:
                 lengths |= set(_LONG)
-            totals = ((minutes, self.total(entry, minutes)) for minutes in sorted(lengths))
+            try:
+                totals = [(minutes, self.total(entry, minutes)) for minutes in sorted(lengths)]
+            except WorkSpent:
+                self.is_cut = True
+                break
             made.append((entry, [(minutes, fen) for minutes, fen in totals if fen is not None]))
         return made
 
