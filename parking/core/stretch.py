@@ -32,11 +32,11 @@ def cut_windows(
     """Parts of the stretch with their windows, in the order of the clock."""
     windows = sorted(rule.windows, key=lambda window: window.from_minute)
     for day in _days(stretch, walls.zone):
+        end = _wall(day, windows[0].from_minute)
         for window in windows:
-            start = max(_wall(day, window.from_minute), stretch[0])
-            end = min(_wall(day, window.to_minute), stretch[1])
-            if start < end:
-                yield window, (start, end)
+            start, end = end, _wall(day, window.to_minute)  # they fill the day: one begins where another ends
+            if start < stretch[1] and end > stretch[0] and start < end:
+                yield window, (max(start, stretch[0]), min(end, stretch[1]))
 
 
 def cut_days(rule: language.Days, stretch: Stretch, walls: Walls) -> Iterator[tuple[language.DayPart, Stretch]]:
