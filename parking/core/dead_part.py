@@ -46,6 +46,8 @@ class Change:
 
 
 def find_dead_parts(trials: Trials) -> Iterator[Finding]:
+    if not trials.tried:
+        return
     dead: list[Place] = []
     for change in _changes(trials.tariff):
         if any(change.place[:len(place)] == place for place in dead):
@@ -292,12 +294,16 @@ def _is_on(trials: Trials, span: language.Span, day: date) -> bool:
 
 
 def _of_same_products(trials: Trials, place: Place, part: language.LowerOf) -> Iterator[Finding]:
-    """Two products under one condition: the cheaper of them is always taken."""
-    for (_, one), (number, other) in combinations(enumerate(part.of), 2):
-        if isinstance(one, language.When) and isinstance(other, language.When) and one.if_ == other.if_:
-            here = (*place, "of", number)
-            alone = with_part(trials.tariff, place, other)
+    """Two products under one condition, of which one is always the cheaper: the other is never taken."""
+    for (number, one), (other_number, other) in combinations(enumerate(part.of), 2):
+        if not (isinstance(one, language.When) and isinstance(other, language.When) and one.if_ == other.if_):
+            continue
+        for here in ((*place, "of", other_number), (*place, "of", number)):
+            without = with_part(trials.tariff, here, LEFT_OUT)
+            alone = with_part(trials.tariff, place, part_at(trials.tariff, here))
             held = _first_noticed(trials, alone, with_part(alone, (*place, "then"), _UNMISSABLE), ())
-            if held is not None:
-                without = trials.total(*held, with_part(trials.tariff, here, LEFT_OUT))
-                yield Finding("overlap", path_of(here), "wrong", trials.example(*held), {"without": without})
+            if held is not None and _first_noticed(trials, trials.tariff, without, ()) is None:
+                level: Level = "look" if trials.is_cut else "wrong"
+                yield Finding("overlap", path_of(here), level, trials.example(*held), {
+                    "without": trials.total(*held, without)})
+                break

@@ -21,7 +21,7 @@ def _cuts(part: Any, minutes: int) -> tuple[int, int, int]:
     edges = 2 * (days + 1)  # a look at a time of day is one at its beginning and its end, on the day before too
     match part:
         case language.Windows():
-            return edges * len(part.windows), days, DAY_MINUTES
+            return (days + 1) * (len(part.windows) + 1), days, DAY_MINUTES
         case language.Window():
             return 0, 1, part.to_minute - part.from_minute
         case language.Periods():

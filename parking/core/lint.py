@@ -132,7 +132,8 @@ def _suspects(tariff: Tariff) -> Iterator[tuple[Place, Any, Level]]:
             yield place, with_fields(part, rungs=_never_falling(part.rungs)), "wrong"
         elif isinstance(part, language.Cap) and part.by_stay is not None:
             yield place, with_fields(part, by_stay=_never_falling(part.by_stay)), "wrong"
-        elif isinstance(part, language.When):
+    for place, part in parts:
+        if isinstance(part, language.When):
             yield place, part.then, "wrong"
             yield place, part.else_, "wrong"
 

@@ -23,7 +23,7 @@ from parking.core.price import SMALL, Quote, Vehicle, price
 from parking.core.stretch import DAY, MINUTE
 from parking.core.tariff import DAY_MINUTES, Tariff
 
-WORK_MAX = 500_000  # as effort() counts: about two seconds
+WORK_MAX = 700_000  # as effort() counts: about two seconds
 EFFORT_OF_A_STAY = 6  # whatever its length
 EFFORT_OF_A_STAY_MAX = WORK_MAX // 10
 ENTRIES_MAX = 160
@@ -212,18 +212,18 @@ class Trials:
     @cached_property
     def curves(self) -> list[tuple[Entry, list[tuple[int, int]]]]:
         """For each entry the minutes of stays, rising, and what they cost; as many as the work allowed suffices for."""
-        made = []
         self.is_cut |= len(self.entries) > ENTRIES_MAX
-        for number, entry in enumerate(self.entries[:ENTRIES_MAX]):
-            lengths = self._lengths_from(entry, full=number < FULL_ENTRIES)
-            if number == 0:
-                lengths |= set(_LONG)
-            try:
-                totals = [(minutes, self.total(entry, minutes)) for minutes in sorted(lengths)]
-            except WorkSpent:
-                self.is_cut = True
-                break
-            made.append((entry, [(minutes, fen) for minutes, fen in totals if fen is not None]))
+        made: list[tuple[Entry, list[tuple[int, int]]]] = []
+        try:
+            for number, entry in enumerate(self.entries[:ENTRIES_MAX]):
+                lengths = self._lengths_from(entry, full=number < FULL_ENTRIES)
+                curve: list[tuple[int, int]] = []
+                made.append((entry, curve))
+                for minutes in sorted(lengths | (set(_LONG) if number == 0 else set())):
+                    if (fen := self.total(entry, minutes)) is not None:
+                        curve.append((minutes, fen))
+        except WorkSpent:
+            self.is_cut = True
         return made
 
     @cached_property
@@ -233,8 +233,8 @@ class Trials:
 
     def around(self, minutes: int) -> set[int]:
         """The stays just up to a length and just beyond it."""
-        before = {minutes - 1} if self.tariff.exit_minute == "charged" else set()
-        return {each for each in {minutes, minutes + 1} | before if each > 0}
+        is_charged = self.tariff.exit_minute == "charged"
+        return {each for each in (minutes - is_charged, minutes, minutes + 1) if each >= 1 - is_charged}
 
     def _lengths_from(self, entry: Entry, *, full: bool) -> set[int]:
         named = self.named_lengths
