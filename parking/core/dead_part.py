@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 from parking.core import tariff as language
@@ -109,7 +109,8 @@ def _nearest(trials: Trials, place: Place, cap_fen: int, without_price: Tariff) 
 def _first_noticed(
     trials: Trials, one: Tariff, other: Tariff, minutes: tuple[int, ...]
 ) -> tuple[Entry, int] | None:
-    for entry, length in sorted(trials.tried, key=lambda each: each[1] not in minutes):
+    likely = [each for each in trials.tried if each[1] in minutes] if minutes else []
+    for entry, length in chain(likely, trials.tried):
         before = trials.total(entry, length, None if one is trials.tariff else one)
         if before != trials.total(entry, length, other):
             return entry, length

@@ -35,6 +35,8 @@ def _cuts(part: Any, minutes: int) -> tuple[int, int, int]:
             return 4 * len((*(part.entered or ()), *(part.left or ()))), 1, 0
         case language.Blocks():
             return 1, minutes // (part.hours * 60) + 1, part.hours * 60
+        case language.Ladder():
+            return 1 + len(part.rungs) // 8, 0, 0  # its rungs are only compared
         case language.Slots() if any(each.looks_at_clock for each in _rates(part.each)):
             return 1, minutes // part.minutes + 1, 0
     return 1, 1, minutes

@@ -14,14 +14,28 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from parking.core.calendar import CannotPrice
 from parking.core.dead_part import RULES_KNOWN
+from parking.core.effort import effort
 from parking.core.finding import finding_answer
 from parking.core.lint import RULES, Finding, Stay, lint, says
 from parking.core.price import price
 from parking.core.reason import LANGUAGES
-from parking.core.tariff import BadTariff, Rule, Tariff, read_tariff
-from parking.core.trial import dated_for_trial
-from tests.core.tariffs_drawn import CALENDAR, CLOCKED, HOLDERS, LEAVES, MINUTE, read, rules, tariff_of, tariffs
+from parking.core.tariff import DAY_MINUTES, BadTariff, Rule, Tariff, read_tariff
+from parking.core.trial import EFFORT_OF_A_STAY, dated_for_trial
+from tests.core.tariffs_drawn import (
+    CALENDAR,
+    CLOCKED,
+    HOLDERS,
+    LEAVES,
+    MINUTE,
+    Drawn,
+    drawn,
+    read,
+    rules,
+    tariff_of,
+    tariffs,
+)
 
 Data = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -323,9 +337,6 @@ def test_of_any_tariff_it_tells_what_is_true_and_the_same_twice(tariff: Data) ->
         check(tariff, read(tariff, CALENDAR), finding)
 
 
-BY_LENGTH = {*LEAVES, *HOLDERS}
-
-
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(rules(2, plain=True))
 def test_a_price_by_length_that_no_fall_is_told_of_falls_for_no_stay_of_three_days(rule: Data) -> None:
@@ -337,7 +348,7 @@ def test_a_price_by_length_that_no_fall_is_told_of_falls_for_no_stay_of_three_da
         return
     entered_at = datetime(2026, 3, 10, 9, tzinfo=UTC)
 
-    assert falls(tariff, entered_at, range(1, 3 * 1440)) is None
+    assert falls(tariff, entered_at, range(1, 3 * DAY_MINUTES)) is None
 
 
 def falls(tariff: Tariff, entered_at: datetime, lengths: range) -> tuple[int, int, int] | None:
@@ -349,6 +360,17 @@ def falls(tariff: Tariff, entered_at: datetime, lengths: range) -> tuple[int, in
             return minutes, high, fen
         high = fen
     return None
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(drawn(longest=8 * DAY_MINUTES))
+def test_a_price_has_no_more_lines_than_the_work_that_is_reckoned_for_it(stay: Drawn) -> None:
+    try:
+        lines = price(stay.read, entered_at=stay.entered_at, left_at=stay.left_at, **stay.asked).lines
+    except CannotPrice:
+        return
+
+    assert len(lines) <= EFFORT_OF_A_STAY + effort(stay.read.rule, 2 + (stay.left_at - stay.entered_at) // MINUTE)
 
 
 def test_the_tariff_page_tells_every_rule_of_the_lint_with_a_tariff_that_it_finds() -> None:
