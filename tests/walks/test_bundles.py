@@ -163,9 +163,10 @@ def come_unread(town: Town) -> None:
 def change_the_price(town: Town) -> None:
     tariff = read_tariff({**HOURLY, "rule": {"kind": "steps", "steps": [
         {"minutes": 60, "fen": 1000 + next(town.numbers)}]}})
+    at = now()
     with town.database.reading() as db:
         owner = lots.get_lot(db, 1).operator_id
-    town.write(lambda db: publish_tariff(db, tariff, operator_id=owner, in_force_from=now(), now=now()))
+    town.write(lambda db: publish_tariff(db, tariff, operator_id=owner, in_force_from=at, now=at))
 
 
 def assign_another(town: Town) -> None:

@@ -85,8 +85,9 @@ def test_what_a_companion_parks_is_the_drivers(city: City) -> None:
     assert city.scan(1, "entry", code=phone.show())["reason"] == "entered"
     (visit,) = city.get("/v1/parking-sessions", city.drivers["li"])["items"]
     assert visit["state"] == "open"
-    assert city.scan(1, "exit", code=phone.show(counter=1))["parking_session"]["state"] == "closed"
-    assert city.scan(1, "entry", code=phone.show(counter=1))["reason"] == "code_used"
+    shown = phone.show(counter=1)
+    assert city.scan(1, "exit", code=shown)["parking_session"]["state"] == "closed"
+    assert city.scan(1, "entry", code=shown)["reason"] == "code_used"
 
 
 def test_a_companion_is_no_driver(city: City) -> None:

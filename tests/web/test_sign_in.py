@@ -272,7 +272,11 @@ def test_fifty_wrong_codes_close_the_second_factor_whatever_the_time(staffed: Ci
     assert give_code(client, code_at(SECRET, now())) == 401
 
 
-def test_what_strangers_try_closes_no_browser_that_was_signed_in_before(staffed: City) -> None:
+def test_what_strangers_try_closes_no_browser_that_was_signed_in_before(
+    staffed: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = now()
+    monkeypatch.setattr("parking.web.auth.now", lambda: at)
     owner, stranger = browser(staffed.app), browser(staffed.app)
     form = {"login": "li", "password": "open-sesame"}
     assert owner.post("/sign-in", data=form).status_code == 303
