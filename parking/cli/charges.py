@@ -1,4 +1,4 @@
-"""Sealed charges, checked by anyone."""
+"""Sealed charges, checked by anyone; and the whole books, proved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.core.proof import BadProof, check_proof, read_proof_file, tell
+from parking.services.prove import prove_all
 from parking.services.rotate import published_jwks
+from parking.store.ledger_proofs import Proved
+from parking.store.lots import Lot
 
 
 @click.command("verify-charge")
@@ -30,4 +33,19 @@ def verify_charge(file: Path, keys_file: Path | None) -> None:
         raise click.ClickException(str(wrong)) from None
     click.echo("\n".join(tell(proof)))
     if proof.faults:
+        raise SystemExit(1)
+
+
+@click.command("prove")
+@click.option("--all", "every_seal", is_flag=True, help="Check the seal of every charge, not only of the last days'.")
+@with_appcontext
+def prove(every_seal: bool) -> None:
+    """Add up every lot's books anew and compare them with what is kept; the worker does so every night."""
+    def say(lot: Lot, proved: Proved) -> None:
+        click.echo(f"lot {lot.lot_id}: {proved.outcome}, {proved.transfer_count} transfers added up, "
+                   f"{proved.charge_count} seals checked")
+        for each in proved.differences:
+            click.echo(f"  {each['what']} {each['of']}: {each['expected_fen']} fen expected, {each['found_fen']} found")
+
+    if not prove_all(database(), now=right_now(), every_seal=every_seal, tell=say):
         raise SystemExit(1)

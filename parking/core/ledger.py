@@ -15,24 +15,38 @@ The accounts of a lot:
     kept      clearing → refunding     it did not: the channel has it still, and we still owe it
     moved     receivable → receivable  a voided visit's money goes to the one that replaced it
 
-(debit → credit.) The rows of one kind and one ref are one: the same event twice is one transfer.
+(debit → credit.)
+
+A transfer is `posted` at once, or `pending` first: then it counts among what is expected, until one row
+more names it, of the same accounts and amount: `post` (it counts), `void` (it will not come) or
+`expire` (its time ran out). A payment is pending while its order can be paid.
+
+An event, which is a kind and what it is for, is posted once; the same one again is the same transfer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from parking.core.identifier import derived_uuid
 
+Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
 KINDS = ("charge", "credit", "payment", "refund", "returned", "kept", "moved")
+COUNTS: tuple[Phase, ...] = ("posted", "post")
+ENDS: tuple[Phase, ...] = ("post", "void", "expire")
+_RECEIVABLE = "receivable/"
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """amount_fen moves from `credit` to `debit`; ref_id is the charge, payment or refund it is for."""
+    """amount_fen moves from `credit` to `debit`; ref_id is the charge, payment or refund it is for.
+
+    pending_id: the pending transfer that this row ends. expires_at: when a pending one's time is over.
+    """
 
     transfer_id: UUID
     kind: str
@@ -40,16 +54,38 @@ class Transfer:
     credit: str
     amount_fen: int
     ref_id: UUID
+    phase: Phase = "posted"
+    pending_id: UUID | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def says(self) -> tuple[object, ...]:
+        """What a repeat of it must say too."""
+        return self.kind, self.phase, self.debit, self.credit, self.amount_fen, self.ref_id, self.pending_id
 
 
-def transfer(kind: str, *, debit: str, credit: str, amount_fen: int, ref_id: UUID, now: datetime) -> Transfer:
-    """A transfer whose id follows from what it is for."""
+def transfer(
+    kind: str, *, debit: str, credit: str, amount_fen: int, ref_id: UUID, now: datetime,
+    pending_until: datetime | None = None,
+) -> Transfer:
+    """A transfer whose id follows from what it is for; pending_until: it is only expected, until then."""
     assert kind in KINDS and debit != credit and amount_fen > 0
-    return Transfer(derived_uuid(now, "transfer", kind, ref_id), kind, debit, credit, amount_fen, ref_id)
+    phase: Phase = "posted" if pending_until is None else "pending"
+    return Transfer(
+        derived_uuid(now, "transfer", kind, ref_id, phase), kind, debit, credit, amount_fen, ref_id, phase, None,
+        pending_until)
+
+
+def end(pending: Transfer, phase: Phase, *, now: datetime) -> Transfer:
+    """The row that ends a pending transfer."""
+    assert pending.phase == "pending" and phase in ENDS
+    return Transfer(
+        derived_uuid(now, "transfer", pending.transfer_id, phase), pending.kind, pending.debit, pending.credit,
+        pending.amount_fen, pending.ref_id, phase, pending.transfer_id)
 
 
 def receivable(parking_session_id: UUID) -> str:
-    return f"receivable/{parking_session_id.hex}"
+    return f"{_RECEIVABLE}{parking_session_id.hex}"
 
 
 def clearing(channel: str) -> str:
@@ -58,3 +94,8 @@ def clearing(channel: str) -> str:
 
 def refunding(channel: str) -> str:
     return f"refunding/{channel}"
+
+
+def is_lasting(account: str) -> bool:
+    """It gathers transfers for ever, so its balance is kept; a visit's has a handful and is added up."""
+    return not account.startswith(_RECEIVABLE)

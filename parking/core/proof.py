@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from parking.core.charge import ChargeBody, line_data, read_body, sealing_kid
 from parking.core.json_text import BadJson, load_strict
 from parking.core.payment import NOTHING_PAID, Paid, price_stay
 from parking.core.signing import thumbprint
-from parking.core.tariff import BadTariff, read_tariff
+from parking.core.tariff import BadTariff, Tariff, read_tariff
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 FAULTS = {
@@ -61,10 +62,10 @@ def check_proof(data: Any, *, published: Mapping[str, Any] | None = None) -> Pro
     try:
         body, seal, tariff_text, key = data["body"], data["seal"], data["tariff"], data["key"]
         charge, kid = read_body(body), sealing_kid(seal)
-        is_sealed, is_own = _is_sealed(body, seal, key), thumbprint(key) == kid
+        is_whole, is_own = is_sealed(body, seal, key), thumbprint(key) == kid
     except (KeyError, TypeError, ValueError, AttributeError, jwt.PyJWTError) as wrong:
         raise BadProof(f"not the proof of a receipt: {type(wrong).__name__} {wrong}"[:200]) from None
-    faults = [] if is_sealed else ["seal_broken"]
+    faults = [] if is_whole else ["seal_broken"]
     if not is_own:
         faults.append("key_not_its_own")
     known = None if published is None else _find_key(published, kid)
@@ -82,7 +83,8 @@ def check_proof(data: Any, *, published: Mapping[str, Any] | None = None) -> Pro
     return Proof(kid, charge, tuple(faults), None if published is None else known is not None, reckoned_fen)
 
 
-def _is_sealed(body: str, seal: str, key: Mapping[str, Any]) -> bool:
+def is_sealed(body: str, seal: str, key: Mapping[str, Any]) -> bool:
+    """Whether a body has this seal, by this public key (a JWK)."""
     try:
         return bool(jwt.api_jws.decode(seal, jwt.PyJWK(dict(key), "ES256"), algorithms=["ES256"]) == body.encode())
     except jwt.InvalidSignatureError:
@@ -99,7 +101,7 @@ def _reckon(charge: ChargeBody, tariff_text: str, lines: list[Any]) -> tuple[boo
     """Whether the tariff makes the same lines of the same inputs; and its total."""
     paid = NOTHING_PAID if charge.allowance is None else Paid(0, *charge.allowance)
     try:
-        tariff = read_tariff(json.loads(tariff_text))
+        tariff = _read_tariff(tariff_text)
         if charge.calendar is not None:
             tariff = tariff.dated(read_extract(charge.calendar))
         quote = price_stay(
@@ -109,6 +111,12 @@ def _reckon(charge: ChargeBody, tariff_text: str, lines: list[Any]) -> tuple[boo
         return False, None
     is_same = [line_data(line) for line in quote.lines] == lines and quote.total_fen == charge.total_fen
     return is_same, quote.total_fen
+
+
+@lru_cache(maxsize=64)
+def _read_tariff(text: str) -> Tariff:
+    """Of many charges most are by the same tariff."""
+    return read_tariff(json.loads(text))
 
 
 def read_proof_file(path: Path) -> Any:

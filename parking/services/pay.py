@@ -162,6 +162,10 @@ def _make_order(db: Session, asked: Asked, account_id: UUID, now: datetime) -> P
         known = _find_order(db, asked)
         assert known is not None
         return known
+    transfers.post(db, ledger.transfer(
+        "payment", debit=ledger.clearing(asked.channel), credit=ledger.receivable(asked.parking_session_id),
+        amount_fen=amount_fen, ref_id=asked.payment_id, now=now, pending_until=now + ORDER_LIFE,
+    ), lot_id=asked.lot_id, operator_id=stored.operator_id, now=now)
     outbox_messages.add_message(
         db, lot_id=asked.lot_id, message_id=derived_uuid(now, "query_payment", asked.payment_id),
         kind="query_payment", body={"payment_id": str(asked.payment_id)}, now=now, due_at=now + FIRST_QUERY_AFTER,
@@ -197,17 +201,20 @@ def confirm_payment(
     payment, stored, vehicle = _lock(db, lot_id, payment_id, now)
     if said.state == "closed" and payment.state == "asked":
         payments.close_payment(db, payment)
+        _end_pending(db, payment, "expire" if now >= payment.expires_at else "void", now)
     if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
         return
     if payment.state == "paid":
         _set_aside(db, account_id, said, "paid_by_another_transaction", now)
     elif said.amount_fen != payment.amount_fen:
         payments.dispute_payment(db, payment)
+        _end_pending(db, payment, "void", now)
         _set_aside(db, account_id, said, "amount_differs", now)
     elif said.paid_at is None or not payments.pay(
         db, payment, transaction_no=said.transaction_no, paid_at=said.paid_at, now=now
     ):
         payments.dispute_payment(db, payment)
+        _end_pending(db, payment, "void", now)
         _set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
         _credit(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
@@ -220,10 +227,7 @@ def _credit(
     now: datetime,
 ) -> None:
     lot, session = lots.get_lot(db, payment.lot_id), stored.session
-    transfers.post(db, ledger.transfer(
-        "payment", debit=ledger.clearing(payment.channel), credit=ledger.receivable(session.parking_session_id),
-        amount_fen=payment.amount_fen, ref_id=payment.payment_id, now=now,
-    ), lot_id=lot.lot_id, operator_id=lot.operator_id, now=now)
+    _post_payment(db, payment, now)
     paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
     books = Books(db, lot, {session.vehicle_key: vehicle}, safe, now)
     books.write([Entry(session, stored, paid, stored.replaced_by)])
@@ -237,6 +241,26 @@ def _credit(
         surplus = paid.fen - owed_until(db, stored, paid.paid_until_at or now, paid)
         give_back(
             db, lot.lot_id, session.parking_session_id, surplus_fen=surplus, why="paid_twice", now=now)
+
+
+def _post_payment(db: Session, payment: Payment, now: datetime) -> None:
+    """What was pending counts; of an order that was closed, or whose visit is another now, the payment alone."""
+    made = ledger.transfer(
+        "payment", debit=ledger.clearing(payment.channel), credit=ledger.receivable(payment.parking_session_id),
+        amount_fen=payment.amount_fen, ref_id=payment.payment_id, now=now)
+    pending = transfers.find_pending(db, payment.lot_id, "payment", payment.payment_id)
+    if pending is not None and pending.credit == made.credit:
+        made = ledger.end(pending, "post", now=now)
+    elif pending is not None:
+        _end_pending(db, payment, "void", now)
+    transfers.post(db, made, lot_id=payment.lot_id, operator_id=payment.operator_id, now=now)
+
+
+def _end_pending(db: Session, payment: Payment, phase: ledger.Phase, now: datetime) -> None:
+    pending = transfers.find_pending(db, payment.lot_id, "payment", payment.payment_id)
+    if pending is not None:
+        transfers.post(
+            db, ledger.end(pending, phase, now=now), lot_id=payment.lot_id, operator_id=payment.operator_id, now=now)
 
 
 def _paid_by(payment: Payment, stored: StoredSession, paid_at: datetime) -> Paid:

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from parking.store import bundle_changes, lots
+from parking.store import bundle_changes, lots, transfers
 
 Result = TypeVar("Result")
 WRITE_WAIT_SECONDS_MAX = 3.0
@@ -67,6 +67,8 @@ class Database:
         # one, PostgreSQL is spared a BEGIN and a COMMIT.
         reading = {"writes": False} if self.is_sqlite else {"writes": False, "isolation_level": "AUTOCOMMIT"}
         self._reading = self.engine.execution_options(**reading)
+        self._snapshot = self.engine.execution_options(**(
+            reading if self.is_sqlite else {"writes": False, "isolation_level": "REPEATABLE READ"}))
         self._writing = self.engine.execution_options(writes=True)
 
     @contextmanager
@@ -75,6 +77,15 @@ class Database:
         with _translated(), Session(self._reading, expire_on_commit=False, autoflush=False) as db:
             yield db
             db.commit()  # nothing was written; a rollback would empty the rows that were read
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A transaction that reads the database as it is at one instant, for as long as it takes."""
+        with _translated(), Session(self._snapshot, expire_on_commit=False, autoflush=False) as db:
+            if not self.is_sqlite:
+                db.execute(text("SET LOCAL statement_timeout = '30min'"))
+            yield db
+            db.commit()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -114,6 +125,7 @@ class Database:
             # Rows that others wait for are held for the commit alone.
             lots.count_changes(db)
             bundle_changes.write_noted(db)
+            transfers.write_balances(db)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -25,9 +25,10 @@ from parking.core.lot_code import lot_code
 from parking.core.plate import parse_plate
 from parking.services import relay
 from parking.services.pay import confirm_payment
+from parking.services.prove import prove_all
 from parking.services.record import record_fact
 from parking.simulators.wechat_pay import WechatPaySimulator
-from parking.store import channel_events, lots, payments, transfers
+from parking.store import channel_events, ledger_proofs, lots, payments, transfers
 from parking.store.charges import ChargeRow
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
@@ -94,6 +95,17 @@ def land(city: City, lot_id: int, direction: str, sequence: int, at: datetime, p
         db, lots.get_lot(db, lot_id), fact, said_at=at, safe=extensions["key_safe"], now=now()))
 
 
+def differences(city: City) -> list[dict[str, Any]]:
+    """What the nightly proof finds."""
+    found: list[dict[str, Any]] = []
+    prove_all(city.app.extensions["database"], now=now(), every_seal=True,
+              tell=lambda _, proved: found.extend(proved.differences))
+    with city.app.extensions["database"].writing() as db:
+        lots_of_day = [each.lot_id for each in ledger_proofs.list_last_proofs(db)]
+    assert lots_of_day == [1, 2, 3]
+    return found
+
+
 def visit(city: City) -> ParkingSessionRow:
     with city.app.extensions["database"].reading() as db:
         return db.execute(select(ParkingSessionRow).where(ParkingSessionRow.state != "voided")).scalar_one()
@@ -101,6 +113,7 @@ def visit(city: City) -> ParkingSessionRow:
 
 def check_books(city: City, simulator: WechatPaySimulator) -> None:
     """What holds after anything: the ledger, the rows and the channel tell the same."""
+    assert differences(city) == []
     with city.app.extensions["database"].reading() as db:
         sessions = db.execute(select(ParkingSessionRow)).scalars().all()
         paid = db.execute(select(PaymentRow).where(PaymentRow.state == "paid")).scalars().all()

@@ -1,0 +1,150 @@
+"""The nightly proof: a lot's books are added up anew, and compared with what is kept.
+
+Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment and
+refund beside the ledger; the seals of what was charged lately are checked, and its fees reckoned again from the
+sealed body alone. Nothing is mended: a difference is told, with what it is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from parking.core.charge import sealing_kid
+from parking.core.clock import city_date
+from parking.core.identifier import format_lot_id
+from parking.core.ledger import is_lasting, receivable
+from parking.core.proof import BadProof, check_proof, is_sealed
+from parking.store import keys, ledger_proofs, lots, tariffs, transfers
+from parking.store.database import Database
+from parking.store.ledger_proofs import Proved, SealedCharge
+from parking.store.lots import Lot
+from parking.store.transfers import Balance
+
+SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof; `flask parking prove --all` checks every seal
+DIFFERENCES_KEPT = 200
+FIRST_HOUR = 3  # of the lot's own night
+
+
+def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool = False) -> Proved:
+    """Prove a lot's books as they are at one instant, and keep what came of it."""
+    with database.snapshot() as db:
+        differences = list(_compare(db, lot.lot_id))
+        since = None if every_seal else now - SEALS_CHECKED_FOR
+        seals = _Seals(db, lot.lot_id)
+        differences += seals.check(since)
+        count = ledger_proofs.count_transfers(db, lot.lot_id)
+    proved = Proved(
+        lot.lot_id, now, lot.operator_id, "differs" if differences else "agrees", count, seals.count,
+        differences[:DIFFERENCES_KEPT])
+    database.write(lambda db: ledger_proofs.add_proof(db, proved))
+    return proved
+
+
+def prove_one_lot(database: Database, *, now: datetime) -> Proved | None:
+    """A lot whose night has come and whose books were not proved in it yet, if there is one."""
+    with database.reading() as db:
+        lot = _find_lot_to_prove(db, now=now)
+    return None if lot is None else prove_lot(database, lot, now=now)
+
+
+def _find_lot_to_prove(db: Session, *, now: datetime) -> Lot | None:
+    proved = {each.lot_id: each.proved_at for each in ledger_proofs.list_last_proofs(db)}
+    for lot, _ in lots.list_lots_with_occupancy(db):
+        at = now.astimezone(lot.zone)
+        last = proved.get(lot.lot_id)
+        if at.hour >= FIRST_HOUR and (last is None or city_date(last, lot.zone) < at.date()):
+            return lot
+    return None
+
+
+def prove_all(
+    database: Database, *, now: datetime, every_seal: bool, tell: Callable[[Lot, Proved], None]
+) -> bool:
+    """Every lot of the city, one after the other; whether all agree."""
+    with database.reading() as db:
+        every = [lot for lot, _ in lots.list_lots_with_occupancy(db)]
+    agree = True
+    for lot in every:
+        proved = prove_lot(database, lot, now=now, every_seal=every_seal)
+        tell(lot, proved)
+        agree = agree and proved.outcome == "agrees"
+    return agree
+
+
+def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
+    added_up = dict(transfers.add_up(db, lot_id))
+    kept = {account: each for _, account, each in transfers.list_balances(db, lot_ids=[lot_id])}
+    for account in sorted(kept.keys() | {each for each in added_up if is_lasting(each)}):
+        by_transfers, by_balance = added_up.get(account, Balance()), kept.get(account, Balance())
+        if by_transfers != by_balance:
+            yield _told("balance", f"{lot_id}.{account}", by_transfers.fen, by_balance.fen)
+    owing = {receivable(each): (each, fen) for each, fen in ledger_proofs.list_unsettled(db, lot_id).items()}
+    posted = {account: each.fen for account, each in added_up.items() if not is_lasting(account) and each.fen}
+    for account in sorted(owing.keys() | posted.keys()):
+        by_row = owing[account][1] if account in owing else 0
+        if by_row != posted.get(account, 0):
+            yield _told("visit_owes", _visit(lot_id, account), by_row, posted.get(account, 0))
+    for what, found in (
+        ("visit_charged", ledger_proofs.compare_charged(db, lot_id)),
+        ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
+        ("payment_refunded", ledger_proofs.compare_refunded(db, lot_id)),
+    ):
+        for each in found:
+            yield _told(what, format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+    for kind, each in ledger_proofs.compare_posted(db, lot_id):
+        yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+
+
+class _Seals:
+    """Checks charges as anybody could who has the receipt: hash, seal, lines; and the row beside the body."""
+
+    def __init__(self, db: Session, lot_id: int) -> None:
+        self.count = 0
+        self._db = db
+        self._lot_id = lot_id
+        self._keys = {row.kid: row.public_jwk for row in keys.list_keys(db, "receipt")}
+
+    def check(self, since: datetime | None) -> Iterator[dict[str, Any]]:
+        tariff_texts: dict[tuple[str, int], str | None] = {}
+        for each in ledger_proofs.list_sealed(self._db, self._lot_id, since=since):
+            self.count += 1
+            for fault in self._list_faults(each, tariff_texts):
+                yield _told(fault, format_lot_id(self._lot_id, each.charge_id), each.total_fen, None)
+
+    def _list_faults(
+        self, charge: SealedCharge, tariff_texts: dict[tuple[str, int], str | None]
+    ) -> tuple[str, ...]:
+        if sha256(charge.body.encode()).digest() != charge.body_hash:
+            return ("body_changed",)
+        body = json.loads(charge.body)
+        if body["charge_id"] != str(charge.charge_id) or body["total_fen"] != charge.total_fen:
+            return ("body_of_another",)
+        key = self._keys.get(sealing_kid(charge.seal))
+        if key is None:
+            return ("key_unknown",)
+        if charge.kind == "credit":
+            return () if is_sealed(charge.body, charge.seal, key) else ("seal_broken",)
+        version = body["tariff"]["code"], body["tariff"]["version"]
+        if version not in tariff_texts:
+            found = tariffs.find_version(self._db, version[0], version=version[1])
+            tariff_texts[version] = None if found is None else found.tariff.canonical
+        try:
+            return check_proof({
+                "body": charge.body, "seal": charge.seal, "key": key, "tariff": tariff_texts[version] or ""}).faults
+        except BadProof:
+            return ("seal_broken",)
+
+
+def _told(what: str, of: str, expected_fen: int | None, found_fen: int | None) -> dict[str, Any]:
+    return {"what": what, "of": of, "expected_fen": expected_fen, "found_fen": found_fen}
+
+
+def _visit(lot_id: int, account: str) -> str:
+    return format_lot_id(lot_id, UUID(account.partition("/")[2]))

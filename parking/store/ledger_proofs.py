@@ -1,0 +1,192 @@
+"""What the nightly proof compares, lot by lot, and what came of it (services/prove.py).
+
+Each comparison reads both of its sides in one statement, and gives the rows where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, Integer, Text, case, func, select
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+
+from parking.core.ledger import COUNTS
+from parking.store.charges import ChargeRow
+from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
+from parking.store.lots import Lot
+from parking.store.parking_sessions import ParkingSessionRow
+from parking.store.payments import PaymentRow
+from parking.store.refunds import RefundRow
+from parking.store.statements import insert_new
+from parking.store.transfers import LedgerTransfer
+
+
+class LedgerProof(Table):
+    """A proof of a lot's books: how much was looked at, and every difference, none where all agrees."""
+
+    __tablename__ = "ledger_proof"
+    __table_args__ = (
+        Index("ix_ledger_proof_operator", "operator_id", "proved_at"),
+        spread("lot_id", "lot", append_only=True),
+    )
+
+    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    proved_at: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
+    outcome: Mapped[str] = mapped_column(Text)
+    transfer_count: Mapped[int] = mapped_column(Wide)
+    charge_count: Mapped[int] = mapped_column(Wide)
+    differences: Mapped[Any] = mapped_column(Json)
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """outcome: agrees or differs; charge_count: the charges whose seal and reckoning were checked too."""
+
+    lot_id: int
+    proved_at: datetime
+    operator_id: UUID
+    outcome: str
+    transfer_count: int
+    charge_count: int
+    differences: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of what, and the fen on either side; None where one side has no such row."""
+
+    of: str
+    expected_fen: int | None
+    found_fen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCharge:
+    """A charge or a credit as it is kept."""
+
+    charge_id: UUID
+    parking_session_id: UUID
+    kind: str
+    total_fen: int
+    body: str
+    body_hash: bytes
+    seal: str
+
+
+def add_proof(db: Session, proved: Proved) -> None:
+    insert_new(
+        db, LedgerProof, lot_id=proved.lot_id, proved_at=proved.proved_at, operator_id=proved.operator_id,
+        outcome=proved.outcome, transfer_count=proved.transfer_count, charge_count=proved.charge_count,
+        differences=proved.differences)
+
+
+def list_last_proofs(db: Session, *, operator_id: UUID | None = None) -> list[Proved]:
+    """The newest proof of each lot, or of an operator's lots; by lot."""
+    row, earlier = LedgerProof, aliased(LedgerProof)
+    last = select(func.max(earlier.proved_at)).where(earlier.lot_id == Lot.lot_id).scalar_subquery()
+    query = select(
+        row.lot_id, row.proved_at, row.operator_id, row.outcome, row.transfer_count, row.charge_count, row.differences,
+    ).join_from(Lot, row, (row.lot_id == Lot.lot_id) & (row.proved_at == last)).order_by(row.lot_id)
+    if operator_id is not None:
+        query = query.where(row.operator_id == operator_id)
+    return [Proved(*each) for each in db.execute(query)]
+
+
+def count_transfers(db: Session, lot_id: int) -> int:
+    return int(db.execute(select(func.count()).where(LedgerTransfer.lot_id == lot_id)).scalar_one())
+
+
+def list_unsettled(db: Session, lot_id: int) -> dict[UUID, int]:
+    """The visits that by their rows owe something, or were paid too much, in fen."""
+    row = ParkingSessionRow
+    found = db.execute(select(row.parking_session_id, row.charged_fen - row.paid_fen).where(
+        row.lot_id == lot_id, row.charged_fen != row.paid_fen))
+    return {each[0]: int(each[1]) for each in found}
+
+
+def compare_charged(db: Session, lot_id: int) -> list[Difference]:
+    """What a visit's row says was charged, beside its charges less its credits."""
+    session, charge = ParkingSessionRow, ChargeRow
+    signed = case((charge.kind == "charge", charge.total_fen), else_=-charge.total_fen)
+    sums = select(charge.parking_session_id, func.sum(signed).label("fen")).where(
+        charge.lot_id == lot_id).group_by(charge.parking_session_id).subquery()
+    found = db.execute(
+        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.charged_fen)
+        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
+        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.charged_fen))
+    return _differences(found)
+
+
+def compare_paid(db: Session, lot_id: int) -> list[Difference]:
+    """What a visit's row says was paid, beside its payments less what goes back of them."""
+    session, payment = ParkingSessionRow, PaymentRow
+    sums = select(
+        payment.parking_session_id, func.sum(payment.amount_fen - payment.refunded_fen).label("fen"),
+    ).where(payment.lot_id == lot_id, payment.state == "paid").group_by(payment.parking_session_id).subquery()
+    found = db.execute(
+        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.paid_fen)
+        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
+        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.paid_fen))
+    return _differences(found)
+
+
+def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
+    """What a payment's row says goes back, beside its refunds."""
+    payment, refund = PaymentRow, RefundRow
+    sums = select(refund.payment_id, func.sum(refund.amount_fen).label("fen")).where(
+        refund.lot_id == lot_id).group_by(refund.payment_id).subquery()
+    found = db.execute(
+        select(payment.payment_id, func.coalesce(sums.c.fen, 0), payment.refunded_fen)
+        .outerjoin(sums, sums.c.payment_id == payment.payment_id)
+        .where(payment.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != payment.refunded_fen))
+    return _differences(found)
+
+
+def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
+    """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
+    charge, payment, refund = ChargeRow, PaymentRow, RefundRow
+    events = {
+        "charge": select(charge.charge_id, charge.total_fen).where(
+            charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
+        "credit": select(charge.charge_id, charge.total_fen).where(
+            charge.lot_id == lot_id, charge.kind == "credit", charge.total_fen > 0),
+        "payment": select(payment.payment_id, payment.amount_fen).where(
+            payment.lot_id == lot_id, payment.state == "paid"),
+        "refund": select(refund.refund_id, refund.amount_fen).where(refund.lot_id == lot_id),
+    }
+    row = LedgerTransfer
+    differences: list[tuple[str, Difference]] = []
+    for kind, query in events.items():
+        event = query.subquery()
+        event_id, event_fen = event.c[0], event.c[1]
+        posted = select(row.ref_id, row.amount_fen).where(
+            row.lot_id == lot_id, row.kind == kind, row.phase.in_(COUNTS)).subquery()
+        missing = select(event_id, event_fen, posted.c.amount_fen).outerjoin(
+            posted, posted.c.ref_id == event_id).where(
+                posted.c.amount_fen.is_(None) | (posted.c.amount_fen != event_fen))
+        alone = select(posted.c.ref_id, event_fen, posted.c.amount_fen).outerjoin(
+            event, event_id == posted.c.ref_id).where(event_id.is_(None))
+        differences += [(kind, each) for query in (missing, alone) for each in _differences(db.execute(query))]
+    return differences
+
+
+def list_sealed(db: Session, lot_id: int, *, since: datetime | None) -> Iterator[SealedCharge]:
+    """The charges and credits of a lot, from an instant on."""
+    row = ChargeRow
+    query = select(
+        row.charge_id, row.parking_session_id, row.kind, row.total_fen, row.body, row.body_hash, row.seal,
+    ).where(row.lot_id == lot_id).order_by(row.charge_id)
+    if since is not None:
+        query = query.where(row.sealed_at >= since)
+    for each in db.execute(query.execution_options(yield_per=1000)):
+        yield SealedCharge(*each)
+
+
+def _differences(rows: Iterable[Any]) -> list[Difference]:
+    return [Difference(str(each[0]), None if each[1] is None else int(each[1]),
+                       None if each[2] is None else int(each[2])) for each in rows]
