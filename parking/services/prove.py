@@ -28,17 +28,25 @@ from parking.store.lots import Lot
 from parking.store.transfers import Balance
 
 SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof; `flask parking prove --all` checks every seal
+SEALS_AT_ONCE = 500
 DIFFERENCES_KEPT = 200
 FIRST_HOUR = 3  # of the lot's own night
 
 
 def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool = False) -> Proved:
-    """Prove a lot's books as they are at one instant, and keep what came of it."""
-    with database.snapshot() as db:
-        differences = list(_compare(db, lot.lot_id))
-        since = None if every_seal else now - SEALS_CHECKED_FOR
-        seals = _Seals(db, lot.lot_id)
-        differences += seals.check(since)
+    """Prove a lot's books, and keep what came of it.
+
+    Each comparison sees both of its sides at one instant, in a transaction of its own: no gate waits for them all.
+    """
+    differences: list[dict[str, Any]] = []
+    for compare in (_compare_accounts, _compare_visits, _compare_events):
+        with database.snapshot() as db:
+            differences += compare(db, lot.lot_id)
+    seals = _Seals(lot.lot_id, None if every_seal else now - SEALS_CHECKED_FOR)
+    while not seals.is_done:
+        with database.snapshot() as db:
+            differences += seals.check_some(db)
+    with database.reading() as db:
         count = ledger_proofs.count_transfers(db, lot.lot_id)
     proved = Proved(
         lot.lot_id, now, lot.operator_id, "differs" if differences else "agrees", count, seals.count,
@@ -78,7 +86,8 @@ def prove_all(
     return agree
 
 
-def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
+def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
+    """Kept balances, and what visits owe, beside the sums of the transfers."""
     added_up = dict(transfers.add_up(db, lot_id))
     kept = {account: each for _, account, each in transfers.list_balances(db, lot_ids=[lot_id])}
     for account in sorted(kept.keys() | {each for each in added_up if is_lasting(each)}):
@@ -91,6 +100,10 @@ def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         by_row = owing[account][1] if account in owing else 0
         if by_row != posted.get(account, 0):
             yield _told("visit_owes", _visit(lot_id, account), by_row, posted.get(account, 0))
+
+
+def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
+    """Rows beside the charges, payments and refunds that they sum up."""
     for what, found in (
         ("visit_charged", ledger_proofs.compare_charged(db, lot_id)),
         ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
@@ -98,6 +111,9 @@ def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     ):
         for each in found:
             yield _told(what, format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+
+
+def _compare_events(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     for kind, each in ledger_proofs.compare_posted(db, lot_id):
         yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
 
@@ -105,39 +121,44 @@ def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
 class _Seals:
     """Checks charges as anybody could who has the receipt: hash, seal, lines; and the row beside the body."""
 
-    def __init__(self, db: Session, lot_id: int) -> None:
+    def __init__(self, lot_id: int, since: datetime | None) -> None:
         self.count = 0
-        self._db = db
+        self.is_done = False
         self._lot_id = lot_id
-        self._keys = {row.kid: row.public_jwk for row in keys.list_keys(db, "receipt")}
+        self._since = since
+        self._after: UUID | None = None
+        self._tariff_texts: dict[tuple[str, int], str] = {}
 
-    def check(self, since: datetime | None) -> Iterator[dict[str, Any]]:
-        tariff_texts: dict[tuple[str, int], str | None] = {}
-        for each in ledger_proofs.list_sealed(self._db, self._lot_id, since=since):
-            self.count += 1
-            for fault in self._list_faults(each, tariff_texts):
+    def check_some(self, db: Session) -> Iterator[dict[str, Any]]:
+        """The faults of the next charges."""
+        found = ledger_proofs.list_sealed(
+            db, self._lot_id, since=self._since, after=self._after, limit=SEALS_AT_ONCE)
+        public = {row.kid: row.public_jwk for row in keys.list_keys(db, "receipt")}
+        for each in found:
+            for fault in self._list_faults(db, each, public):
                 yield _told(fault, format_lot_id(self._lot_id, each.charge_id), each.total_fen, None)
+        self.count += len(found)
+        self._after = found[-1].charge_id if found else None
+        self.is_done = len(found) < SEALS_AT_ONCE
 
-    def _list_faults(
-        self, charge: SealedCharge, tariff_texts: dict[tuple[str, int], str | None]
-    ) -> tuple[str, ...]:
+    def _list_faults(self, db: Session, charge: SealedCharge, public: dict[str, Any]) -> tuple[str, ...]:
         if sha256(charge.body.encode()).digest() != charge.body_hash:
             return ("body_changed",)
         body = json.loads(charge.body)
         if body["charge_id"] != str(charge.charge_id) or body["total_fen"] != charge.total_fen:
             return ("body_of_another",)
-        key = self._keys.get(sealing_kid(charge.seal))
+        key = public.get(sealing_kid(charge.seal))
         if key is None:
             return ("key_unknown",)
         if charge.kind == "credit":
             return () if is_sealed(charge.body, charge.seal, key) else ("seal_broken",)
         version = body["tariff"]["code"], body["tariff"]["version"]
-        if version not in tariff_texts:
-            found = tariffs.find_version(self._db, version[0], version=version[1])
-            tariff_texts[version] = None if found is None else found.tariff.canonical
+        if version not in self._tariff_texts:
+            found = tariffs.find_version(db, version[0], version=version[1])
+            self._tariff_texts[version] = "" if found is None else found.tariff.canonical
         try:
             return check_proof({
-                "body": charge.body, "seal": charge.seal, "key": key, "tariff": tariff_texts[version] or ""}).faults
+                "body": charge.body, "seal": charge.seal, "key": key, "tariff": self._tariff_texts[version]}).faults
         except BadProof:
             return ("seal_broken",)
 

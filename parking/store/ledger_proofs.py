@@ -5,7 +5,7 @@ Each comparison reads both of its sides in one statement, and gives the rows whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -175,16 +175,19 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     return differences
 
 
-def list_sealed(db: Session, lot_id: int, *, since: datetime | None) -> Iterator[SealedCharge]:
-    """The charges and credits of a lot, from an instant on."""
+def list_sealed(
+    db: Session, lot_id: int, *, since: datetime | None, after: UUID | None, limit: int
+) -> list[SealedCharge]:
+    """The charges and credits of a lot that were sealed from an instant on, by id, some at a time."""
     row = ChargeRow
     query = select(
         row.charge_id, row.parking_session_id, row.kind, row.total_fen, row.body, row.body_hash, row.seal,
-    ).where(row.lot_id == lot_id).order_by(row.charge_id)
+    ).where(row.lot_id == lot_id).order_by(row.charge_id).limit(limit)
     if since is not None:
         query = query.where(row.sealed_at >= since)
-    for each in db.execute(query.execution_options(yield_per=1000)):
-        yield SealedCharge(*each)
+    if after is not None:
+        query = query.where(row.charge_id > after)
+    return [SealedCharge(*each) for each in db.execute(query)]
 
 
 def _differences(rows: Iterable[Any]) -> list[Difference]:
