@@ -37,6 +37,7 @@ def create_app(config: Config) -> Flask:
     from parking.services.verify import CodeKeys
     from parking.store.database import Database
     from parking.web import (
+        account_books,
         apds,
         books,
         callbacks,
@@ -62,6 +63,7 @@ def create_app(config: Config) -> Flask:
         signs,
         tariff_console,
         tariffs,
+        waivers,
         what_ifs,
     )
 
@@ -93,7 +95,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places,
+        apds, places, waivers, account_books,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

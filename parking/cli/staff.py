@@ -10,6 +10,7 @@ from flask.cli import AppGroup
 from parking.cli.tools import database, right_now
 from parking.services.employ import LoginTaken, NoOperator, employ
 from parking.services.second_factor import hand_out_enrolment
+from parking.store import operators
 
 group = AppGroup("staff", help="The people who sign in at an operator's console.")
 
@@ -38,3 +39,13 @@ def forget_factor(login: str) -> None:
     if enrolment is None:
         raise click.ClickException(f"there is no account {login}")
     click.echo(f"{login} sets up a new second factor at the next sign-in, within three days, with {enrolment}")
+
+
+@group.command("waiver-limit")
+@click.argument("yuan", type=click.IntRange(0, 1_000_000))
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+def set_waiver_limit(yuan: int, operator_id: UUID) -> None:
+    """Above so many yuan a second person decides on what is taken off a charge and given back."""
+    if not database().write(lambda db: operators.set_waiver_limit(db, operator_id, yuan * 100)):
+        raise click.ClickException(f"there is no operator {operator_id}")
+    click.echo(f"above {yuan} yuan a second person decides")

@@ -9,6 +9,8 @@ The accounts of a lot:
 
     charge    receivable → payable     a charge was sealed
     credit    payable → receivable     it was taken back
+    waiver    payable → receivable     the operator takes something off it, for a reason
+    unwaived  receivable → payable     it did, and the charge came to less than that
     payment   clearing → receivable    the channel has the driver's money
     refund    receivable → refunding   we owe it back
     returned  refunding → clearing     the channel accepted that it goes back
@@ -35,10 +37,10 @@ from parking.core.identifier import derived_uuid
 
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
-KINDS = ("charge", "credit", "payment", "refund", "returned", "kept", "moved")
+KINDS = ("charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved")
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
-_RECEIVABLE = "receivable/"
+VISITS = "receivable"  # all visits' accounts together
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def end(pending: Transfer, phase: Phase, *, now: datetime) -> Transfer:
 
 
 def receivable(parking_session_id: UUID) -> str:
-    return f"{_RECEIVABLE}{parking_session_id.hex}"
+    return f"{VISITS}/{parking_session_id.hex}"
 
 
 def clearing(channel: str) -> str:
@@ -96,6 +98,12 @@ def refunding(channel: str) -> str:
     return f"refunding/{channel}"
 
 
+def visit_of(account: str) -> UUID | None:
+    """The visit that an account is of, if it is a visit's."""
+    kind, _, rest = account.partition("/")
+    return UUID(rest) if kind == VISITS and rest else None
+
+
 def is_lasting(account: str) -> bool:
     """It gathers transfers for ever, so its balance is kept; a visit's has a handful and is added up."""
-    return not account.startswith(_RECEIVABLE)
+    return not account.startswith(f"{VISITS}/")

@@ -72,16 +72,18 @@ def price_stay(
 
 
 def money_state(
-    *, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool, is_refunded: bool = False
+    *, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool, waived_fen: int = 0, is_refunded: bool = False
 ) -> MoneyState:
     """The one word for a visit's money. While the car is inside it is what has been paid so far.
 
-    is_refunded: something was given back, so a visit that owes and holds nothing is not as if nothing had been.
+    waived_fen: what is taken off the charge, as far as it goes. is_refunded: something was given back, so a visit that
+    owes and holds nothing is not as if nothing had been.
     """
-    if charged_fen == 0 and paid_fen == 0:
-        return "refunded" if is_refunded else "nothing_due"
+    owed_fen = max(0, charged_fen - waived_fen)
+    if owed_fen == 0 and paid_fen == 0:
+        return "refunded" if is_refunded else "waived" if waived_fen else "nothing_due"
     if not is_closed:
         return "paid" if paid_fen else "nothing_due"
-    if paid_fen >= charged_fen:
+    if paid_fen >= owed_fen:
         return "paid"
     return "arrears" if collects else "pay_later"

@@ -40,7 +40,7 @@ class Receipt:
     """sealed_text and seal: what a third party checks. tariff_text: canonical, its SHA-256 is charge.tariff_hash.
     key: the public JWK that the seal was made with.
 
-    plate: masked; None where none is known. is_forgiven: what is not paid is not asked for.
+    plate: masked; None where none is known. waived_fen: what the operator took off the charge.
     """
 
     parking_session_id: str
@@ -56,7 +56,7 @@ class Receipt:
     tariff_text: str
     key: Mapping[str, Any]
     payments: tuple[ReceiptPayment, ...]
-    is_forgiven: bool
+    waived_fen: int
 
     @property
     def refunds(self) -> tuple[ReceiptRefund, ...]:
@@ -75,13 +75,12 @@ class Receipt:
     @property
     def due_fen(self) -> int:
         """Still to pay; reckoned from what the receipt shows, so that it adds up on its face."""
-        left = self.charge.total_fen - self.paid_fen + self.refunded_fen
-        return 0 if self.is_forgiven else max(0, left)
+        return max(0, self.charge.total_fen - self.waived_fen - self.paid_fen + self.refunded_fen)
 
     @property
     def surplus_fen(self) -> int:
         """Paid too much, and not yet asked back."""
-        return max(0, self.paid_fen - self.refunded_fen - self.charge.total_fen)
+        return max(0, self.paid_fen - self.refunded_fen - self.charge.total_fen + self.waived_fen)
 
     @property
     def stated_at(self) -> datetime:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.services.draft import AlreadyDecided, DraftIdReused, SecondPersonNeeded
+from parking.services.draft import DraftIdReused
+from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.publish import StartsInThePast
 from parking.store import lots, tariff_drafts, tariffs
 from parking.store.tariff_drafts import AssignmentProposal

@@ -52,7 +52,7 @@ def find_receipt(
         tariff_text=tariff.tariff.canonical,
         key=keys.get_public(db, "receipt", sealing_kid(charge.seal)),
         payments=_list_paid(db, lot_id, parking_session_id),
-        is_forgiven=stored.money_state in ("waived", "refunded"),
+        waived_fen=stored.taken_off_fen,
     )
 
 

@@ -26,7 +26,7 @@ from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
 from parking.services.unlock import KeySafe
-from parking.store import charges, outbox_messages, parking_sessions, payments, tariffs, transfers, vehicles
+from parking.store import charges, outbox_messages, parking_sessions, payments, tariffs, transfers, vehicles, waivers
 from parking.store.lots import Lot
 from parking.store.parking_sessions import BookedSession, StoredSession
 from parking.store.tariffs import TariffInForce
@@ -40,7 +40,7 @@ WAITS_AT_MOST = timedelta(days=400)
 class Entry:
     """A visit as it now is, beside its row, if it has one. paid: where that has changed, else as it was.
 
-    has_waited: it is over, and could not be charged until now.
+    has_waited: it is over, and could not be charged until now. waived_more_fen: so much more was taken off it.
     """
 
     session: ParkingSession
@@ -48,6 +48,7 @@ class Entry:
     paid: Paid | None = None
     replaced_by: UUID | None = None
     has_waited: bool = False
+    waived_more_fen: int = 0
 
     @property
     def paid_before(self) -> Paid:
@@ -98,7 +99,7 @@ class Books:
             if entry.paid_now != entry.paid_before:
                 parking_sessions.write_paid(
                     self.db, self.lot.lot_id, entry.session.parking_session_id, entry.paid_now)
-            if entry.paid_now.fen > row.charged_fen and entry.session.state != "open":
+            if entry.paid_now.fen > row.charged_fen - row.taken_off_fen and entry.session.state != "open":
                 self._ask_to_settle(entry.session)
         vehicles.unindex_sessions(self.db, [
             each.old.session for each in entries
@@ -109,6 +110,7 @@ class Books:
         """The visit's row. Where its bill has changed, the standing charge is credited and another one sealed."""
         session, old = entry.session, entry.old
         count, charged_fen = (old.charge_count, old.charged_fen) if old else (0, 0)
+        waived_fen = (old.waived_fen if old else 0) + entry.waived_more_fen
         if entry.bill_now != entry.bill_before or entry.has_waited:
             if count and entry.bill_before is not None and not entry.has_waited:
                 count += 1
@@ -117,18 +119,38 @@ class Books:
             if charge is not None:
                 count += 1
                 charged_fen += self._charge(session, charge, count, charged)
+        if waived_fen:
+            self._take_off(session, count, min(charged_fen, waived_fen) - (old.taken_off_fen if old else 0), charged)
         return BookedSession(
             session, old is None, self.lot.operator_id,
             money_state(
                 is_closed=session.state == "closed", charged_fen=charged_fen, paid_fen=entry.paid_now.fen,
-                collects=self.lot.collects, is_refunded=old is not None and old.money_state == "refunded",
+                waived_fen=waived_fen, collects=self.lot.collects,
+                is_refunded=old is not None and old.money_state == "refunded",
             ),
-            (tariff.tariff_id, tariff.version) if tariff else None, charged_fen, count, entry.replaced_by)
+            (tariff.tariff_id, tariff.version) if tariff else None, charged_fen, count, entry.replaced_by,
+            waived_fen)
 
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
-        """A voided visit's payments become those of the visit that replaced it; without one they go back."""
+        """A voided visit's payments become those of the visit that replaced it; without one they go back.
+
+        What was waived of its charge is waived of the other's.
+        """
         if to is None:
             return
+        if old.paid.fen:
+            self._move_paid(old, to)
+        if old.waived_fen:
+            self._move_waived(old, to)
+
+    def _move_waived(self, old: StoredSession, to: UUID) -> None:
+        source, new = old.session.parking_session_id, parking_sessions.find_session(self.db, self.lot.lot_id, to)
+        assert new is not None
+        waivers.move_waivers(self.db, self.lot.lot_id, of=source, to=to)
+        parking_sessions.write_waived(self.db, self.lot.lot_id, source, 0)
+        self.write([Entry(new.session, new, replaced_by=new.replaced_by, waived_more_fen=old.waived_fen)])
+
+    def _move_paid(self, old: StoredSession, to: UUID) -> None:
         source, fen = old.session.parking_session_id, old.paid.fen
         new = parking_sessions.find_session(self.db, self.lot.lot_id, to)
         assert new is not None
@@ -197,6 +219,16 @@ class Books:
                 "credit", debit=ledger.PAYABLE, credit=ledger.receivable(session.parking_session_id),
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
         return standing.total_fen
+
+    def _take_off(self, session: ParkingSession, count: int, fen: int, charged: _Charged) -> None:
+        """So much more of the charge is waived than before; less, where it came to less than what was waived."""
+        sides = [ledger.PAYABLE, ledger.receivable(session.parking_session_id)]
+        if fen:
+            kind = "waiver" if fen > 0 else "unwaived"
+            debit, credit = sides if fen > 0 else sides[::-1]
+            charged.transfers.append(ledger.transfer(
+                kind, debit=debit, credit=credit, amount_fen=abs(fen), now=self.now,
+                ref_id=derived_uuid(self.now, kind, session.parking_session_id, count)))
 
     def _row(
         self, session: ParkingSession, charge_id: UUID, kind: str, revision: int, total_fen: int, body: str, seal: str

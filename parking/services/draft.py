@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.tariff import Tariff
+from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.publish import CodeOfAnother, check_publishable, publish_tariff
 from parking.store import tariff_drafts, tariffs
 from parking.store.tariff_drafts import TariffDraft
@@ -31,18 +32,6 @@ class DraftChanged(Exception):
     def __init__(self, revision: int) -> None:
         super().__init__(f"revision {revision} holds")
         self.revision = revision
-
-
-class AlreadyDecided(Exception):
-    """It is approved, rejected or withdrawn, or was not proposed; `state` says which."""
-
-    def __init__(self, state: str) -> None:
-        super().__init__(state)
-        self.state = state
-
-
-class SecondPersonNeeded(Exception):
-    """Who proposed it cannot approve or reject it."""
 
 
 def is_short_notice(in_force_from: datetime, *, now: datetime) -> bool:

@@ -87,7 +87,7 @@ def refold(
               replaced_by=_successor(session, folded) if session.state == "voided" else None)
         for session in writes])
     for old in stored.values():
-        if old.session.parking_session_id not in folded and old.paid.fen:
+        if old.session.parking_session_id not in folded and (old.paid.fen or old.waived_fen):
             books.move_money(old, to=_successor(old.session, folded))
     vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)

@@ -41,7 +41,7 @@ def due_fen(db: Session, stored: StoredSession, *, now: datetime) -> int:
     :raises CannotPrice: nothing can be priced; a person must look
     """
     if stored.session.state == "closed":
-        return max(0, stored.charged_fen - stored.paid.fen)
+        return max(0, stored.owed_fen - stored.paid.fen)
     return max(0, owed_until(db, stored, now, stored.paid) - stored.paid.fen)
 
 

@@ -107,6 +107,7 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     for what, found in (
         ("visit_charged", ledger_proofs.compare_charged(db, lot_id)),
         ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
+        ("visit_waived", ledger_proofs.compare_waived(db, lot_id)),
         ("payment_refunded", ledger_proofs.compare_refunded(db, lot_id)),
     ):
         for each in found:

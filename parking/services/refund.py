@@ -45,7 +45,8 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
     assert stored is not None
     left = Paid(stored.paid.fen - amount_fen, stored.paid.paid_until_at, stored.paid.leave_by_at)
     parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, left, money_state=money_state(
-        is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen, paid_fen=left.fen,
+        is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen,
+        waived_fen=stored.waived_fen, paid_fen=left.fen,
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
     outbox_messages.add_message(
         db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
@@ -56,13 +57,13 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
 def settle(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> None:
     """Give back what a visit was paid too much, newest payment first.
 
-    A visit that is over owes its standing charge; one that is being checked, its fee so far; one that
-    cannot be priced is left to a person.
+    A visit that is over owes its standing charge less what was taken off it; one that is being checked, its fee so
+    far; one that cannot be priced is left to a person.
     """
     stored, _ = lock_visit(db, lot_id, parking_session_id, now=now)
     state, owed = stored.session.state, 0
     if state == "closed" and charges.find_standing_charge(db, lot_id, parking_session_id) is not None:
-        owed = stored.charged_fen
+        owed = stored.owed_fen
     elif state == "suspended":
         owed = owed_until(db, stored, now, stored.paid)
     elif state != "voided":

@@ -15,7 +15,6 @@ from parking.core.calendar import CannotPrice
 from parking.core.clock import EPOCH, format_instant, from_ms, parse_instant, to_ms
 from parking.core.curve import curve_answer, price_curve
 from parking.core.line import explain
-from parking.core.parking_session import ParkingSession
 from parking.core.payment import price_stay
 from parking.core.plate import mask_plate
 from parking.core.price import Vehicle
@@ -61,7 +60,7 @@ def list_sessions(
 
     :raises BadCursor: not one of ours
     """
-    before = None if cursor is None else _read_cursor(cursor)
+    before = None if cursor is None else read_cursor(cursor)
     limit = min(limit, PAGE_MAX)
     if viewer.operator_id is not None:
         page = parking_sessions.list_sessions_of_operator(
@@ -76,7 +75,7 @@ def list_sessions(
     places = {lot_id: lots.get_lot(db, lot_id) for lot_id in {each.session.lot_id for each in page}}
     shown = [_row(each, places[each.session.lot_id], plates) for each in page]
     last = page[-1].session if page and more else None
-    return shown, _write_cursor(last) if last else None
+    return shown, write_cursor(last.entered_at, last.parking_session_id) if last else None
 
 
 def find_session(
@@ -157,6 +156,7 @@ def _row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str,
         "lot_name": in_all_languages(lot.name),
         "money_state": stored.money_state,
         "charged_fen": stored.charged_fen,
+        "waived_fen": stored.taken_off_fen,
         "flags": list(session.flags),
         "replaced_by": f"{session.lot_id}.{stored.replaced_by}" if stored.replaced_by else None,
     }
@@ -178,7 +178,7 @@ def _running_fee(db: Session, stored: StoredSession, lot: Lot, now: datetime) ->
         fee = running_fee(tariff, session, stored.paid, quote, now=now, vehicle=vehicle, zone=lot.zone)
     except CannotPrice:
         return None
-    return {**fee, "as_of": format_instant(session.bill_end(now), lot.zone),
+    return {**fee, "waived_fen": 0, "as_of": format_instant(session.bill_end(now), lot.zone),
             "curve": _curve(tariff, stored, vehicle, lot, now) if session.state == "open" else None}
 
 
@@ -201,9 +201,9 @@ def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) ->
     if charge is None:
         return None
     body = json.loads(charge.body)
-    due = 0 if stored.money_state in ("waived", "refunded") else max(0, charge.total_fen - stored.paid.fen)
     return {
-        "total_fen": charge.total_fen, "paid_fen": stored.paid.fen, "due_fen": due,
+        "total_fen": charge.total_fen, "waived_fen": stored.taken_off_fen, "paid_fen": stored.paid.fen,
+        "due_fen": max(0, stored.owed_fen - stored.paid.fen),
         "state": stored.money_state, "next": None, "curve": None,
         "as_of": format_instant(stored.session.bill_end(charge.sealed_at), lot.zone),
         "lines": [
@@ -223,11 +223,13 @@ def _plates(db: Session, secrets: Secrets, page: list[StoredSession]) -> dict[by
     return {key: secrets.open_plate(key, blob) for key, blob in sealed.items()}
 
 
-def _write_cursor(session: ParkingSession) -> str:
-    return f"{to_ms(session.entered_at)}.{session.parking_session_id}"
+def write_cursor(at: datetime, identifier: UUID) -> str:
+    """Of the last row of a page that is ordered by time."""
+    return f"{to_ms(at)}.{identifier}"
 
 
-def _read_cursor(text: str) -> Cursor:
+def read_cursor(text: str) -> Cursor:
+    """:raises BadCursor: not one of ours"""
     at, _, identifier = text.partition(".")
     try:
         if not at.isdigit() or len(at) > 13 or len(identifier) != 36:

@@ -23,6 +23,7 @@ from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
 from parking.store.statements import insert_new
 from parking.store.transfers import LedgerTransfer
+from parking.store.waivers import WaiverRow
 
 
 class LedgerProof(Table):
@@ -104,8 +105,9 @@ def count_transfers(db: Session, lot_id: int) -> int:
 def list_unsettled(db: Session, lot_id: int) -> dict[UUID, int]:
     """The visits that by their rows owe something, or were paid too much, in fen."""
     row = ParkingSessionRow
-    found = db.execute(select(row.parking_session_id, row.charged_fen - row.paid_fen).where(
-        row.lot_id == lot_id, row.charged_fen != row.paid_fen))
+    owed = case((row.charged_fen > row.waived_fen, row.charged_fen - row.waived_fen), else_=0)
+    found = db.execute(select(row.parking_session_id, owed - row.paid_fen).where(
+        row.lot_id == lot_id, owed != row.paid_fen))
     return {each[0]: int(each[1]) for each in found}
 
 
@@ -132,6 +134,18 @@ def compare_paid(db: Session, lot_id: int) -> list[Difference]:
         select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.paid_fen)
         .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
         .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.paid_fen))
+    return _differences(found)
+
+
+def compare_waived(db: Session, lot_id: int) -> list[Difference]:
+    """What a visit's row says is taken off, beside its waivers."""
+    session, waiver = ParkingSessionRow, WaiverRow
+    sums = select(waiver.parking_session_id, func.sum(waiver.amount_fen).label("fen")).where(
+        waiver.lot_id == lot_id, waiver.state == "done").group_by(waiver.parking_session_id).subquery()
+    found = db.execute(
+        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.waived_fen)
+        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
+        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.waived_fen))
     return _differences(found)
 
 

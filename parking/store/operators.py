@@ -5,21 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, insert, select
+from sqlalchemy import CheckConstraint, ForeignKey, Text, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.store.columns import Instant, Table, Uuid, spread
+from parking.store.columns import Fen, Instant, Table, Uuid, spread
+
+WAIVER_LIMIT_FEN = 10_000  # until an operator sets another
 
 
 class Operator(Table):
-    """A company or an authority that runs lots (APDS: Organisation)."""
+    """A company or an authority that runs lots (APDS: Organisation).
+
+    waiver_limit_fen: what one person may take off a visit's charge; more takes a second one.
+    """
 
     __tablename__ = "operator"
-    __table_args__ = (CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"), spread(None, "reference"))
+    __table_args__ = (
+        CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
+        CheckConstraint("waiver_limit_fen >= 0", name="waiver_limit_fen"),
+        spread(None, "reference"),
+    )
 
     operator_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    waiver_limit_fen: Mapped[int] = mapped_column(Fen, server_default=str(WAIVER_LIMIT_FEN))
 
 
 class Staff(Table):
@@ -48,3 +58,9 @@ def add_staff(db: Session, *, staff_id: UUID, operator_id: UUID, now: datetime) 
 
 def get_operator(db: Session, operator_id: UUID) -> Operator:
     return db.execute(select(Operator).where(Operator.operator_id == operator_id)).scalar_one()
+
+
+def set_waiver_limit(db: Session, operator_id: UUID, limit_fen: int) -> bool:
+    """False if there is no such operator."""
+    done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(waiver_limit_fen=limit_fen))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]

@@ -46,7 +46,8 @@ MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", 
 class ParkingSessionRow(Table):
     """A vehicle's visit to a lot (APDS: Session). Protects: one open visit of a vehicle at a lot.
 
-    charged_fen is what its charges less their credits come to; charge_count numbers the next one.
+    charged_fen is what its charges less their credits come to, waived_fen what is taken off it, as far as it goes;
+    charge_count numbers the next charge.
     """
 
     __tablename__ = "parking_session"
@@ -58,6 +59,7 @@ class ParkingSessionRow(Table):
         CheckConstraint("left_at >= entered_at", name="order"),
         CheckConstraint("paid_fen >= 0", name="paid_fen"),
         CheckConstraint("charged_fen >= 0", name="charged_fen"),
+        CheckConstraint("waived_fen >= 0", name="waived_fen"),
         Index("uq_parking_session_open", "lot_id", "vehicle_key", unique=True,
               sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
         Index("ix_parking_session_vehicle", "lot_id", "vehicle_key", "entered_at"),
@@ -92,6 +94,7 @@ class ParkingSessionRow(Table):
     paid_fen: Mapped[int] = mapped_column(Fen, server_default="0")
     paid_until_at: Mapped[datetime | None] = mapped_column(Instant)
     leave_by_at: Mapped[datetime | None] = mapped_column(Instant)
+    waived_fen: Mapped[int] = mapped_column(Fen, server_default="0")
 
 
 class DriverParkingSession(Table):
@@ -170,6 +173,17 @@ class StoredSession:
     charge_count: int
     replaced_by: UUID | None
     paid: Paid
+    waived_fen: int = 0
+
+    @property
+    def taken_off_fen(self) -> int:
+        """What of the charge was waived."""
+        return min(self.charged_fen, self.waived_fen)
+
+    @property
+    def owed_fen(self) -> int:
+        """What the visit came to: its charge less what was taken off it."""
+        return self.charged_fen - self.taken_off_fen
 
 
 def list_sessions_of_vehicle(
@@ -294,6 +308,11 @@ class BookedSession:
     charged_fen: int
     charge_count: int
     replaced_by: UUID | None = None
+    waived_fen: int = 0
+
+    @property
+    def taken_off_fen(self) -> int:
+        return min(self.charged_fen, self.waived_fen)
 
 
 def write_sessions(db: Session, booked: Sequence[BookedSession]) -> None:
@@ -330,6 +349,7 @@ def _values(booked: BookedSession) -> dict[str, Any]:
         "stop_of_day": session.stop_of_day, "flags": list(session.flags),
         "tariff_id": tariff[0] if tariff else None, "tariff_version": tariff[1] if tariff else None,
         "charged_fen": booked.charged_fen, "charge_count": booked.charge_count, "replaced_by": booked.replaced_by,
+        "waived_fen": booked.waived_fen,
     }
 
 
@@ -342,6 +362,17 @@ def write_paid(
     db.execute(
         update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
         .values(paid_fen=paid.fen, paid_until_at=paid.paid_until_at, leave_by_at=paid.leave_by_at, **word))
+
+
+def write_waived(
+    db: Session, lot_id: int, parking_session_id: UUID, waived_fen: int, *, money_state: str | None = None
+) -> None:
+    """What is taken off a visit's charge; and the word for its money, where that changes."""
+    word = {} if money_state is None else {"money_state": money_state}
+    note_change(db, lot_id)
+    db.execute(
+        update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
+        .values(waived_fen=waived_fen, **word))
 
 
 def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:
@@ -366,4 +397,5 @@ def _stored(row: Any) -> StoredSession:
     return StoredSession(
         session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,
         row.charge_count, row.replaced_by, Paid(row.paid_fen, row.paid_until_at, row.leave_by_at),
+        row.waived_fen,
     )

@@ -50,6 +50,7 @@ class LedgerTransfer(Table):
               sqlite_where=_ENDING, postgresql_where=_ENDING),
         Index("ix_ledger_transfer_debit", "lot_id", "debit"),
         Index("ix_ledger_transfer_credit", "lot_id", "credit"),
+        Index("ix_ledger_transfer_operator", "operator_id", "posted_at"),
         spread("lot_id", "lot", append_only=True),
     )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, current_app, render_template
 
-from parking.core.identifier import parse_lot_id
+from parking.core.identifier import new_uuid, parse_lot_id
 from parking.services import show
 from parking.services.recount import recount_visit
 from parking.services.watch import is_silent
-from parking.store import anomalies, lots, operators, silences, terminals
+from parking.store import anomalies, lots, operators, silences, terminals, waivers
 from parking.web import auth
 from parking.web.contract import SessionsQuery
 from parking.web.reading import read_query
@@ -30,6 +31,7 @@ def page() -> Any:
         devices = terminals.list_terminals(db, operator_id=operator_id)
         odd_count = anomalies.count_open(db, operator_id)
         gates = lots.list_gates(db, operator_id)
+        waiting_count = waivers.count_waiting(db, operator_id)
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -38,17 +40,27 @@ def page() -> Any:
         for each in devices if each.revoked_at is None]
     return render_template(
         "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
+        waiting_count=waiting_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 
 @blueprint.get("/console/parking-sessions/<session_id>")
 @auth.operator
 def session(session_id: str) -> Any:
-    """One visit of the operator's, with its fee, its payments and what happened."""
-    found = get_visit(session_id)
+    return session_page(session_id)
+
+
+def session_page(session_id: str, *, said: str | None = None, typed: Mapping[str, str] | None = None) -> str:
+    """One visit of the operator's, with its fee, its payments, what was taken off it and what happened.
+
+    :param said: why something could not be done to it, with what was typed
+    """
+    found, now = get_visit(session_id), auth.now()
     with current_app.extensions["database"].reading() as db:
         story = recount_visit(db, *parse_lot_id(session_id))
-    return render_template("console_session.html", session=found, story=story)
+        waived = waivers.list_of_session(db, *parse_lot_id(session_id))
+    return render_template("console_session.html", session=found, story=story, waived=waived, said=said,
+                           typed=typed or {}, waiver_id=new_uuid(now))
 
 
 @blueprint.get("/console/parking-sessions")

@@ -115,9 +115,13 @@ class CurveAnswer(Answer):
 
 
 class VisitFeeAnswer(FeeAnswer):
-    """as_of: until when it is priced. curve: what it will be; None for a visit whose fee does not go on."""
+    """as_of: until when it is priced. waived_fen: what was taken off. curve: what it will be.
+
+    curve is None for a visit whose fee does not go on.
+    """
 
     as_of: str
+    waived_fen: FenCount
     curve: CurveAnswer | None
 
 
@@ -236,6 +240,7 @@ class SessionRow(SessionAnswer):
     lot_name: Said
     money_state: Literal["nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded"]
     charged_fen: FenCount
+    waived_fen: FenCount
     flags: list[str]
     replaced_by: str | None
 

@@ -14,7 +14,8 @@ from parking.core.clock import BadInstant, parse_wall
 from parking.core.identifier import new_uuid
 from parking.services import draft
 from parking.services.compare import Named, find_before, find_version
-from parking.services.draft import DraftChanged, DraftIdReused, SecondPersonNeeded
+from parking.services.draft import DraftChanged, DraftIdReused
+from parking.services.four_eyes import SecondPersonNeeded
 from parking.store import logins, tariff_drafts, tariffs
 from parking.store.tariff_drafts import TariffDraft
 from parking.web import auth

@@ -25,7 +25,8 @@ from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInF
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
 from parking.services.connect import NotConnected
-from parking.services.draft import AlreadyDecided, DraftChanged, DraftIdReused, NoDraft, SecondPersonNeeded
+from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
+from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.issue import NotYourVehicle
 from parking.services.pair import BadPairingCode
 from parking.services.pay import NothingDue, PaymentIdReused
@@ -35,6 +36,7 @@ from parking.services.reconcile import NoAccount, StatementBeingRead, StatementD
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
 from parking.services.unlock import NoKey
+from parking.services.waive import MoreThanCharged, NoVisit, NoWaiver, WaiverIdReused
 from parking.store.database import DatabaseUnavailable
 from parking.web.printer import DocumentTooLong, PrinterBusy, ReceiptTooLong
 
@@ -177,6 +179,13 @@ _KNOWN: dict[type[Exception], Any] = {
         401, "bad_pairing_code", "This code pairs nothing: make another one at the console.",
         errors=[("pairing_code", "unknown, used or ended")]),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
+    NoVisit: lambda error: Problem(404, "not_found", "There is no such parking session, or it is not yours."),
+    NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
+    WaiverIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
+    MoreThanCharged: lambda error: Problem(
+        409, "more_than_charged", "More than is left of the charge.",
+        errors=[("amount_fen", str(error))], extra=(("left_fen", error.left_fen),)),
     PaymentIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),
     BadLotCode: lambda error: Problem(

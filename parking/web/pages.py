@@ -32,6 +32,7 @@ def register(app: Flask) -> None:
     }
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
+                             "waiver_state_name": waiver_state_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
                              "sign_in_failure": sign_in_failure, "problem_words": problem_words,
                              "pays": bool(app.extensions["channels"].names())}
@@ -94,6 +95,13 @@ def state_name(state: str) -> str:
         "open": gettext("inside"), "suspended": gettext("being checked"), "closed": gettext("left"),
         "voided": gettext("voided"),
     }
+    return str(words[state])
+
+
+def waiver_state_name(state: str) -> str:
+    """How far something that is to be taken off a charge has come."""
+    words = {
+        "waiting": gettext("waits for a second person"), "done": gettext("taken off"), "rejected": gettext("rejected")}
     return str(words[state])
 
 

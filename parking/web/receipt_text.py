@@ -120,6 +120,8 @@ def _lines(receipt: Receipt, language: Language) -> TextTable:
 
 def _totals(receipt: Receipt) -> tuple[Pair, ...]:
     totals = [(gettext("Total"), receipt.charge.total_fen)]
+    if receipt.waived_fen:
+        totals.append((gettext("Waived"), -receipt.waived_fen))
     if receipt.payments:
         totals.append((gettext("Paid"), receipt.paid_fen))
     if receipt.refunds:

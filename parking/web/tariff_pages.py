@@ -13,7 +13,8 @@ from parking.core.json_text import BadJson, check_text
 from parking.core.lint import says
 from parking.core.tariff import BadTariff
 from parking.services import assign
-from parking.services.draft import AlreadyDecided, DraftChanged, SecondPersonNeeded
+from parking.services.draft import DraftChanged
+from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.store import lots
 from parking.web import auth

@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from parking.core.clock import format_instant
 from parking.core.tariff import BadTariff, read_tariff
 from parking.services import assign, draft
-from parking.services.draft import AlreadyDecided, DraftChanged, DraftIdReused, NoDraft, SecondPersonNeeded
+from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
+from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken, tariff_id
 from parking.store import tariff_drafts, tariffs
 from parking.store.tariff_drafts import TariffDraft
