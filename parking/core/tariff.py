@@ -509,12 +509,12 @@ class Tariff(_Data):
     @cached_property
     def canonical(self) -> str:
         """The text that is hashed and sealed into charges."""
-        return canonical(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))
+        return canonical(self.model_dump(by_alias=True))
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical text, in hex."""
-        return canonical_hash(self.model_dump(mode="json", by_alias=True, exclude_defaults=False))
+        return canonical_hash(self.model_dump(by_alias=True))
 
 
 def read_tariff(data: Any) -> Tariff:

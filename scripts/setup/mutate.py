@@ -35,8 +35,9 @@ from machine import PYTHON, ROOT, install_python, say, stop
 from mutants import changed_functions, mutants_of
 
 CORE = ROOT / "parking" / "core"
-MODULES = ("price", "stretch", "next_step", "tariff")
-TESTS = ("lines", "conditions", "stretch", "next_step", "calendar", "price", "equal_tariffs", "against_oracle")
+MODULES = ("price", "stretch", "next_step", "curve", "tariff")
+TESTS = ("lines", "conditions", "stretch", "next_step", "curve", "calendar", "price", "tariff",
+         "equal_tariffs", "against_oracle")
 EXPLAINED = ROOT / "docs" / "mutation.md"
 WORKERS = 2
 BYTES_MAX = 6 << 30  # a mutant that asks for more makes lines for ever
