@@ -417,11 +417,6 @@ Rule = Annotated[
     Field(discriminator="kind"),
 ]
 _CLOCKED = (Windows, Days, Periods, Gather, Slots)
-for _holder in (
-    Window, Windows, Blocks, Cap, FreeWithin, FreeFirst, Exempt, VehicleFactor, DayPart, Days, Periods, Gather, Slots,
-    Sum, LowerOf, When, Round, Validated,
-):
-    _holder.model_rebuild()
 
 
 class Tariff(_Data):
