@@ -86,9 +86,8 @@ def price_curve(
 
 
 def _end(tariff: Tariff, entered_at: datetime, first: datetime, horizon: datetime) -> datetime:
-    """The horizon, or before it the end of what is known: a rule may look a minute beyond the end of a stay."""
-    known_until = tariff.walls.known_until(first) - 2 * MINUTE
-    return min(horizon, entered_at.astimezone(UTC) + STAY_MAX, known_until)
+    """The horizon, or before it the end of what is known: a change is looked for a minute beyond."""
+    return min(horizon, entered_at.astimezone(UTC) + STAY_MAX, tariff.walls.known_until(first) - MINUTE)
 
 
 def _looks(

@@ -87,7 +87,7 @@ class _Walk:
     entered_at: datetime
     tariff: Tariff
     context: Mapping[str, Any]
-    by_minute: bool = False
+    by_minute: bool
 
 
 def _edges(rule: Any, stretch: Stretch, walk: _Walk) -> Iterator[datetime]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from parking.core import curve as module
 from parking.core.calendar import CannotPrice
 from parking.core.clock import parse_instant
-from parking.core.curve import HORIZON, POINTS_MAX, Curve, price_curve
+from parking.core.curve import HORIZON, POINTS_MAX, Curve, curve_answer, price_curve
+from parking.core.next_step import NextStep
 from parking.core.payment import EXIT_ALLOWANCE, NOTHING_PAID, Paid, price_stay
 from parking.core.price import MINUTE, STAY_MAX, StayTooLong, Vehicle
 from parking.core.tariff import Tariff, read_tariff
@@ -87,17 +89,17 @@ def test_what_is_charged_to_the_minute_has_a_point_a_minute_until_there_are_enou
 
     curve = price_curve(tariff, entered_at=START, from_at=START)
 
-    assert len(curve.points) == POINTS_MAX and curve.known_until == START + POINTS_MAX * MINUTE
-    assert curve.total_fen(curve.known_until - MOMENT) == 4 * (POINTS_MAX - 1)
+    assert len(curve.points) == 200 and curve.known_until == START + 200 * MINUTE
+    assert curve.total_fen(curve.known_until - MOMENT) == 4 * 199
 
 
-def test_it_ends_where_the_calendar_does_and_not_a_day_before() -> None:
+def test_it_ends_a_minute_before_the_calendar_does() -> None:
     tariff, entered_at = made(BY_DAY), parse_instant("2026-12-31T21:30:00+08:00")
 
     curve = price_curve(tariff, entered_at=entered_at, from_at=entered_at)
 
     assert [each.total_fen for each in curve.points] == [0, 500, 1000, 1500]
-    assert parse_instant("2026-12-31T23:57:00+08:00") <= curve.known_until <= parse_instant("2027-01-01T00:00:00+08:00")
+    assert curve.known_until == parse_instant("2026-12-31T23:59:00+08:00")
 
 
 def test_nothing_is_told_of_a_year_that_nobody_has_confirmed() -> None:
@@ -114,7 +116,7 @@ def test_a_branch_that_asks_the_calendar_and_is_not_taken_leaves_a_price_and_no_
 
     curve = price_curve(tariff, entered_at=entered_at, from_at=entered_at + MINUTE)
 
-    assert curve.points[0].total_fen == 700 and curve.total_fen(curve.known_until) is None
+    assert curve == Curve((NextStep(entered_at + MINUTE, 700),), known_until=entered_at + MINUTE)
 
 
 def test_it_ends_with_the_longest_stay() -> None:
@@ -135,14 +137,65 @@ def test_what_costs_too_much_to_look_at_is_told_for_a_shorter_time(monkeypatch: 
     assert curve.known_until == START + timedelta(minutes=301)
 
 
+@pytest.mark.parametrize(("hours", "looks"), [
+    (398, 5),  # 398 + … + 402 lines are 2,000
+    (999, 3),  # 999 + 1,000 are 1,999, which leaves one
+])
+def test_looking_ahead_makes_about_two_thousand_lines(hours: int, looks: int) -> None:
+    """One line for each started hour, so that a look costs as many lines as hours."""
+    tariff = told(0, rule={"kind": "blocks", "hours": 1, "each": {"kind": "flat", "fen": 100}})
+
+    curve = price_curve(tariff, entered_at=START, from_at=START + timedelta(hours=hours))
+
+    assert [each.total_fen for each in curve.points] == [100 * (hours + look) for look in range(looks)]
+    assert curve.known_until == START + timedelta(hours=hours + looks - 1, minutes=1)
+
+
 def test_too_many_lines_end_it_at_the_last_stay_that_had_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parking.core.price.LINES_MAX", 5)
+    monkeypatch.setattr("parking.core.price.LINES_MAX", 7)
     tariff = told(0, rule={"kind": "blocks", "hours": 1, "each": {"kind": "flat", "fen": 100}})
 
     curve = price_curve(tariff, entered_at=START, from_at=START + MINUTE)
 
-    assert curve.known_until == START + timedelta(minutes=61)
+    assert curve == Curve((NextStep(START + MINUTE, 100), NextStep(START + timedelta(minutes=61), 200)),
+                          known_until=START + timedelta(minutes=121))
     check(curve, tariff, entered_at=START, random=Random(1))
+
+
+@pytest.mark.parametrize(("seconds_in", "totals"), [(60, 24), (90, 25)])
+def test_it_is_told_for_24_hours_and_not_the_instant_after(seconds_in: int, totals: int) -> None:
+    """A minute after each hour begins the next; the day ends with the last of these changes, or half a minute later."""
+    first = START + timedelta(seconds=seconds_in)
+
+    curve = price_curve(told(100), entered_at=START, from_at=first)
+
+    assert curve.known_until == first + timedelta(hours=24)
+    assert [each.total_fen for each in curve.points] == [100 * hours for hours in range(1, totals + 1)]
+
+
+@pytest.mark.parametrize("seconds", ["drop", "count"])
+def test_no_stay_is_priced_twice(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked just as the exit allowance ends, and as an hour does."""
+    tariff, paid_at = told(100, seconds=seconds), START + timedelta(minutes=105)
+    paid, priced = Paid(200, paid_at, paid_at + EXIT_ALLOWANCE), []
+
+    def noted(tariff: Tariff, *, left_at: datetime, **stay: Any) -> Any:
+        priced.append(left_at)
+        return price_stay(tariff, left_at=left_at, **stay)
+
+    monkeypatch.setattr(module, "price_stay", noted)
+    price_curve(tariff, entered_at=START, from_at=START + timedelta(minutes=120) + MOMENT, paid=paid)
+
+    assert priced == sorted(set(priced))
+
+
+def test_as_it_goes_out_it_tells_the_instants_in_the_zone_of_the_lot() -> None:
+    curve = Curve((NextStep(START, 0), NextStep(START + MINUTE, 500)), START + timedelta(hours=1))
+
+    assert curve_answer(curve, ZoneInfo("Asia/Shanghai")) == {
+        "points": [{"at": "2026-03-10T08:00:00+08:00", "total_fen": 0},
+                   {"at": "2026-03-10T08:01:00+08:00", "total_fen": 500}],
+        "known_until": "2026-03-10T09:00:00+08:00"}
 
 
 @pytest.mark.parametrize("seconds", ["drop", "count"])

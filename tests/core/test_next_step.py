@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parking.core.calendar import Calendar, read_year
-from parking.core.next_step import NextStep, next_step
+from parking.core.next_step import NextStep, changes_ahead, next_step
 from parking.core.next_step import _edges as edges_of
 from parking.core.price import MINUTE, price
 from parking.core.tariff import Tariff, read_tariff
@@ -178,6 +178,22 @@ def test_a_year_that_is_over_need_not_be_known() -> None:
     assert next_step(tariff, entered_at=entered_at, now=now) == NextStep(datetime(2026, 1, 2, 0, 1, tzinfo=UTC), 100)
 
 
+@pytest.mark.parametrize(("exit_minute", "seen", "end", "changes"), [
+    ("free", "10 10:00", "10 12:02", ["10 10:01", "10 11:01", "10 12:01"]),
+    ("free", "10 10:01", "10 12:01", ["10 11:01"]),
+    ("charged", "10 09:59", "10 12:01", ["10 10:00", "10 11:00", "10 12:00"]),
+    ("charged", "10 10:00", "10 12:00", ["10 11:00"]),
+])
+def test_changes_are_ahead_of_what_was_seen_and_before_the_end(
+    exit_minute: str, seen: str, end: str, changes: list[str]
+) -> None:
+    tariff = made(HOURLY, exit_minute=exit_minute)
+
+    found = changes_ahead(tariff, (START, at(end)), seen=at(seen), context={})
+
+    assert found == [at(each) for each in changes]
+
+
 @pytest.mark.parametrize(("rule", "asked"), [
     (flat(100), ["10 09:01"]),
     # Each block is free, and nothing inside it begins.
@@ -191,6 +207,7 @@ def test_a_year_that_is_over_need_not_be_known() -> None:
     (when(left=[{"from": "10:00", "to": "12:00"}]), ["10 09:01", "10 10:01", "10 12:01"]),
     (BY_STAY, ["10 09:01", "10 11:01", "10 13:00"]),
     ({"kind": "free_within", "minutes": 20, "then": flat(100)}, ["10 09:01", "10 09:21"]),
+    ({"kind": "pro_rata", "minutes": 60, "fen": 240}, ["10 09:01"]),  # the minute after the last edge tells the rest
 ])
 def test_a_stay_is_priced_where_a_rule_may_change_it(
     rule: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch

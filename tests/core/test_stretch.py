@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from parking.core.calendar import Calendar, CalendarNotConfirmed, read_year
-from parking.core.stretch import Stretch, bounds_of, is_within, laid_out, parts_within
-from parking.core.tariff import Span
+from parking.core.stretch import Stretch, bounds_of, cut_windows, is_within, laid_out, parts_within
+from parking.core.tariff import Span, Windows
 from parking.core.walls import Walls
 
 LONDON = ZoneInfo("Europe/London")
@@ -119,3 +119,14 @@ def test_the_instant_of_leaving_asks_for_no_day_that_begins_with_it() -> None:
     assert is_within([span(days=("thu",))], midnight, KNOWN, by_end=True)
     with pytest.raises(CalendarNotConfirmed):
         is_within([span(days=("thu",))], midnight, KNOWN)
+
+
+def test_a_window_of_which_the_walls_show_no_minute_has_no_part() -> None:
+    """London, 2026-03-29: after 00:59 comes 02:00."""
+    times = [("00:00", "01:10"), ("01:10", "01:40"), ("01:40", "00:00")]
+    rule = Windows.model_validate({"kind": "windows", "windows": [
+        {"name": start, "from": start, "to": end, "each": {"kind": "flat", "fen": 100}} for start, end in times]})
+
+    parts = [(window.name, *part) for window, part in cut_windows(rule, stretch("29 00:00 - 29 02:00"), WALLS)]
+
+    assert parts == [("00:00", at("29 00:00"), at("29 01:00")), ("01:40", at("29 01:00"), at("29 02:00"))]
