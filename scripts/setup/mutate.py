@@ -160,7 +160,7 @@ def place_of(code: CodeType) -> tuple[str, str]:
 def run(items: Iterable[tuple[Any, float]]) -> None:
     """In a process of its own, which it ends: with 0 where every test passes."""
     for item, seconds in items:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 10 + 10 * seconds)  # that much of the CPU is round for ever
+        signal.setitimer(signal.ITIMER_VIRTUAL, 5 + 4 * seconds)  # that much of the CPU is round for ever
         if not passes(item):
             os._exit(1)
     os._exit(0)
