@@ -27,6 +27,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from parking.adapters.wechat_pay_wire import SCHEME, SEALED_BY, is_signed, open_sealed, sign
 from parking.core.channel import (
     BadEvent,
+    ChannelEvent,
     ChannelPayment,
     ChannelRefund,
     ChannelRefused,
@@ -74,6 +75,7 @@ class WechatPay:
     """The channel `wechat_pay` (core/channel.py). now: the caller's; nothing here reads a clock."""
 
     name = "wechat_pay"
+    thanks = ""
 
     def __init__(self, merchant: Merchant, client: httpx.Client | None = None) -> None:
         self._merchant = merchant
@@ -103,7 +105,10 @@ class WechatPay:
             if refused.reason in ("ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"):
                 return ChannelPayment(order_no, "unknown")
             raise
-        return self._payment(answer)
+        said = self._payment(answer)
+        if said.order_no != order_no:
+            raise ChannelUnavailable("an answer about another order")
+        return said
 
     def close_order(self, order_no: str, *, now: datetime) -> None:
         try:
@@ -117,22 +122,20 @@ class WechatPay:
     def refund(
         self, *, order_no: str, refund_no: str, amount_fen: int, total_fen: int, why: str, now: datetime
     ) -> ChannelRefund:
-        return self._refund(self._call("POST", "/v3/refund/domestic/refunds", now, {
+        return self._this_refund(refund_no, self._call("POST", "/v3/refund/domestic/refunds", now, {
             "out_trade_no": order_no, "out_refund_no": refund_no, "reason": why,
             "notify_url": self._merchant.notify_url,
             "amount": {"refund": amount_fen, "total": total_fen, "currency": "CNY"},
         }))
 
-    def query_refund(self, refund_no: str, *, now: datetime) -> ChannelRefund:
-        return self._refund(self._call("GET", f"/v3/refund/domestic/refunds/{refund_no}", now))
+    def query_refund(self, refund_no: str, *, order_no: str, now: datetime) -> ChannelRefund:
+        return self._this_refund(refund_no, self._call("GET", f"/v3/refund/domestic/refunds/{refund_no}", now))
 
-    def read_event(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
-    ) -> ChannelPayment | ChannelRefund:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ChannelEvent:
         self._check_signature(headers, body, now)
         try:
             event = load_strict(body)
-            kind, resource = event["event_type"], event["resource"]
+            event_no, kind, resource = str(event["id"]), event["event_type"], event["resource"]
             if resource["algorithm"] != SEALED_BY:
                 raise BadEvent("unknown_algorithm")
             said = load_strict(open_sealed(self._merchant.api_v3_key, resource))
@@ -142,9 +145,9 @@ class WechatPay:
             raise BadEvent("other_merchant")
         try:
             if str(kind).startswith("REFUND."):
-                return self._refund({**said, "status": said["refund_status"]})
-            return self._payment(said)
-        except ChannelUnavailable:
+                return ChannelEvent(event_no, self._refund({**said, "status": said["refund_status"]}))
+            return ChannelEvent(event_no, self._payment(said))
+        except (ChannelUnavailable, KeyError):
             raise BadEvent("unreadable") from None
 
     def _payment(self, said: dict[str, Any]) -> ChannelPayment:
@@ -162,6 +165,12 @@ class WechatPay:
                 parse_instant(said["success_time"]))
         except (KeyError, TypeError, ValueError):
             raise ChannelUnavailable("an answer without what it should hold") from None
+
+    def _this_refund(self, refund_no: str, answer: dict[str, Any]) -> ChannelRefund:
+        said = self._refund(answer)
+        if said.refund_no != refund_no:
+            raise ChannelUnavailable("an answer about another refund")
+        return said
 
     def _refund(self, said: dict[str, Any]) -> ChannelRefund:
         try:

@@ -73,31 +73,52 @@ class ChannelRefund:
     accepted_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelEvent:
+    """A callback that is believed. event_no: the channel's number of it, the same each time it is sent again."""
+
+    event_no: str
+    says: ChannelPayment | ChannelRefund
+
+
 class Channel(Protocol):
     """A payment channel. Calls raise ChannelUnavailable or ChannelRefused; each can be repeated."""
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def thanks(self) -> str:
+        """The body that answers an event once it is written; without it the event is sent again."""
+
     def create_order(self, order: Order, *, now: datetime) -> str:
-        """Announce an order; returns the text of the QR to show, or the address to go to."""
+        """Announce an order; returns the text of the QR to show, or the address to go to.
+
+        The same order again is the same order, whatever text it comes with; one with another amount is
+        refused as soon as the channel knows the first, and so is one that is paid or closed.
+        """
 
     def query_order(self, order_no: str, *, now: datetime) -> ChannelPayment:
-        """The channel's truth about an order; `unknown` if it never heard of it."""
+        """The channel's truth about an order.
+
+        `unknown` if it never heard of it; some channels hear of an order only once somebody opens it.
+        """
 
     def close_order(self, order_no: str, *, now: datetime) -> None:
-        """From now on nobody can pay it."""
+        """From now on nobody can pay it; one that is unknown, or over already, stays as it is.
+
+        An order that nobody opened may be unknown and opened yet: it ends by its expires_at.
+        """
 
     def refund(
         self, *, order_no: str, refund_no: str, amount_fen: int, total_fen: int, why: str, now: datetime
     ) -> ChannelRefund:
-        """Give money back; the same refund_no again is the same refund."""
+        """Give money back; the same refund_no again is the same refund. Refused: more than was paid."""
 
-    def query_refund(self, refund_no: str, *, now: datetime) -> ChannelRefund: ...
+    def query_refund(self, refund_no: str, *, order_no: str, now: datetime) -> ChannelRefund:
+        """What became of a refund of this order; refused if there is none of this number."""
 
-    def read_event(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
-    ) -> ChannelPayment | ChannelRefund:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ChannelEvent:
         """What a callback says, once its signature, age and addressee were checked.
 
         :raises BadEvent: it is not to be believed

@@ -69,7 +69,7 @@ def send_refund(desk: Desk, message: Message, *, now: datetime) -> datetime | No
                 total_fen=payment.amount_fen, why=refund.why, now=now,
             )
         else:
-            said = channel.query_refund(refund.refund_no, now=now)
+            said = channel.query_refund(refund.refund_no, order_no=payment.order_no, now=now)
     except ChannelRefused:
         # Often the merchant's balance is empty for a while: asked for ever, a person sees it in the list.
         if now - refund.asked_at < REFUND_LATE_AFTER:

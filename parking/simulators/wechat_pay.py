@@ -7,10 +7,8 @@ writes the day's trade statement of what it saw. A person pays at the address th
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import os
 import secrets
 import ssl
 import threading
@@ -19,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,6 +26,8 @@ from flask import Flask, Response, redirect, request
 from parking.adapters.wechat_pay_wire import SCHEME, is_signed, seal, sign
 from parking.core.clock import format_instant, parse_instant
 from parking.core.money import format_yuan
+from parking.simulators.faults import hang_up
+from parking.simulators.merchants import run
 from parking.simulators.wechat_pay_keys import Keys
 from parking.simulators.wechat_pay_seen import Seen, SeenOrder, SeenRefund
 from parking.simulators.wechat_pay_statement import ZONE, write_statement
@@ -61,9 +61,30 @@ class WechatPaySimulator:
         self._tell("TRANSACTION.SUCCESS", order.notify_url, self._order_data(order))
         return True
 
+    def open_order(self, order_no: str) -> None:
+        """Somebody looks at what there is to pay; this channel knows of an order before."""
+
     def fail_next(self, calls: int = 1) -> None:
         """The next calls are answered as if the channel had a bad moment."""
         self.seen.failures = calls
+
+    def lose_answers(self, calls: int = 1) -> None:
+        """The next calls are done, and their answers never arrive."""
+        self.seen.lost_answers = calls
+
+    def change_key(self) -> None:
+        """From now on the channel signs with another key."""
+        self.keys.renew_platform()
+
+    def payment_event(self, order_no: str, **other: Any) -> tuple[dict[str, str], bytes]:
+        """The callback that tells of a paid order, as it is sent: headers and body. other: what it says otherwise."""
+        body = self.event("TRANSACTION.SUCCESS", {**self._order_data(self.seen.orders[order_no]), **other})
+        return self.sign_headers(body), body
+
+    def refund_event(self, refund_no: str) -> tuple[dict[str, str], bytes]:
+        """The callback that tells that a refund arrived."""
+        body = self.event("REFUND.SUCCESS", self._refund_event(self.seen.refunds[refund_no], "SUCCESS"))
+        return self.sign_headers(body), body
 
     def finish_refund(self, refund_no: str, status: str = "SUCCESS") -> None:
         """The bank has the money, or would not take it."""
@@ -71,11 +92,7 @@ class WechatPaySimulator:
             refund = self.seen.refunds[refund_no]
             refund.status = status
             self._keep()
-        self._tell(f"REFUND.{status}", refund.notify_url, {
-            "mchid": self.keys.mchid, "out_trade_no": refund.order_no, "out_refund_no": refund.refund_no,
-            "refund_id": refund.refund_id, "refund_status": status,
-            "amount": {"total": self.seen.orders[refund.order_no].total, "refund": refund.amount},
-        })
+        self._tell(f"REFUND.{status}", refund.notify_url, self._refund_event(refund, status))
 
     def statement(self, day: date) -> bytes:
         """The trade statement (ALL) of a day of the channel's."""
@@ -96,6 +113,7 @@ class WechatPaySimulator:
         for method, rule, view in rules:
             app.add_url_rule(rule, view.__name__, view, methods=[method])
         app.before_request(self._check)
+        app.after_request(self._lose)
         return app
 
     def _check(self) -> Any:
@@ -112,6 +130,12 @@ class WechatPaySimulator:
             self.keys.merchant_key.public_key(), said.get("signature", ""), request.method.encode(), path.encode(),
             said.get("timestamp", "").encode(), said.get("nonce_str", "").encode(), request.get_data())
         return None if is_ours else self._answer({"code": "SIGN_ERROR", "message": "signature"}, 401)
+
+    def _lose(self, answer: Response) -> Response:
+        if self.seen.lost_answers and request.path.startswith("/v3/") and request.path != "/v3/certificates":
+            self.seen.lost_answers -= 1
+            hang_up()
+        return answer
 
     def _native(self) -> Any:
         order = self._order("NATIVE")
@@ -160,6 +184,8 @@ class WechatPaySimulator:
             order, known = self.seen.orders.get(asked["out_trade_no"]), self.seen.refunds.get(asked["out_refund_no"])
             if order is None or order.state not in ("SUCCESS", "REFUND"):
                 return self._answer({"code": "RESOURCE_NOT_EXISTS", "message": "no such paid order"}, 404)
+            if known is not None and (known.order_no, known.amount) != (order.order_no, asked["amount"]["refund"]):
+                return self._answer({"code": "INVALID_REQUEST", "message": "out_refund_no of another refund"}, 400)
             back = sum(each.amount for each in self.seen.refunds.values() if each.order_no == order.order_no)
             if known is None and back + asked["amount"]["refund"] > order.total:
                 return self._answer({"code": "INVALID_REQUEST", "message": "more than was paid"}, 400)
@@ -232,6 +258,12 @@ class WechatPaySimulator:
                 "amount": {"total": order.total, "payer_total": order.total, "currency": "CNY"}}
         return made
 
+    def _refund_event(self, refund: SeenRefund, status: str) -> dict[str, Any]:
+        return {
+            "mchid": self.keys.mchid, "out_trade_no": refund.order_no, "out_refund_no": refund.refund_no,
+            "refund_id": refund.refund_id, "refund_status": status,
+            "amount": {"total": self.seen.orders[refund.order_no].total, "refund": refund.amount}}
+
     def _refund_data(self, refund: SeenRefund) -> dict[str, Any]:
         return {
             "refund_id": refund.refund_id, "out_refund_no": refund.refund_no, "out_trade_no": refund.order_no,
@@ -289,49 +321,11 @@ class WechatPaySimulator:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m parking.simulators.wechat_pay", description=__doc__)
-    parser.add_argument("folder", type=Path, help="keys and what was seen are kept here")
-    parser.add_argument("--port", type=int, default=8090)
-    parser.add_argument("--make-keys", action="store_true", help="make the keys if there are none, and stop")
-    parser.add_argument("--merchants", type=int, default=1, help="how many accounts")
-    parser.add_argument("--pay-host", default="", help="where people's phones reach the page to pay at, with HTTPS")
-    parser.add_argument("--pay-port", type=int, default=8091)
-    parser.add_argument("--tls", type=Path, help="folder with server.pem, server.key and ca.pem, for --pay-host")
-    parser.add_argument("--pay-name", default="", help="the name in the address, if it is not the host")
-    asked = parser.parse_args()
-    if os.environ.get("PARKING_PRODUCTION"):
-        raise SystemExit("a simulator does not run in production")
-    folders = [asked.folder / f"merchant-{number}" for number in range(1, asked.merchants + 1)]
-    for number, folder in enumerate(folders, start=1):
-        if not (folder / "account.json").exists():
-            Keys.make(f"19000000{number:02d}").write(folder)
-    if not asked.make_keys:
-        _serve(asked, folders)
-
-
-def _serve(asked: argparse.Namespace, folders: list[Path]) -> None:
-    """Each merchant's channel under a path of its own, and people's pages with HTTPS where asked for."""
-    from werkzeug.exceptions import NotFound
-    from werkzeug.middleware.dispatcher import DispatcherMiddleware
-    from werkzeug.serving import make_server
-
-    root, trust = f"http://127.0.0.1:{asked.port}", cast("ssl.SSLContext | bool", True)
-    if asked.pay_host:
-        root = f"https://{asked.pay_name or asked.pay_host}:{asked.pay_port}"
-        trust = ssl.create_default_context(cafile=asked.tls / "ca.pem")
-    mounts: dict[str, Any] = {}
-    for folder in folders:
-        keys = Keys.read(folder)
-        simulator = WechatPaySimulator(keys, base_url=f"{root}/{keys.mchid}", state_file=folder / "seen.json")
-        simulator.trust = trust
-        mounts[f"/{keys.mchid}"] = simulator.app
-    app = DispatcherMiddleware(NotFound(), mounts)
-    if asked.pay_host:
-        pages = make_server(
-            asked.pay_host, asked.pay_port, app, threaded=True,
-            ssl_context=(str(asked.tls / "server.pem"), str(asked.tls / "server.key")))
-        threading.Thread(target=pages.serve_forever, daemon=True).start()
-    make_server("127.0.0.1", asked.port, app, threaded=True).serve_forever()
+    run("parking.simulators.wechat_pay", __doc__, port=8090,
+        make_keys=lambda number, folder: Keys.make(f"19000000{number:02d}").write(folder),
+        find_number=lambda folder: Keys.read(folder).mchid,
+        open_account=lambda folder, address: WechatPaySimulator(
+            Keys.read(folder), base_url=address, state_file=folder / "seen.json"))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,11 @@ class Keys:
     def platform_serial(self) -> str:
         return f"{self.platform_certificate.serial_number:X}"
 
+    def renew_platform(self) -> None:
+        """The channel signs with another key, under another serial, from now on."""
+        self.platform_key = rsa.generate_private_key(65537, 2048)
+        self.platform_certificate = _certificate(self.platform_key)
+
     @classmethod
     def make(cls, mchid: str = "1900000001") -> Keys:
         platform = rsa.generate_private_key(65537, 2048)

@@ -32,9 +32,13 @@ class SeenRefund:
 
 @dataclass
 class Seen:
-    """All that the channel knows. callbacks: "send", "drop" or "twice"; failures: next calls that fail."""
+    """All that the channel knows. callbacks: "send", "drop" or "twice".
+
+    failures: next calls that fail; lost_answers: next calls that are done and never answered.
+    """
 
     orders: dict[str, SeenOrder] = field(default_factory=dict)
     refunds: dict[str, SeenRefund] = field(default_factory=dict)
     callbacks: str = "send"
     failures: int = 0
+    lost_answers: int = 0

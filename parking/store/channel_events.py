@@ -1,4 +1,4 @@
-"""What a channel truly said and we cannot credit: kept for a person, never lost, never believed."""
+"""What a channel truly said: which of its events were heard, and those that we cannot credit, kept for a person."""
 
 from __future__ import annotations
 
@@ -24,6 +24,22 @@ class SetAside(Table):
     why: Mapped[str] = mapped_column(Text)
     body: Mapped[dict[str, Any]] = mapped_column(Json)
     received_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class HeardEvent(Table):
+    """The channel's number of an event that was heard. Protects: sent again, it changes nothing."""
+
+    __tablename__ = "channel_event_heard"
+    __table_args__ = (spread("event_no", "channel_event_no", append_only=True),)
+
+    event_no: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    heard_at: Mapped[datetime] = mapped_column(Instant)
+
+
+def claim_event(db: Session, *, account_id: UUID, event_no: str, now: datetime) -> bool:
+    """Hear an event; False if it was heard before."""
+    return insert_new(db, HeardEvent, event_no=event_no, account_id=account_id, heard_at=now)
 
 
 def set_aside(

@@ -6,12 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from flask import Blueprint, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 
-from parking.core.channel import BadEvent, ChannelPayment
+from parking.core.channel import BadEvent
 from parking.services.connect import NotConnected
-from parking.services.pay import confirm_payment
-from parking.services.refund import note_refund
+from parking.services.hear import hear_event
 from parking.web import auth
 
 blueprint = Blueprint("callbacks", __name__)
@@ -21,7 +20,7 @@ log = structlog.get_logger("parking.callbacks")
 @blueprint.post("/callbacks/<name>/<uuid:account_id>")
 @auth.channel
 def callback(name: str, account_id: UUID) -> Any:
-    """204 once it is written; whatever else makes the channel send it again."""
+    """The channel's own thanks once it is written; whatever else makes the channel send it again."""
     extensions, now = current_app.extensions, auth.now()
     try:
         channel = extensions["channels"].of_account(account_id)
@@ -30,13 +29,10 @@ def callback(name: str, account_id: UUID) -> Any:
     if channel.name != name:
         abort(404)
     try:
-        said = channel.read_event(request.headers, request.get_data(cache=False), now=now)
+        event = channel.read_event(request.headers, request.get_data(cache=False), now=now)
     except BadEvent as bad:
         log.warning("callback_refused", channel=name, reason=bad.reason)
         return {"code": "FAIL", "message": bad.reason}, 401 if bad.reason != "unreadable" else 400
-    if isinstance(said, ChannelPayment):
-        extensions["database"].write(
-            lambda db: confirm_payment(db, account_id, said, safe=extensions["key_safe"], now=now))
-    else:
-        extensions["database"].write(lambda db: note_refund(db, account_id, said, now=now))
-    return "", 204
+    extensions["database"].write(
+        lambda db: hear_event(db, account_id, event, safe=extensions["key_safe"], now=now))
+    return Response(channel.thanks, 200 if channel.thanks else 204, content_type="text/plain; charset=utf-8")

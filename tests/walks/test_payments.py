@@ -557,6 +557,41 @@ def test_a_stay_too_long_to_price_is_left_to_a_person_with_its_money(channel: tu
     assert wechat.simulator.seen.refunds == {}
 
 
+def test_an_event_is_heard_once_by_its_number(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    asked = ask(city, city.scan(3, "entry", plate=LI)["parking_session"]["id"])
+    wechat.simulator.pay(order_no(asked))
+    body = wechat.pocket.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(wechat.deliver, [body] * 4)) == [204] * 4
+
+    with city.app.extensions["database"].reading() as db:
+        heard = db.execute(select(channel_events.HeardEvent)).scalars().all()
+    assert [each.event_no for each in heard] == [json.loads(body)["id"]]
+    check_books(city, wechat.simulator)
+
+
+def test_an_event_that_could_not_be_written_is_heard_when_it_comes_again(
+    channel: tuple[City, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, wechat = channel
+    asked = ask(city, city.scan(3, "entry", plate=LI)["parking_session"]["id"])
+    wechat.simulator.pay(order_no(asked))
+    body = wechat.pocket.pop()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the machine stops here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("parking.services.pay.transfers.post", fail)
+        assert wechat.deliver(body) == 500
+    assert visit(city).paid_fen == 0
+
+    assert wechat.deliver(body) == 204
+    assert visit(city).paid_fen == asked["amount_fen"]
+
+
 @pytest.mark.parametrize("words", [("ABNORMAL",), ("ABNORMAL", "SUCCESS"), ("SUCCESS", "ABNORMAL")])
 def test_a_refund_that_fails_is_owed_still(channel: tuple[City, Channel], words: tuple[str, ...]) -> None:
     city, wechat = channel
