@@ -22,12 +22,13 @@ def create_app(config: Config) -> Flask:
 
     from parking.adapters.identity_oidc import OpenIdProvider, Registration
     from parking.adapters.identity_suishen import Account, SuishenCodes
+    from parking.adapters.payment_alipay import make_alipay
     from parking.adapters.payment_wechat import make_wechat_pay
     from parking.cli import group
     from parking.core.code_wire import City
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
-    from parking.services.connect import Channels
+    from parking.services.connect import Channels, Maker
     from parking.services.equip import PlateNames
     from parking.services.follow import Desk
     from parking.services.offer import Bundles
@@ -78,7 +79,8 @@ def create_app(config: Config) -> Flask:
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
     device = _signing_device(config.signing_device)
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer, device)
-    channels = Channels(database, secrets.sealer, {"wechat_pay": make_wechat_pay}, config.public_url)
+    makers: dict[str, Maker] = {"wechat_pay": make_wechat_pay, "alipay": make_alipay}
+    channels = Channels(database, secrets.sealer, makers, config.public_url)
     providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
     reader = CityReader(codes, config.city_code_realm) if codes else None

@@ -62,13 +62,45 @@ def connect_wechat_pay(
     """Take an operator's money by this account; the keys are sealed in the database."""
     settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
                 "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else ""}
-    secret, now = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}, right_now()
+    secret = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}
+    _connect(operator_id, "wechat_pay", mchid, settings, secret)
+
+
+@group.command("connect-alipay")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--app-id", required=True, help="The app's number.")
+@click.option("--seller-id", required=True, help="The account that is paid: 16 digits, 2088…")
+@click.option("--private-key", type=click.File(), required=True, help="The app's key: PEM, or base64 without a frame.")
+@click.option("--alipay-key", "alipay_keys", type=click.File(), multiple=True,
+              help="Alipay's public key; give the next one too, before it changes.")
+@click.option("--app-cert", type=click.File(), help="appCertPublicKey_….crt, where the app has certificates.")
+@click.option("--alipay-cert", type=click.File(), help="alipayCertPublicKey_RSA2.crt")
+@click.option("--root-cert", type=click.File(), help="alipayRootCert.crt")
+@click.option("--gateway-url", default="https://openapi.alipay.com/gateway.do", show_default=True)
+def connect_alipay(
+    operator_id: UUID, app_id: str, seller_id: str, private_key: Any, alipay_keys: tuple[Any, ...], app_cert: Any,
+    alipay_cert: Any, root_cert: Any, gateway_url: str,
+) -> None:
+    """Take an operator's money by this account, by Alipay's public keys or by certificates."""
+    files = {"app_cert": app_cert, "alipay_cert": alipay_cert, "root_cert": root_cert}
+    if bool(alipay_keys) == any(files.values()) or (any(files.values()) and not all(files.values())):
+        raise click.UsageError("give --alipay-key, or --app-cert, --alipay-cert and --root-cert")
+    trust = {name: file.read() for name, file in files.items() if file}
+    settings = {"app_id": app_id, "seller_id": seller_id, "gateway_url": gateway_url,
+                "alipay_keys": [each.read() for each in alipay_keys], **trust}
+    _connect(operator_id, "alipay", seller_id, settings, {"private_key": private_key.read()})
+
+
+def _connect(
+    operator_id: UUID, channel: str, merchant_no: str, settings: dict[str, Any], secret: dict[str, str]
+) -> None:
+    now = right_now()
     try:
-        current_app.extensions["channels"].try_settings("wechat_pay", {**settings, **secret})
+        current_app.extensions["channels"].try_settings(channel, {**settings, **secret})
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
     account_id = database().write(lambda db: connect_account(
-        db, operator_id=operator_id, channel="wechat_pay", merchant_no=mchid, settings=settings, secret=secret,
+        db, operator_id=operator_id, channel=channel, merchant_no=merchant_no, settings=settings, secret=secret,
         sealer=sealer(), now=now))
     base = current_app.extensions["config"].public_url
-    click.echo(f"connected; callbacks to {base}/callbacks/wechat_pay/{account_id}")
+    click.echo(f"connected; callbacks to {base}/callbacks/{channel}/{account_id}")

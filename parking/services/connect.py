@@ -33,8 +33,11 @@ class Channels:
         self._database, self._sealer, self._makers, self._public_url = database, sealer, makers, public_url
         self._made: dict[UUID, tuple[bytes, Channel]] = {}
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._makers)
+    def connected_names(self, operator_id: UUID) -> list[str]:
+        """The channels by which an operator takes money now."""
+        with self._database.reading() as db:
+            connected = channel_accounts.list_connected(db, operator_id)
+        return [name for name in self._makers if name in connected]
 
     def of_operator(self, operator_id: UUID, name: str) -> tuple[UUID, Channel]:
         """The account by which an operator takes money now, and the channel through it.

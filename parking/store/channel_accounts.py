@@ -61,6 +61,13 @@ def find_connected(db: Session, operator_id: UUID, channel: str) -> ChannelAccou
     return _one(db, row.operator_id == operator_id, row.channel == channel, row.disconnected_at.is_(None))
 
 
+def list_connected(db: Session, operator_id: UUID) -> set[str]:
+    """The channels by which an operator takes money now."""
+    row = ChannelAccountRow
+    return set(db.execute(select(row.channel).where(
+        row.operator_id == operator_id, row.disconnected_at.is_(None))).scalars())
+
+
 def list_of_operator(db: Session, operator_id: UUID, channel: str) -> list[ChannelAccount]:
     """Every account an operator has had at a channel: the connected one first, then the newest."""
     row = ChannelAccountRow

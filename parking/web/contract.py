@@ -301,7 +301,7 @@ class PaymentRequest(Strict):
     """For a visit of one's own by its id, or for any car by its plate and the code on the lot's wall."""
 
     id: UuidText
-    channel: Literal["wechat_pay"]
+    channel: Literal["wechat_pay", "alipay"]
     way: Literal["qr", "redirect"] = "qr"
     parking_session_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -11,6 +11,7 @@ from flask_babel import Babel, get_locale, gettext
 from parking.core.money import format_raw, format_yuan
 from parking.core.reason import LANGUAGES
 from parking.web import auth
+from parking.web.channels import channel_name, channels_of_visit
 
 _POLICY = {
     "default-src": "'none'", "script-src": "'self'", "worker-src": "'self'", "style-src": "'self'",
@@ -35,7 +36,7 @@ def register(app: Flask) -> None:
                              "waiver_state_name": waiver_state_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
                              "sign_in_failure": sign_in_failure, "problem_words": problem_words,
-                             "pays": bool(app.extensions["channels"].names())}
+                             "channel_name": channel_name, "channels_of_visit": channels_of_visit}
 
     @app.after_request
     def _secure(answer: Response) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 
@@ -12,6 +12,7 @@ from parking.core.code_picture import link_svg
 from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
 from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
 from parking.services import show
+from parking.services.connect import NotConnected
 from parking.services.pay import (
     Asked,
     NothingDue,
@@ -25,6 +26,7 @@ from parking.store import lots, payments
 from parking.store.lots import Lot
 from parking.store.payments import Payment
 from parking.web import auth
+from parking.web.channels import offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.errors import Problem
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
@@ -33,7 +35,6 @@ from parking.web.reading import read_body
 from parking.web.visits import get_visit, read_plate
 
 blueprint = Blueprint("pay", __name__)
-CHANNEL = "wechat_pay"
 _limit, _lot_limit = Limit(), Limit(PER_LOT_AND_MINUTE)
 
 
@@ -54,7 +55,7 @@ def pay() -> Any:
 def pay_own() -> Any:
     """From the driver's page: make the order and go to its page."""
     lot_id, session_id = _own_session(request.form.get("parking_session_id", ""))
-    return _to_page(_start(Asked(_form_id(), lot_id, session_id, CHANNEL, "redirect")))
+    return _to_page(_start_from_form(lot_id, session_id, request.form.get("channel", "")))
 
 
 @blueprint.get("/l/<int:lot>/<lane>")
@@ -80,8 +81,10 @@ def lot_form(lot: int, lane: str) -> Any:
             "pay.html", lot=place, asked="bad_plate" if bad else "nothing", plate=text, path=request.path
         ), 400 if bad else 200
     if "pay" in request.form:
-        return _to_page(_start(Asked(_form_id(), lot, session_id, CHANNEL, "redirect")))
-    return render_template("pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=uuid4())
+        return _to_page(_start_from_form(lot, session_id, request.form["pay"]))
+    return render_template(
+        "pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=uuid4(),
+        channels=offered_channels(lot))
 
 
 @blueprint.get("/payments/<payment_id>")
@@ -93,9 +96,11 @@ def payment_page(payment_id: str) -> Any:
     payment, lot = _find(payment_id)
     answer = _answer(payment)
     name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
-    picture = link_svg(payment.shown) if payment.shown and payment.state == "asked" else None
+    text = payment.shown if payment.way == "qr" else _page_address(payment)  # where to go to is long, or for this phone
+    picture = link_svg(text) if payment.shown and text and payment.state == "asked" else None
     return render_template(
-        name, payment=answer, lot=lot, picture=picture, is_over=payment.expires_at <= auth.now(), id=payment_id,
+        name, payment=answer, channel=payment.channel, lot=lot, picture=picture, id=payment_id,
+        is_over=payment.expires_at <= auth.now(),
         visit=_visit_of_driver(payment) if payment.state == "paid" else None)
 
 
@@ -105,19 +110,33 @@ def lane_picture() -> Any:
     """The code of this lane's lot, for the gate page to show to who must pay."""
     terminal = auth.calling_terminal()
     text = lot_code(_secrets().pepper, terminal.lot.lot_id, terminal.gate_id)
-    address = current_app.extensions["config"].public_url
-    answer = Response(link_svg(f"{address}/l/{text}"), content_type="image/svg+xml")
+    answer = Response(link_svg(f"{_base()}/l/{text}"), content_type="image/svg+xml")
     answer.headers["Cache-Control"] = "private, max-age=300"
     return answer
 
 
+def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
+    """The order of a form that was sent: twice is one order, by another channel another."""
+    if channel not in offered_channels(lot_id):
+        raise NotConnected(channel)
+    return _start(Asked(uuid5(_form_id(), channel), lot_id, session_id, channel, "redirect"))
+
+
 def _start(asked: Asked) -> Payment:
-    base = current_app.extensions["config"].public_url
     return start_payment(
         current_app.extensions["database"], current_app.extensions["channels"], asked, now=auth.now(),
-        return_url=f"{base}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
+        return_url=f"{_base()}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
         payer_ip=request.remote_addr or "127.0.0.1",
     )
+
+
+def _page_address(payment: Payment) -> str:
+    """The page of an order, for another phone to open."""
+    return f"{_base()}/payments/{format_lot_id(payment.lot_id, payment.payment_id)}"
+
+
+def _base() -> str:
+    return str(current_app.extensions["config"].public_url)
 
 
 def _answer(payment: Payment) -> dict[str, Any]:
@@ -203,7 +222,7 @@ def _place(code: str) -> Lot:
 
 
 def _form_id() -> UUID:
-    """The id that the page made, so that a form sent twice is one order."""
+    """The id that the page made."""
     try:
         return UUID(request.form.get("id", ""))
     except ValueError:

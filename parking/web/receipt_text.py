@@ -15,6 +15,7 @@ from parking.core.line import explain
 from parking.core.money import format_yuan
 from parking.core.reason import Language
 from parking.core.receipt import Receipt, ReceiptPayment, ReceiptRefund
+from parking.web.channels import channel_name
 
 Pair = tuple[str, str]
 
@@ -155,11 +156,6 @@ def _refunds(refunds: tuple[ReceiptRefund, ...], zone: ZoneInfo) -> TextTable:
             (_moment(each.asked_at, zone), says[each.state], each.refund_no, format_yuan(-each.amount_fen))
             for each in refunds),
     )
-
-
-def channel_name(channel: str) -> str:
-    """A payment channel in the reader's language; one that has no name yet by its word."""
-    return str({"wechat_pay": gettext("WeChat Pay")}.get(channel, channel))
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:

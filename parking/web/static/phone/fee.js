@@ -21,8 +21,9 @@ function tick(visit, now, zone) {
   const next = pointAfter(curve, now);
   say(visit.querySelector(".next"), now < until && next, next && { t: clock.say(next.at, zone), yuan: yuan(next.fen) });
   say(visit.querySelector(".ended"), now >= until, { t: clock.say(until, zone) });
-  const pay = visit.querySelector("button[data-text]");
-  if (pay) write(pay, pay.dataset.text.replace("{yuan}", yuan(due)));
+  for (const pay of visit.querySelectorAll("button[data-text]")) {
+    write(pay, pay.dataset.text.replace("{yuan}", yuan(due)));
+  }
 }
 
 function say(element, isSaid, words) {

@@ -1,0 +1,33 @@
+"""By which payment channels a lot takes money, and how they are called."""
+
+from __future__ import annotations
+
+from flask import current_app, request
+from flask_babel import gettext
+
+from parking.core.identifier import parse_lot_id
+from parking.store import lots
+
+# What an app's own browser calls itself, and the channel that pays in it.
+_OWN_BROWSER = {"MicroMessenger": "wechat_pay", "AlipayClient": "alipay"}
+
+
+def channel_name(channel: str) -> str:
+    """A payment channel in the reader's language; one that has no name yet by its word."""
+    return str({"wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay")}.get(channel, channel))
+
+
+def offered_channels(lot_id: int) -> list[str]:
+    """The channels at which the lot's operator has an account; first the one whose app this page is open in."""
+    extensions = current_app.extensions
+    with extensions["database"].reading() as db:
+        operator_id = lots.get_lot(db, lot_id).operator_id
+    offered = extensions["channels"].connected_names(operator_id)
+    agent = request.headers.get("User-Agent", "")
+    own = next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
+    return sorted(offered, key=lambda each: each != own)
+
+
+def channels_of_visit(public_id: str) -> list[str]:
+    """The same for a visit, by its public id."""
+    return offered_channels(parse_lot_id(public_id)[0])
