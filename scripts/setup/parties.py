@@ -46,30 +46,73 @@ def demo_parties(demo: dict[str, Any], place: Place, environment: Mapping[str, s
     """Everybody that the demo city deals with; ports are the same at each start where they are free."""
     install_python(ROOT / "scripts" / "setup" / "requirements-demo.txt")
     yield _wechat_pay(demo, place, environment)
+    yield _alipay(demo, place, environment)
     yield _provider(demo, place)
     yield _city_codes(demo, place)
 
 
 def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
     """WeChat Pay, and accounts at it for the demo's operators."""
-    port, made = _free_port(place.port + 90, place), list({
-        each["operator_id"]: each for each in demo["operators"]}.values())  # each operator once, with all its staff
-    run(PYTHON, "-m", "parking.simulators.wechat_pay", VAR / "wechat_pay", "--make-keys",
-        "--merchants", str(len(made)), cwd=ROOT)
-    for number, each in enumerate(made, start=1):
-        folder = VAR / "wechat_pay" / f"merchant-{number}"
-        account = json.loads((folder / "account.json").read_text())
-        run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", "connect-wechat-pay",
-            "--operator", each["operator_id"], "--mchid", account["mchid"], "--appid", account["appid"],
-            "--serial", account["merchant_serial"], "--private-key", folder / "merchant.key.pem",
-            "--api-v3-key", folder / "api_v3_key", "--base-url", f"http://127.0.0.1:{port}/{account['mchid']}",
-            cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
-    command = [str(PYTHON), "-m", "parking.simulators.wechat_pay", str(VAR / "wechat_pay"), "--port", str(port),
-               "--merchants", str(len(made))]
-    if place.tls:
-        command += ["--pay-host", place.host, "--pay-port", str(port + 1), "--tls", str(place.tls),
-                    "--pay-name", place.name]
-    return Party(command, f"WeChat Pay is a simulator at http://127.0.0.1:{port}: no real money moves")
+    simulator = _Simulator("wechat_pay", _free_port(place.port + 90, place), _operators(demo), place)
+    for folder, account, operator_id in simulator.accounts():
+        _connect(environment, "connect-wechat-pay", "--operator", operator_id, "--mchid", account["mchid"],
+                 "--appid", account["appid"], "--serial", account["merchant_serial"],
+                 "--private-key", folder / "merchant.key.pem", "--api-v3-key", folder / "api_v3_key",
+                 "--base-url", f"{simulator.address}/{account['mchid']}")
+    return simulator.party("WeChat Pay")
+
+
+def _alipay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
+    """Alipay, and accounts at it for the demo's operators."""
+    simulator = _Simulator("alipay", _free_port(place.port + 96, place), _operators(demo), place)
+    for folder, account, operator_id in simulator.accounts():
+        _connect(environment, "connect-alipay", "--operator", operator_id, "--app-id", account["app_id"],
+                 "--seller-id", account["seller_id"], "--private-key", folder / "app.key.pem",
+                 "--alipay-key", folder / "alipay.pub.pem", "--alipay-key", folder / "next.pub.pem",
+                 "--gateway-url", f"{simulator.address}/{account['seller_id']}/gateway.do")
+    return simulator.party("Alipay")
+
+
+@dataclass(frozen=True)
+class _Simulator:
+    """A pretended payment channel: an account for each operator, under a path of its own."""
+
+    name: str
+    port: int
+    operators: list[str]
+    place: Place
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def accounts(self) -> Iterator[tuple[Path, dict[str, str], str]]:
+        """Each account's folder with its keys, what it says of itself, and whose it is."""
+        run(*self._command(), "--make-keys", cwd=ROOT)
+        for number, operator_id in enumerate(self.operators, start=1):
+            folder = VAR / self.name / f"merchant-{number}"
+            yield folder, json.loads((folder / "account.json").read_text()), operator_id
+
+    def party(self, called: str) -> Party:
+        command = [*self._command(), "--port", str(self.port)]
+        if self.place.tls:
+            command += ["--pay-host", self.place.host, "--pay-port", str(self.port + 1),
+                        "--tls", str(self.place.tls), "--pay-name", self.place.name]
+        return Party(command, f"{called} is a simulator at {self.address}: no real money moves")
+
+    def _command(self) -> list[str]:
+        return [str(PYTHON), "-m", f"parking.simulators.{self.name}", str(VAR / self.name),
+                "--merchants", str(len(self.operators))]
+
+
+def _operators(demo: dict[str, Any]) -> list[str]:
+    """Each operator once, with all its staff."""
+    return list(dict.fromkeys(each["operator_id"] for each in demo["operators"]))
+
+
+def _connect(environment: Mapping[str, str], *arguments: Any) -> None:
+    run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", *arguments,
+        cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
 
 
 def _provider(demo: dict[str, Any], place: Place) -> Party:
