@@ -20,9 +20,7 @@ def uuid7_shaped(at: datetime, bits: bytes) -> UUID:
     With random bits it is a UUIDv7 (RFC 9562, 5.7); with bits of a hash it is an id that
     anyone derives again from the same thing.
     """
-    value = (to_ms(at) & (2**48 - 1)) << 80 | int.from_bytes(bits[:10], "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    return _shaped(to_ms(at), bits)
 
 
 def new_uuid(at: datetime) -> UUID:
@@ -31,7 +29,12 @@ def new_uuid(at: datetime) -> UUID:
 
 def derived_uuid(at: datetime, *parts: object) -> UUID:
     """The id of the thing that these parts name; the parts are joined by a unit separator."""
-    return uuid7_shaped(at, sha256("\x1f".join(str(part) for part in parts).encode()).digest())
+    return uuid7_shaped(at, _hash_of(parts))
+
+
+def sibling_uuid(first: UUID, *parts: object) -> UUID:
+    """The id of what these parts name beside the first, with the time that the first has."""
+    return _shaped(first.int >> 80, _hash_of((first, *parts)))
 
 
 def format_lot_id(lot_id: int, identifier: UUID) -> str:
@@ -49,3 +52,13 @@ def parse_lot_id(text: str) -> tuple[int, UUID]:
     if format_lot_id(lot_id, identifier) != text or not 1 <= lot_id <= 65_535:
         raise BadIdentifier("not of the form <lot_id>.<uuid>")
     return lot_id, identifier
+
+
+def _hash_of(parts: tuple[object, ...]) -> bytes:
+    return sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+
+
+def _shaped(ms: int, bits: bytes) -> UUID:
+    value = (ms & (2**48 - 1)) << 80 | int.from_bytes(bits[:10], "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

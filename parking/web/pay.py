@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 
 from parking.core.clock import format_instant
 from parking.core.code_picture import link_svg
-from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
+from parking.core.identifier import BadIdentifier, format_lot_id, new_uuid, parse_lot_id, sibling_uuid
 from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
 from parking.services import show
 from parking.services.connect import NotConnected
@@ -83,7 +83,7 @@ def lot_form(lot: int, lane: str) -> Any:
     if "pay" in request.form:
         return _to_page(_start_from_form(lot, session_id, request.form["pay"]))
     return render_template(
-        "pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=uuid4(),
+        "pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=new_uuid(auth.now()),
         channels=offered_channels(lot))
 
 
@@ -119,7 +119,7 @@ def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
     """The order of a form that was sent: twice is one order, by another channel another."""
     if channel not in offered_channels(lot_id):
         raise NotConnected(channel)
-    return _start(Asked(uuid5(_form_id(), channel), lot_id, session_id, channel, "redirect"))
+    return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, "redirect"))
 
 
 def _start(asked: Asked) -> Payment:

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select, update
 
 from parking.core import ledger
+from parking.core.identifier import new_uuid
 from parking.core.lot_code import lot_code
 from parking.services import relay
 from parking.simulators.alipay import FORM, AlipaySimulator
@@ -162,12 +163,13 @@ def test_a_form_that_is_sent_twice_is_one_order_and_by_the_other_channel_another
     with simulated_channel() as wechat:
         connect(city.app, wechat)
         path = wall_page(city)[1]
-        form = {"plate": STRANGER, "id": str(uuid4())}
+        form = {"plate": STRANGER, "id": str(new_uuid(now()))}
 
         to = [city.app.test_client().post(path, data={**form, "pay": channel}, headers=PAGE).headers["Location"]
               for channel in ("alipay", "alipay", "wechat_pay", "alipay")]
 
     assert to[0] == to[1] == to[3] != to[2]
+    assert {UUID(each.rpartition(".")[2]).version for each in to} == {7}
     assert states(city) == ["asked", "asked"]
 
 
