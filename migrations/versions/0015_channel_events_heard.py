@@ -9,7 +9,7 @@ from parking.store.columns import Instant, Uuid
 from parking.store.migrations import grant
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 
 def upgrade() -> None:

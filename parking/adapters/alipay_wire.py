@@ -1,7 +1,8 @@
 """How Alipay's gateway signs what goes over the wire (RSA2), and how its certificates are named.
 
 What is signed is `name=value` of every parameter, sorted by name, joined by `&`, before it is encoded for
-the address or the form: of a request all but `sign`, of a notification all but `sign` and `sign_type`. Of an answer it is the text of its content exactly as it stands in the body:
+the address or the form: of a request all but `sign`, of a notification all but `sign` and `sign_type`. Of an answer
+it is the text of its content exactly as it stands in the body:
 
     {"alipay_trade_query_response":{…},"alipay_cert_sn":"…","sign":"…"}
 

@@ -17,12 +17,12 @@ from parking.services.show import read_cursor, write_cursor
 from parking.store import ledger_sums, lots
 from parking.store.ledger_sums import Posted
 from parking.web import auth
+from parking.web.channels import channel_name
 from parking.web.errors import Problem
 from parking.web.money_contract import AccountQuery, BooksAnswer, BooksQuery, ExportQuery, PostedAnswer
 from parking.web.openapi import api
 from parking.web.pages import said
 from parking.web.reading import read_query
-from parking.web.receipt_text import channel_name
 from parking.web.sheet import Cell, Kind, Sheet, to_csv, to_xlsx
 
 blueprint = Blueprint("account_books", __name__)
