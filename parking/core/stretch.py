@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from parking.core import tariff as language
@@ -32,9 +33,10 @@ def cut_windows(
     """Parts of the stretch with their windows, in the order of the clock."""
     windows = sorted(rule.windows, key=lambda window: window.from_minute)
     for day in _days(stretch, walls.zone):
-        end = _wall(day, windows[0].from_minute)
+        end = _wall(day, windows[0].from_minute, walls.zone)
         for window in windows:
-            start, end = end, _wall(day, window.to_minute)  # they fill the day: one begins where another ends
+            # They fill the day: one begins where another ends.
+            start, end = end, _wall(day, window.to_minute, walls.zone)
             if start < stretch[1] and end > stretch[0] and start < end:
                 yield window, (max(start, stretch[0]), min(end, stretch[1]))
 
@@ -116,16 +118,16 @@ def _occurrences(spans: Iterable[language.Span], stretch: Stretch, walls: Walls)
     """
     for day in _days(stretch, walls.zone):
         for span in spans:
-            start, end = _wall(day, span.from_minute), _wall(day, span.to_minute)
+            start, end = _wall(day, span.from_minute, walls.zone), _wall(day, span.to_minute, walls.zone)
             is_met = start < stretch[1] and stretch[0] < end
-            if is_met and (span.days is None or walls.day_of(day.date()) in span.days):
+            if is_met and (span.days is None or walls.day_of(day) in span.days):
                 yield start, end
 
 
-def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
-    """The midnights, by the walls, of each day that a window touching the stretch may begin on."""
-    day = stretch[0].astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - DAY
-    while day.astimezone(UTC) < stretch[1]:
+def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[date]:
+    """Each day by the walls that a window touching the stretch may begin on."""
+    day = stretch[0].astimezone(zone).date() - DAY
+    while _wall(day, 0, zone) < stretch[1]:
         yield day
         day += DAY
 
@@ -133,22 +135,23 @@ def _days(stretch: Stretch, zone: ZoneInfo) -> Iterator[datetime]:
 def _cut_at(minute: int, stretch: Stretch, zone: ZoneInfo) -> Iterator[tuple[date, Stretch]]:
     """The stretch cut where days begin at this minute, each part with the date on which its day began."""
     for day in _days(stretch, zone):
-        start, end = max(_wall(day, minute), stretch[0]), min(_wall(day + DAY, minute), stretch[1])
+        start, end = max(_wall(day, minute, zone), stretch[0]), min(_wall(day + DAY, minute, zone), stretch[1])
         if start < end:
-            yield day.date(), (start, end)
+            yield day, (start, end)
 
 
-def _wall(day: datetime, minute: int) -> datetime:
+@lru_cache(maxsize=10_000)  # stays of a month look at the same few minutes of its days; this is most of what they cost
+def _wall(day: date, minute: int, zone: ZoneInfo) -> datetime:
     """The instant at which the walls of the city show this minute of the day.
 
     A minute that a leap forward leaves out is the leap itself; of one that comes twice, the first.
     """
-    wall = day + timedelta(minutes=minute)
+    wall = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(minutes=minute)
     instant = wall.astimezone(UTC)
-    if instant.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
+    if instant.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
         return instant
     late = wall.replace(fold=1)  # in a gap: as if the leap had been made already, so before it
     instant, offset = late.astimezone(UTC), late.utcoffset()
-    while instant.astimezone(wall.tzinfo).utcoffset() != offset:
+    while instant.astimezone(zone).utcoffset() != offset:
         instant += MINUTE
     return instant
