@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
 from parking.core.clock import BadInstant, parse_instant
 
-CONTEXT_KEYS = (
-    "stop_of_day", "rail_trip", "bound_app", "metro_trips", "exempt", "validations", "passes", "reservation",
-)
 NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -26,18 +23,10 @@ def validated(context: Mapping[str, Any], unit: Literal["minutes", "fen"]) -> in
 def check_context(context: Mapping[str, Any]) -> None:
     """:raises UnknownContext: a key or a value that pricing does not know"""
     for key, value in context.items():
-        if key not in CONTEXT_KEYS:
+        is_right = _IS_RIGHT.get(key)
+        if is_right is None:
             raise UnknownContext(f"context.{key} is not known; known are {', '.join(CONTEXT_KEYS)}")
-        right = {
-            "stop_of_day": isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000,
-            "rail_trip": isinstance(value, bool),
-            "bound_app": isinstance(value, str),
-            "exempt": value is None or isinstance(value, str),
-            "metro_trips": isinstance(value, list) and all(_is_trip(each) for each in value),
-            "validations": isinstance(value, list) and all(_is_validation(each) for each in value),
-            "passes": isinstance(value, list), "reservation": value is None or isinstance(value, dict),
-        }[key]
-        if not right:
+        if not is_right(value):
             raise UnknownContext(f"context.{key} has a value of the wrong kind")
 
 
@@ -58,3 +47,16 @@ def _is_validation(value: Any) -> bool:
     """{"minutes"} or {"fen"}, or both"""
     return isinstance(value, Mapping) and bool(value) and set(value) <= {"minutes", "fen"} and all(
         type(each) is int and 0 < each <= 10_000_000 for each in value.values())
+
+
+_IS_RIGHT: dict[str, Callable[[Any], bool]] = {
+    "stop_of_day": lambda value: type(value) is int and 1 <= value <= 1000,
+    "rail_trip": lambda value: isinstance(value, bool),
+    "bound_app": lambda value: isinstance(value, str),
+    "metro_trips": lambda value: isinstance(value, list) and all(_is_trip(each) for each in value),
+    "exempt": lambda value: value is None or isinstance(value, str),
+    "validations": lambda value: isinstance(value, list) and all(_is_validation(each) for each in value),
+    "passes": lambda value: isinstance(value, list),
+    "reservation": lambda value: value is None or isinstance(value, dict),
+}
+CONTEXT_KEYS = tuple(_IS_RIGHT)

@@ -8,9 +8,10 @@ daylight-saving change is as long as it lasted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from parking.core import tariff as language
 from parking.core.calendar import CannotPrice
@@ -47,8 +48,7 @@ class Vehicle:
     plate_kind: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Part of a fee: [from, to), the rule that made it with its parameters, units, fen (may be < 0)."""
 
     from_at: datetime
@@ -56,7 +56,7 @@ class Line:
     rule: str
     units: int
     amount_fen: int
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,7 @@ class Quote:
         return sum(line.amount_fen for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stay:
+class _Stay(NamedTuple):
     """What rules may ask about the whole stay; `minutes` counts started ones."""
 
     entered_at: datetime
@@ -218,7 +217,7 @@ def _price_gather(rule: language.Gather, stretch: Stretch, stay: _Stay) -> list[
         return []
     length = sum((end - start for start, end in parts), timedelta())
     lines = _price(rule.then, (parts[0][0], parts[0][0] + length), stay)
-    return [replace(line, from_at=laid_out(parts, line.from_at), to_at=laid_out(parts, line.to_at)) for line in lines]
+    return [line._replace(from_at=laid_out(parts, line.from_at), to_at=laid_out(parts, line.to_at)) for line in lines]
 
 
 def _price_slots(rule: language.Slots, stretch: Stretch, stay: _Stay) -> list[Line]:
@@ -230,8 +229,8 @@ def _price_slots(rule: language.Slots, stretch: Stretch, stay: _Stay) -> list[Li
             said = {"minutes": rule.minutes, "fen": fen, **params}
             last = lines[-1] if lines else None
             if last is not None and last.params == said:
-                lines[-1] = replace(last, to_at=until, units=last.units + units,
-                                    amount_fen=last.amount_fen + units * fen)
+                lines[-1] = last._replace(to_at=until, units=last.units + units,
+                                          amount_fen=last.amount_fen + units * fen)
             else:
                 lines.append(Line(at, until, "slot", units, units * fen, said))
     return lines
