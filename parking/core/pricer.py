@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from parking.core import tariff as language
@@ -34,8 +34,7 @@ _BY_CLOCK = (language.Windows, language.Window, language.Gather, language.Period
 _BY_DAY = (language.Days, language.DayPart)
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(NamedTuple):
     """What a price depends on. allowance: paid until, leave by, where the exit made use of it."""
 
     entered_at: datetime
@@ -68,6 +67,7 @@ class Pricer:
         self._looks_at = "each" if looks_at not in ("length", "each") and offset is None else looks_at
         self._offset_ms = (offset or timedelta()) // timedelta(milliseconds=1)
         self._kinds: dict[int, int] = {}
+        self._vehicles: dict[Vehicle, int] = {}
 
     def total_fen(self, stay: Stay) -> int:
         """:raises CannotPrice: as price()"""
@@ -93,7 +93,8 @@ class Pricer:
             if not stay.allowance[0] < stay.until_at <= stay.allowance[1]:
                 return None
             spared = max(start, to_ms(stay.allowance[0]) // _MINUTE_MS) - start
-        same = (end - start, spared, stay.context["stop_of_day"], stay.vehicle)
+        vehicle = self._vehicles.setdefault(stay.vehicle, len(self._vehicles))
+        same = (end - start, spared, stay.context["stop_of_day"], vehicle)
         if self._looks_at == "length":
             return same
         start_ms = start * _MINUTE_MS + self._offset_ms

@@ -7,12 +7,12 @@ no plate and no vehicle key.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -27,12 +27,12 @@ CHANGES_FEN = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 LENGTHS_MINUTES = (15, 30, 60, 120, 180, 240, 360, 480, 720, 1440, 2880, 10_080)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A charged visit: what it cost, and what that was made of; is_recharged: it was credited and charged anew."""
+class Visit(NamedTuple):
+    """A charged visit: what it cost, and what that was made of; is_recharged: it was credited and charged anew.
+    parking_session_id: its 16 bytes, for few of many visits are ever listed."""
 
     lot_id: int
-    parking_session_id: UUID
+    parking_session_id: bytes
     charged_fen: int
     stay: Stay
     is_recharged: bool = False
@@ -82,12 +82,13 @@ class Group:
 
 
 # (place in the list, lot, visit, entered, until, size, charged fen, what is said of it)
-Listed = tuple[int, int, str, datetime, datetime, str, int, Any]
+Listed = tuple[int, int, bytes, datetime, datetime, str, int, Any]
 
 
 @dataclass
 class Tally:
-    """Counts of visits. groups: by kind (lot, hour, length, size, change) and value."""
+    """Counts of visits. groups: by kind (lot, hour, length, size, change) and value. lists: sorted, none longer than
+    LISTED_MAX."""
 
     all: Group = field(default_factory=Group)
     groups: dict[tuple[str, int | str], Group] = field(default_factory=dict)
@@ -154,23 +155,16 @@ class Tally:
         for why, count in other.left_out.items():
             self.left_out[why] = self.left_out.get(why, 0) + count
         for name, listed in other.lists.items():
-            mine = self.lists.setdefault(name, [])
-            mine += listed
-            _shorten(mine, to=LISTED_MAX)
-
-    def trimmed(self) -> Tally:
-        """With no longer lists than are kept; to be sent."""
-        for listed in self.lists.values():
-            _shorten(listed, to=LISTED_MAX)
-        return self
+            self.lists[name] = sorted((*self.lists.get(name, ()), *listed), key=_order)[:LISTED_MAX]
 
     def _list(self, name: str, place: int, visit: Visit, said: Any) -> None:
-        stay = visit.stay
-        listed = self.lists.setdefault(name, [])
-        listed.append((place, visit.lot_id, str(visit.parking_session_id), stay.entered_at, stay.until_at,
-                       stay.vehicle.size, visit.charged_fen, said))
-        if len(listed) > 8 * LISTED_MAX:
-            _shorten(listed, to=LISTED_MAX)
+        """List it, unless the list is full of others that come before it."""
+        listed, stay = self.lists.setdefault(name, []), visit.stay
+        order = place, visit.lot_id, visit.parking_session_id
+        if len(listed) < LISTED_MAX or order < _order(listed[-1]):
+            insort(listed, (*order, stay.entered_at, stay.until_at, stay.vehicle.size, visit.charged_fen, said),
+                   key=_order)
+            del listed[LISTED_MAX:]
 
     def result(self) -> dict[str, Any]:
         """What is kept and shown (docs/what-if.md): JSON, amounts in fen, instants in UTC."""
@@ -190,41 +184,36 @@ class Tally:
             "by_lot": by("lot", sorted(value for kind, value in self.groups if kind == "lot"), "lot_id"),
             "by_hour": by("hour", range(24), "hour"), "by_length": lengths,
             "by_size": by("size", ("small", "large"), "size"),
-            "rises": [_item(each, "after_fen") for each in self._sorted("rises")],
-            "falls": [_item(each, "after_fen") for each in self._sorted("falls")],
+            "rises": self._items("rises", "after_fen"),
+            "falls": self._items("falls", "after_fen"),
             "unpriced": {
                 "visits": sum(group.visits for group in self.unpriced.values()),
                 "before_fen": sum(group.before_fen for group in self.unpriced.values()),
                 "reasons": {reason: group.visits for reason, group in sorted(self.unpriced.items())},
-                "items": [_item(each, "reason") for each in self._sorted("unpriced")],
+                "items": self._items("unpriced", "reason"),
             },
             "replay": {
                 "visits": self.replayed.visits, "not_replayed": self.not_replayed,
                 "differing": self.replayed.more + self.replayed.less, "charged_fen": self.replayed.before_fen,
                 "replayed_fen": self.replayed.after_fen, "recharged": self.recharged, "allowed": self.allowed,
-                "items": [_item(each, "replayed_fen") for each in self._sorted("differing")],
+                "items": self._items("differing", "replayed_fen"),
             },
             "forgiven": {"visits": self.forgiven.visits, "before_fen": self.forgiven.before_fen,
                          "after_fen": self.forgiven.after_fen},
         }
 
-    def _sorted(self, name: str) -> list[Listed]:
-        return sorted(self.lists.get(name, []), key=_order)[:LISTED_MAX]
+    def _items(self, name: str, said: str) -> list[dict[str, Any]]:
+        return [_item(each, said) for each in self.lists.get(name, ())]
 
 
-def _shorten(listed: list[Listed], *, to: int) -> None:
-    listed.sort(key=_order)
-    del listed[to:]
-
-
-def _order(listed: Listed) -> tuple[int, int, str]:
+def _order(listed: Listed) -> tuple[int, int, bytes]:
     return listed[:3]
 
 
 def _item(listed: Listed, name: str) -> dict[str, Any]:
     _, lot_id, visit, entered_at, until_at, size, charged_fen, said = listed
     return {
-        "parking_session_id": format_lot_id(lot_id, UUID(visit)), "lot_id": lot_id,
+        "parking_session_id": format_lot_id(lot_id, UUID(bytes=visit)), "lot_id": lot_id,
         "entered_at": format_instant(entered_at), "until_at": format_instant(until_at), "size": size,
         "before_fen": charged_fen, name: said,
     }
