@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from werkzeug.serving import make_server
@@ -66,11 +65,11 @@ def simulating(app: Any) -> Iterator[str]:
 
 
 def _wait_until_alive(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urlopen(f"{address}/livez", timeout=10):
                 return
-        except URLError:
+        except OSError:  # nobody answers yet, or not in time
             time.sleep(0.05)
     raise AssertionError("the service did not come up")
