@@ -34,15 +34,15 @@ from parking.store.database import Database, DatabaseUnavailable
 from parking.store.replays import Page
 from parking.store.what_ifs import Question
 
-VISITS_AT_ONCE = 2000
-PAGES_AHEAD = 4  # of each process: so many that it has one while its minder does something else
+VISITS_AT_ONCE = 500  # a niced process that reads holds a writer of SQLite's up for as long as that takes
+PAGES_AHEAD = 16  # of each process: so many that it has one while its minder does something else
 PROCESSES = 2
 LEASE = timedelta(minutes=1)
 TOLD_EVERY = timedelta(seconds=1)
 LOOKED_EVERY = timedelta(seconds=1)
 TRIES_MAX = 3
 NICENESS = 10
-PLANNED_AT_ONCE = 10
+PLANNED_AT_ONCE = 40
 _READ_TRIES_MAX = 20
 
 

@@ -3,8 +3,9 @@ tariff that is tried and under the one it was charged by.
 
 The visits are of one operator's eight lots in one month, by four real tariffs; lengths as at a kerb or an airport.
 Their charges are priced and written as the service does, but for the signature, which a what-if does not look at.
-Memory is the largest resident set of each process. `each` is the same with seconds counted, so that no two stays
-are alike and every one is priced by itself.
+Memory is the largest resident set of each process. `cpu_seconds` are those of this process and of the two, not those of
+the database's server; `held_up` counts how often the database was too busy to be told how far it is. `each` is the same
+with seconds counted, so that no two stays are alike and every one is priced by itself.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from parking.services.replay import Place, Replays
 from parking.services.what_if import Asked, ask_what_if
 from parking.store import tariffs, what_ifs
 from parking.store.charges import ChargeRow
+from parking.store.database import DatabaseUnavailable
 from parking.store.lots import get_lot
 from parking.store.migrations import migrate
 from parking.store.parking_sessions import ParkingSessionRow
@@ -130,8 +132,13 @@ def run(city: City, url: str, operator_id: UUID, tried: dict[str, Any], processe
     asked = Asked(tried, (FROM, TO), lot_ids=tuple(LOTS))
     kept = database.write(lambda db: ask_what_if(db, asked, operator_id=operator_id, asked_by=None, now=now()))
     replays, peaks = Replays(database, Place(url, "parking_app"), processes), dict[int, int]()
-    started, cpu = time.perf_counter(), _cpu_seconds()
-    while replays.step(now=now(), wait_seconds=0.1):
+    started, cpu, held_up = time.perf_counter(), _cpu_seconds(), 0
+    while True:
+        try:
+            if not replays.step(now=now(), wait_seconds=0.1):
+                break
+        except DatabaseUnavailable:  # as for the worker: nothing is lost, and it is tried again
+            held_up += 1
         crew = replays.current._crew if replays.current else None
         for pid in [os.getpid(), *(process.pid for process, _ in crew._lines.values())] if crew else []:
             peaks[pid] = max(peaks.get(pid, 0), _resident_kib(pid))
@@ -142,6 +149,7 @@ def run(city: City, url: str, operator_id: UUID, tried: dict[str, Any], processe
     assert found.result["replay"]["differing"] == found.result["replay"]["not_replayed"] == 0
     mine = peaks.pop(os.getpid(), 0)
     return {"seconds": round(seconds, 1), "cpu_seconds": round(_cpu_seconds() - cpu, 1),
+            "held_up": held_up,
             "visits_per_second": round(found.result["visits"] / seconds),
             "difference_yuan": found.result["difference_fen"] // 100, "more": found.result["more"],
             "less": found.result["less"], "peak_mib_of_a_process": max(peaks.values(), default=0) // 1024,
