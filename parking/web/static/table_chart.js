@@ -26,7 +26,7 @@ function optionOf(table) {
     grid: { left: 8, right: 8, top: names.length > 1 ? 36 : 12, bottom: 8, containLabel: true },
     xAxis: {
       type: "category", data: rows.map((row) => row.querySelector("th").textContent),
-      axisLabel: { color: ink, rotate: 55, interval: rows.length > 16 ? "auto" : 0, fontSize: 11 }, axisLine: { lineStyle: { color: faint } },
+      axisLabel: { color: ink, rotate: 55, interval: "auto", fontSize: 11 }, axisLine: { lineStyle: { color: faint } },
     },
     yAxis: { type: "value", minInterval: 1, axisLabel: { color: ink }, splitLine: { lineStyle: { color: faint } } },
     series: names.map((name, place) => ({
