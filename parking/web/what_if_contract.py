@@ -42,6 +42,12 @@ class WhatIfsQuery(Strict):
     limit: Annotated[Digits, Field(ge=1, le=100)] = 20
 
 
+class WhatIfsPageQuery(WhatIfsQuery):
+    """draft: the one that the form is for."""
+
+    draft: UuidText | None = None
+
+
 class TriedAnswer(Answer):
     code: str
     hash: str

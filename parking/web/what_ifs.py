@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request
 from flask_babel import gettext
+from werkzeug.datastructures import MultiDict
 
 from parking.core.clock import city_date, format_instant, parse_instant, start_of_day
 from parking.core.json_text import BadJson, check_text, load_strict
 from parking.core.money import format_yuan
 from parking.core.tariff import BadTariff
 from parking.services.what_if import Asked, BadPeriod, NoLot, NoTariff, TooManyWhatIfs, ask_what_if
-from parking.store import lots, tariffs, what_ifs
+from parking.store import lots, tariff_drafts, tariffs, what_ifs
+from parking.store.lots import Lot
+from parking.store.tariff_drafts import TariffDraft
 from parking.store.what_ifs import StoredWhatIf
 from parking.web import auth
 from parking.web.contract import parse_date
@@ -25,10 +30,19 @@ from parking.web.errors import Problem
 from parking.web.openapi import api
 from parking.web.pages import seen
 from parking.web.reading import read_body, read_query
-from parking.web.what_if_contract import WhatIfAnswer, WhatIfDetail, WhatIfRequest, WhatIfsAnswer, WhatIfsQuery
+from parking.web.tariff_pages import draft_state
+from parking.web.what_if_contract import (
+    WhatIfAnswer,
+    WhatIfDetail,
+    WhatIfRequest,
+    WhatIfsAnswer,
+    WhatIfsPageQuery,
+    WhatIfsQuery,
+)
 
 blueprint = Blueprint("what_ifs", __name__)
 TARIFF_DEPTH_MAX = 40
+DRAFTS_LISTED = 100
 _LISTS = ("rises", "falls", "unpriced")
 
 
@@ -184,18 +198,7 @@ def _ask(asked: Asked) -> StoredWhatIf:
 
 def _read_form() -> Asked:
     sent = request.form
-    tariff: Any = sent.get("body", "").strip()
-    version = None
-    if tariff:
-        tariff = load_strict(tariff.encode("utf-8", "surrogatepass"), depth_max=TARIFF_DEPTH_MAX)
-        if not isinstance(tariff, dict):
-            raise BadJson("a tariff is a JSON object")
-    else:
-        tariff, _, number = sent.get("tariff", "").rpartition(" ")
-        check_text(tariff)
-        version = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else None
-        if version is None:
-            raise Problem(404, "no_such_tariff", "", errors=[("tariff", "not chosen")])
+    tariff, version = _read_tried(sent)
     first, last = parse_date(sent.get("first", "")), parse_date(sent.get("last", ""))
     if first is None or last is None:
         raise Problem(400, "bad_period", "", errors=[("first" if first is None else "last", "a day")])
@@ -209,18 +212,50 @@ def _read_form() -> Asked:
     return Asked(tariff, entered, () if lots_of else tuple(int(each) for each in chosen), lots_of, version)
 
 
+def _read_tried(sent: Mapping[str, str]) -> tuple[str | dict[str, Any], int | None]:
+    """What is to be tried: written JSON, else what was chosen, `CODE NUMBER` or the id of a draft."""
+    written, chosen = sent.get("body", "").strip(), sent.get("tariff", "")
+    if written:
+        tariff = load_strict(written.encode("utf-8", "surrogatepass"), depth_max=TARIFF_DEPTH_MAX)
+        if not isinstance(tariff, dict):
+            raise BadJson("a tariff is a JSON object")
+        return tariff, None
+    check_text(chosen)
+    code, _, number = chosen.rpartition(" ")
+    if number.isascii() and number.isdigit() and len(number) < 7:
+        return code, int(number)
+    with suppress(ValueError), _database().reading() as db:
+        draft = tariff_drafts.find_draft(db, auth.operator_id(), UUID(chosen))
+        if draft is not None:
+            return dict(json.loads(draft.body)), None
+    raise Problem(404, "no_such_tariff", "", errors=[("tariff", "not chosen")])
+
+
 def _page(refused: Problem | None = None) -> str:
-    items, cursor = _list(read_query(WhatIfsQuery))
+    asked = read_query(WhatIfsPageQuery)
+    items, cursor = _list(asked)
     with _database().reading() as db:
         found = [lot for lot, _ in lots.list_lots_with_occupancy(db, operator_id=auth.operator_id())]
         versions = tariffs.list_versions_of_operator(db, auth.operator_id())
-    zone = current_app.extensions["config"].city_zone
-    last = city_date(auth.now(), zone) - timedelta(days=1)
-    typed = request.form if refused else None
+        drafts = [each for each in tariff_drafts.list_drafts(db, auth.operator_id(), limit=DRAFTS_LISTED)
+                  if each.state not in ("approved", "withdrawn") or each.draft_id == asked.draft]
+    codes = sorted({code for code, _, _ in versions})
     return render_template(
-        "what_ifs.html", items=items, cursor=cursor, lots=found, versions=versions, refused=refused, typed=typed,
-        codes=sorted({code for code, _, _ in versions}), first=last - timedelta(days=29), last=last,
-        last_day=_last_day, state_name=what_if_state_name, refusal_name=refusal_name)
+        "what_ifs.html", items=items, cursor=cursor, lots=found, versions=versions, drafts=drafts, codes=codes,
+        refused=refused, typed=request.form if refused else _untyped(asked.draft, drafts, found, codes),
+        last_day=_last_day, state_name=what_if_state_name, refusal_name=refusal_name, draft_state=draft_state)
+
+
+def _untyped(
+    draft_id: UUID | None, drafts: list[TariffDraft], lots: list[Lot], codes: list[str]
+) -> MultiDict[str, Any]:
+    """What the form holds at first: thirty days until yesterday; of a draft, the lots that charge by its code."""
+    last = city_date(auth.now(), current_app.extensions["config"].city_zone) - timedelta(days=1)
+    chosen = next((each for each in drafts if each.draft_id == draft_id), None)
+    return MultiDict({
+        "first": (last - timedelta(days=29)).isoformat(), "last": last.isoformat(),
+        "lots": [str(lot.lot_id) for lot in lots], "tariff": str(draft_id) if chosen else "",
+        "lots_of": chosen.code if chosen and chosen.code in codes else ""})
 
 
 def _list(asked: WhatIfsQuery) -> tuple[list[StoredWhatIf], str | None]:
@@ -305,7 +340,7 @@ def refusal_name(refused: Problem) -> str:
     words = {
         "not_found": gettext("Choose car parks of yours; for a tariff, some that charged by it in that period."),
         "bad_period": gettext("The period goes from a day to the same or a later one, at most 400 days."),
-        "no_such_tariff": gettext("Choose a published tariff, or write one as JSON."),
+        "no_such_tariff": gettext("Choose a published tariff or a draft, or write one as JSON."),
         "too_many_what_ifs": gettext("Twenty what-ifs of yours have not ended. Wait, or cancel some."),
         "bad_tariff": gettext("This is not a tariff:"), "bad_json": gettext("This is not JSON:"),
     }
@@ -335,11 +370,11 @@ def change_name(change: Mapping[str, Any]) -> str:
         return str(gettext("no change"))
     if low is None:
         return f"< {_whole_yuan(high)}"
-    return f"> {_whole_yuan(low)}" if high is None else f"{_whole_yuan(low)} … {_whole_yuan(high)}"
+    return f"> {_whole_yuan(low)}" if high is None else f"{_whole_yuan(low)}…{_whole_yuan(high)}"
 
 
 def _whole_yuan(fen: int) -> str:
-    return f"{'+' if fen > 0 else '−' if fen < 0 else ''}{abs(fen) // 100}"
+    return f"{'+' if fen > 0 else '-' if fen < 0 else ''}{abs(fen) // 100}"
 
 
 def length_name(place: int, lengths: list[Mapping[str, Any]]) -> str:
