@@ -14,9 +14,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.clock import start_of_day
+from parking.core.identifier import derived_uuid
 from parking.core.reconciliation import BUCKETS, KeptRow, Kind, OurRow, Pair, reconcile
 from parking.core.statement import CHANNEL_ZONE
-from parking.store import movements, reckonings, statement_imports
+from parking.store import movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
 from parking.store.reckonings import Difference, Reckoning
@@ -95,7 +96,7 @@ def reckon(database: Database, account: ChannelAccount, day: date, *, now: datet
         read = statement_imports.find_import(db, account.account_id, day)
         days = statement_imports.list_read(db, account.account_id)
     has_next = read is not None and read.is_final and max(days.values()) > day.isoformat()
-    sheet = _Sheet(database, account, day, number)
+    sheet = _Sheet(database, account, day, number, read, now)
     for part in _their_parts(database, account, read, days):
         sheet.add(part.pairs())
     for ours in _our_parts(database, account, day, days):
@@ -111,10 +112,16 @@ def reckon(database: Database, account: ChannelAccount, day: date, *, now: datet
 
 
 class _Sheet:
-    """What a reckoning has found so far; what does not match is written in parts."""
+    """What a reckoning has found so far; what does not match is written in parts.
 
-    def __init__(self, database: Database, account: ChannelAccount, day: date, number: int) -> None:
+    What the channel alone holds for paid, and we have an order for, is asked for: once for each statement.
+    """
+
+    def __init__(
+        self, database: Database, account: ChannelAccount, day: date, number: int, read: Import | None, now: datetime
+    ) -> None:
         self._database, self._account, self._day, self._number = database, account, day, number
+        self._read, self._now = read, now
         self._found: list[Placed] = []
         self.sums: Sums = {bucket: {"count": 0, "ours_fen": 0, "theirs_fen": 0} for bucket in BUCKETS}
         self.place = 0
@@ -137,10 +144,25 @@ class _Sheet:
             self._write(part)
 
     def _write(self, part: list[Placed]) -> None:
+        unheard = [_number(pair) for _, pair in part if pair.bucket == "only_theirs" and _kind(pair) == "payment"]
         with self._database.reading() as db:
             found = _differences(db, self._account, part)
-        self._database.write(lambda db: reckonings.add_differences(
-            db, self._account.account_id, self._account.operator_id, self._day, self._number, found))
+            waiting = movements.list_waiting(db, self._account.account_id, unheard)
+
+        def deed(db: Session) -> None:
+            reckonings.add_differences(
+                db, self._account.account_id, self._account.operator_id, self._day, self._number, found)
+            for lot_id, payment_id in waiting:
+                self._ask_for(db, lot_id, payment_id)
+
+        self._database.write(deed)
+
+    def _ask_for(self, db: Session, lot_id: int, payment_id: UUID) -> None:
+        assert self._read is not None
+        outbox_messages.add_message(
+            db, lot_id=lot_id, kind="query_payment", body={"payment_id": str(payment_id), "even_closed": True},
+            message_id=derived_uuid(self._read.imported_at, "query_payment", payment_id, self._read.import_id),
+            now=self._now)
 
 
 def _read_day(db: Session, account: ChannelAccount, day: date, reckoned: Reckoning, page: Page) -> Day:

@@ -1,11 +1,12 @@
 """A channel's statement of a day is read, whole or not at all, and laid beside our books.
 
-The file is read twice: once to believe it, once to keep it. It is kept in parts, so that a gate waits
-for one of them at most; they count together, once the last of them is there.
+Nothing is kept before all of it is believed: until then its rows wait in a temporary file. They are
+kept in parts, so that a gate waits for one of them at most, and count together, once the last is there.
 """
 
 from __future__ import annotations
 
+import marshal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,23 +14,30 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from itertools import islice
-from typing import BinaryIO, Literal
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.clock import city_date
-from parking.core.identifier import derived_uuid, new_uuid
-from parking.core.statement import CHANNEL_ZONE, BadStatement, StatementRow, find_merchant, read_statement
+from parking.core.identifier import new_uuid
+from parking.core.statement import (
+    CHANNEL_ZONE,
+    LINE_BYTES_MAX,
+    BadStatement,
+    StatementRow,
+    find_merchant,
+    read_statement,
+)
 from parking.services.reckon import Day, show_day
-from parking.store import channel_accounts, movements, outbox_messages, reckonings, statement_imports
+from parking.store import channel_accounts, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database, DatabaseUnavailable
 from parking.store.statement_imports import Import, Reading
 
 ZONE = CHANNEL_ZONE
-ROWS_AT_ONCE = 2000
+ROWS_AT_ONCE = 5000
 READ_BYTES = 1024 * 1024
 LEASE = timedelta(minutes=1)
 # (how far, of how much): lines of the file that were believed and then kept
@@ -68,7 +76,7 @@ def import_statement(
     The account is the one of the merchant that the file names; account_id says whose day was without
     trade. A day that is not over has a provisional statement, and the next file takes its place.
 
-    :param file: seekable; read twice, once to believe it and once to keep it
+    :param file: seekable; read for its hash, for its rows and to be kept
     :raises BadStatement: the file is refused, with its line and the reason
     :raises StatementDiffers: the day has another one
     :raises StatementBeingRead: another file of the day is being read
@@ -88,10 +96,11 @@ def import_statement(
         raise StatementDiffers(day.isoformat())
     else:
         ticker = _Ticker(progress, 2 * line_count)
-        count, settled_fen, fee_raw = _believe(_rows(file, account, day), ticker)
-        reading = Reading(account.account_id, account.operator_id, day, Import(
-            new_uuid(now), file_hash, day < today, count, settled_fen, fee_raw, now))
-        _keep(database, file, account, reading, ticker, clock)
+        with TemporaryFile() as believed:
+            count, settled_fen, fee_raw = _believe(_rows(file, account, day), believed, ticker)
+            reading = Reading(account.account_id, account.operator_id, day, Import(
+                new_uuid(now), file_hash, day < today, count, settled_fen, fee_raw, now))
+            _keep(database, file, believed, account, reading, ticker, clock)
     return show_day(database, account, day, now=now)
 
 
@@ -125,20 +134,29 @@ class _Ticker:
         self.progress(min(self.done, self.total), self.total)
 
 
-def _believe(rows: Iterator[StatementRow], ticker: _Ticker) -> tuple[int, int, int]:
-    """Read to the end without keeping anything: how many rows, what they settle, and the fees."""
+def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _Ticker) -> tuple[int, int, int]:
+    """Read to the end and set the rows aside: how many there are, what they settle, and the fees."""
     count = settled_fen = fee_raw = 0
-    for part in _parts(rows):
+    for part in parts:
         count += len(part)
         settled_fen += sum(row.settled_fen for row in part)
         fee_raw += sum(row.fee_raw for row in part)
+        marshal.dump([tuple(row) for row in part], believed)
         ticker.tick(len(part))
     return count, settled_fen, fee_raw
 
 
+def _believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
+    """What was set aside, as tuples that are what a StatementRow is."""
+    believed.seek(0)
+    with suppress(EOFError):
+        while True:
+            yield marshal.load(believed)  # noqa: S302  this process wrote it
+
+
 def _keep(
-    database: Database, file: BinaryIO, account: ChannelAccount, reading: Reading, ticker: _Ticker,
-    clock: Callable[[], datetime],
+    database: Database, file: BinaryIO, believed: BinaryIO, account: ChannelAccount, reading: Reading,
+    ticker: _Ticker, clock: Callable[[], datetime],
 ) -> None:
     def write(deed: Callable[[Session], None]) -> None:
         database.write(lambda db: _write_as_reader(db, reading, deed, clock() + LEASE))
@@ -149,8 +167,8 @@ def _keep(
         raise StatementBeingRead(reading.day.isoformat())
     try:
         _forget_abandoned(database, account)
-        for rows in _parts(_rows(file, account, reading.day)):
-            _keep_rows(database, write, reading, rows, clock())
+        for rows in _believed_parts(believed):
+            write(partial(_add_lines, reading, rows))
             ticker.tick(len(rows))
         _keep_file(file, write, reading)
         outcome = database.write(lambda db: _finish(db, reading))
@@ -170,36 +188,23 @@ def _write_as_reader(db: Session, reading: Reading, deed: Callable[[Session], No
     deed(db)
 
 
-def _keep_rows(
-    database: Database, write: Callable[[Callable[[Session], None]], None], reading: Reading,
-    rows: list[StatementRow], now: datetime,
-) -> None:
-    """Keep some rows; what the channel holds for paid and we do not is asked for."""
-    with database.reading() as db:
-        waiting = movements.list_waiting(
-            db, reading.account_id, [row.number for row in rows if row.kind == "payment"])
-
-    def deed(db: Session) -> None:
-        statement_imports.add_lines(db, reading, rows)
-        for lot_id, payment_id in waiting:
-            _ask_for(db, lot_id, payment_id, reading, now)
-
-    write(deed)
-
-
-def _ask_for(db: Session, lot_id: int, payment_id: UUID, reading: Reading, now: datetime) -> None:
-    outbox_messages.add_message(
-        db, lot_id=lot_id, message_id=derived_uuid(now, "query_payment", payment_id, reading.read.import_id),
-        kind="query_payment", body={"payment_id": str(payment_id), "even_closed": True}, now=now)
+def _add_lines(reading: Reading, rows: list[tuple[Any, ...]], db: Session) -> None:
+    statement_imports.add_lines(db, reading, rows)
 
 
 def _keep_file(file: BinaryIO, write: Callable[[Callable[[Session], None]], None], reading: Reading) -> None:
-    """The file itself, as it came."""
+    """The file itself, as it came.
+
+    :raises BadStatement: it is not the one that was believed any more
+    """
     file.seek(0)
-    number = 0
+    number, made = 0, sha256()
     while part := file.read(READ_BYTES):
+        made.update(part)
         write(partial(_add_part, reading, number, statement_imports.pack(part)))
         number += 1
+    if made.digest() != reading.read.file_hash:
+        raise BadStatement(1, "changed_while_read")
 
 
 def _add_part(reading: Reading, number: int, packed: bytes, db: Session) -> None:
@@ -232,19 +237,15 @@ def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
         pass
 
 
-def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[StatementRow]:
+def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[StatementRow]]:
     file.seek(0)
-    return read_statement(_lines(file), merchant_no=account.merchant_no, day=day, zone=ZONE)
-
-
-def _parts(rows: Iterator[StatementRow]) -> Iterator[list[StatementRow]]:
-    while part := list(islice(rows, ROWS_AT_ONCE)):
-        yield part
+    return read_statement(
+        _lines(file), merchant_no=account.merchant_no, day=day, zone=ZONE, at_once=ROWS_AT_ONCE)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Lines, of which none is read longer than the reader will take."""
-    while line := file.readline(64 * 1024):
+    while line := file.readline(LINE_BYTES_MAX + 1):
         yield line
 
 

@@ -30,9 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.reconciliation import KeptRow, Kind
-from parking.core.statement import StatementRow
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
-from parking.store.statements import insert_new, table_of
+from parking.store.statements import insert_many, insert_new, table_of
 
 _READ, _READING = text("state = 'read'"), text("state = 'reading'")
 ROWS_FORGOTTEN_AT_ONCE = 5000
@@ -182,16 +181,11 @@ def extend_lease(db: Session, reading: Reading, *, leased_until: datetime) -> bo
     return _change(db, reading.account_id, reading.read.import_id, "reading", leased_until=leased_until)
 
 
-def add_lines(db: Session, reading: Reading, rows: list[StatementRow]) -> None:
-    db.execute(insert(table_of(StatementLine)), [
-        {
-            "account_id": reading.account_id, "import_id": reading.read.import_id,
-            "operator_id": reading.operator_id, "row": each.row, "kind": each.kind, "at": each.at,
-            "order_no": each.order_no, "number": each.number, "channel_no": each.channel_no,
-            "amount_fen": each.amount_fen, "status": each.status, "fee_raw": each.fee_raw,
-        }
-        for each in rows
-    ])
+def add_lines(db: Session, reading: Reading, rows: list[tuple[Any, ...]]) -> None:
+    """rows: each as a StatementRow is; what all of them settle is the import's."""
+    columns = ("row", "kind", "at", "order_no", "number", "channel_no", "amount_fen", "status", "fee_raw")
+    insert_many(db, StatementLine, columns, [row[: len(columns)] for row in rows], account_id=reading.account_id,
+                import_id=reading.read.import_id, operator_id=reading.operator_id)
 
 
 def add_part(db: Session, reading: Reading, part: int, body: bytes) -> None:
@@ -204,7 +198,7 @@ def add_part(db: Session, reading: Reading, part: int, body: bytes) -> None:
 
 def pack(part: bytes) -> bytes:
     """A part of a file as it is kept; made before the transaction, for it takes longer than the writing."""
-    return zlib.compress(part)
+    return zlib.compress(part, level=1)
 
 
 def find_part(db: Session, account_id: UUID, import_id: UUID, part: int) -> bytes | None:

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import Table as CoreTable
 from sqlalchemy import bindparam, literal, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from parking.store.columns import Bytes, Instant, Table
@@ -57,6 +59,32 @@ def update_all(db: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> N
     """As write_all, of an update that meets one row each time."""
     changed = write_all(db, statement, rows)
     assert changed is None or changed.rowcount == len(rows)
+
+
+def insert_many(db: Session, model: type[Table], columns: Sequence[str], rows: Sequence[tuple[Any, ...]],
+                **same: UUID) -> None:
+    """Insert thousands of rows of plain texts and integers, as the engine does it fastest.
+
+    :param same: columns that are the same UUID in all rows
+    """
+    names = ", ".join((*same, *columns))
+    connection = db.connection()
+    if connection.dialect.name == "sqlite":
+        # Literals: to bind three UUIDs takes as long as all the rest of a row.
+        literals = ", ".join(f"x'{value.hex}'" for value in same.values())
+        connection.exec_driver_sql(
+            f"INSERT INTO {model.__tablename__} ({names}) VALUES ({literals}{', ?' * len(columns)})",  # noqa: S608
+            list(rows))
+        return
+    ids = tuple(value.bytes for value in same.values())
+    driver: Any = connection.connection
+    try:
+        with driver.cursor().copy(f"COPY {model.__tablename__} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row((*ids, *row))
+    except connection.dialect.loaded_dbapi.Error as error:  # SQLAlchemy does not see a COPY, nor its errors
+        raise DBAPIError.instance(
+            "COPY", None, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect) from error
 
 
 def insert_all_new(db: Session, model: type[Table], rows: Sequence[dict[str, Any]]) -> None:

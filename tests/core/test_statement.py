@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parking.core import statement
 from parking.core.clock import find_zone
 from parking.core.reconciliation import OurRow, reconcile
 from parking.core.statement import BadStatement, StatementRow, find_merchant, read_statement
@@ -26,7 +29,8 @@ OURS = [
 
 
 def read(text: bytes, merchant: str = "1900000001", day: date = DAY) -> list[StatementRow]:
-    return list(read_statement(text.splitlines(keepends=True), merchant_no=merchant, day=day, zone=ZONE))
+    parts = read_statement(text.splitlines(keepends=True), merchant_no=merchant, day=day, zone=ZONE)
+    return list(chain.from_iterable(parts))
 
 
 def test_the_worked_day_yields_exactly_its_buckets() -> None:
@@ -140,7 +144,7 @@ def test_a_revoked_order_settles_nothing() -> None:
 
 
 def row_of(number: str, fen: int, status: str = "SUCCESS", *, row: int = 2, kind: str = "payment") -> StatementRow:
-    return StatementRow(row, kind, read(FILE)[0].at, number, number, "c", fen, status, 0)  # type: ignore[arg-type]
+    return StatementRow(row, kind, read(FILE)[0].at_ms, number, number, "c", fen, status, 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("mine", "theirs", "bucket", "difference_fen"), [
@@ -192,7 +196,7 @@ def test_every_row_of_both_sides_is_in_one_bucket(
 ) -> None:
     mine = list({(kind, n): OurRow(kind, str(n), fen) for kind, n, fen in ours}.values())  # type: ignore[arg-type]
     given_rows = [
-        StatementRow(place, kind, read(FILE)[0].at, str(n), str(n), "c", fen, "SUCCESS", 0)  # type: ignore[arg-type]
+        StatementRow(place, kind, read(FILE)[0].at_ms, str(n), str(n), "c", fen, "SUCCESS", 0)  # type: ignore[arg-type]
         for place, (kind, n, fen) in enumerate(theirs)
     ]
 
@@ -202,3 +206,48 @@ def test_every_row_of_both_sides_is_in_one_bucket(
     assert sorted(str(pair.ours) for pair in pairs if pair.ours) == sorted(str(each) for each in mine)
     total = sum(pair.difference_fen for pair in pairs)
     assert total == sum(row.amount_fen for row in given_rows) - sum(each.amount_fen for each in mine)
+
+
+FIELDS = sorted({field for line in FILE.split(b"\n")[1:6] for field in line[1:].split(b",`")})
+ODD = [
+    b"", b"0", b"0.00", b"-0.00", b"-1.00", b"1.000", b"REVOKED", b"REFUND", b"a,b", b"a`b", b"a,`b", b"a\rb", b"a\nb",
+    b"\n", b"\r", b"\x00", b"\x7f", b"\xff", "停车".encode(), "\u2028".encode(), "\u0661.00".encode(), b"x" * 65,
+    b"x" * 17_000, b"2026-03-10 24:00:00", b"2026-03-10 23:59:60", b"2026-03-09 10:00:00", b"USD", b"1900000002",
+]
+
+
+def told(lines: list[bytes]) -> object:
+    """The rows that these lines are and their sums, else which line is wrong, and how."""
+    header = FILE.decode().splitlines()[0]
+    reader = statement._Reader(header, "1900000001", DAY, ZONE)
+    try:
+        return reader.read(2, lines), reader.sums
+    except BadStatement as wrong:
+        return wrong.row, wrong.reason, wrong.what
+
+
+@pytest.mark.parametrize("row", [0, 4])
+@pytest.mark.parametrize("place", range(27))
+def test_a_block_is_read_as_each_of_its_lines_is(row: int, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = []
+    for text in [*ODD, *FIELDS]:
+        lines = FILE.split(b"\n")[1:6]
+        fields = lines[row].split(b",`")
+        fields[place] = b"`" * (place == 0) + text
+        lines[row] = b",`".join(fields)
+        blocks.append(io.BytesIO((b"\r\n" if place % 2 else b"\n").join(lines)).readlines())
+
+    in_blocks = [told(block) for block in blocks]
+    monkeypatch.setattr(statement._Reader, "_read_block", lambda *args: None)
+
+    assert in_blocks == [told(block) for block in blocks]
+
+
+def test_a_row_that_does_not_fit_costs_its_block_no_slow_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, looked_at = FILE.splitlines(keepends=True), []
+    monkeypatch.setattr(statement._Reader, "_read_line", lambda self, row, line: looked_at.append(row))
+    wide = [lines[0], *lines[1:2] * 700, lines[1].replace(b"parking", b"a`b"), *lines[1:2] * 700]
+
+    part = next(read_statement(wide, merchant_no="1900000001", day=DAY, zone=ZONE))
+
+    assert (len(part), looked_at) == (1401, [702])
