@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Kind = Literal["payment", "refund"]
 Bucket = Literal[
@@ -15,6 +15,9 @@ BUCKETS: tuple[Bucket, ...] = (
 )
 # A refund's row says that the channel took it on; these words say that it did not stay so.
 _FAILED_REFUNDS = frozenset({"CHANGE", "ABNORMAL", "CLOSED"})
+# Whatever else is true of it, a row of theirs without these words matches ours of its kind, number and amount.
+WORDS_AT_ODDS = frozenset({"REVOKED", *_FAILED_REFUNDS})
+BOOKED: dict[Kind, tuple[str, ...]] = {"payment": ("paid",), "refund": ("accepted", "done")}
 _NOT_BOOKED = frozenset({"asked", "closed"})  # we know the number, and hold no money for moved
 _AT_ODDS = frozenset({"disputed", "failed"})
 
@@ -68,13 +71,13 @@ class Pair:
 
     @property
     def ours_fen(self) -> int:
-        return _signed(self.ours.kind, self.ours.amount_fen) if self.ours else 0
+        return signed(self.ours.kind, self.ours.amount_fen) if self.ours else 0
 
     @property
     def theirs_fen(self) -> int:
         if self.theirs is None or self.theirs.status == "REVOKED":
             return 0
-        return _signed(self.theirs.kind, self.theirs.amount_fen)
+        return signed(self.theirs.kind, self.theirs.amount_fen)
 
     @property
     def difference_fen(self) -> int:
@@ -110,6 +113,43 @@ def reconcile(
     return pairs
 
 
+class Alike:
+    """Sets aside what both sides say alike, in whatever order it comes, and holds what one side alone has said.
+
+    A row is said by a text of its kind, number and amount, with spaces between: a day's million are compared
+    as sets, and where both sides come in the order of time, few wait. Of theirs, a number may come once only.
+    """
+
+    def __init__(self) -> None:
+        self.ours: dict[str, str] = {}  # its state, by its text
+        self.theirs: dict[str, int] = {}  # its line of the file
+        self.count = 0
+
+    def add(self, ours: dict[str, str], theirs: dict[str, int]) -> None:
+        """Take what each side says next; both are used up."""
+        self._meet(theirs, self.ours, self.theirs)
+        self._meet(ours, self.theirs, self.ours)
+
+    def _meet(self, arrived: dict[str, Any], others: dict[str, Any], own: dict[str, Any]) -> None:
+        both = arrived.keys() & others.keys()
+        self.count += len(both)
+        for text in both:
+            del others[text]
+            del arrived[text]
+        own.update(arrived)
+
+
+def read_text(text: str) -> tuple[Kind, str, int]:
+    """Kind, number and amount of a row that is said by its text."""
+    kind, number, amount_fen = text.split(" ")
+    return kind, number, int(amount_fen)  # type: ignore[return-value]
+
+
+def signed(kind: Kind, amount_fen: int) -> int:
+    """Refunds count against payments."""
+    return amount_fen if kind == "payment" else -amount_fen
+
+
 def _pair(row: TheirRow, mine: OurRow | None, is_repeated: bool) -> Pair:
     if mine is not None and mine.state in _NOT_BOOKED:
         mine = None
@@ -124,7 +164,3 @@ def _pair(row: TheirRow, mine: OurRow | None, is_repeated: bool) -> Pair:
     if mine.state in _AT_ODDS or (row.kind == "refund" and row.status in _FAILED_REFUNDS):
         return Pair("status_differs", mine, row)
     return Pair("matched", mine, row)
-
-
-def _signed(kind: Kind, amount_fen: int) -> int:
-    return amount_fen if kind == "payment" else -amount_fen

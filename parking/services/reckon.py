@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.clock import start_of_day
 from parking.core.identifier import derived_uuid
-from parking.core.reconciliation import BUCKETS, KeptRow, Kind, OurRow, Pair, reconcile
+from parking.core.reconciliation import BUCKETS, Alike, KeptRow, Kind, OurRow, Pair, read_text, reconcile, signed
 from parking.core.statement import CHANNEL_ZONE
 from parking.store import movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
 from parking.store.reckonings import Difference, Reckoning
-from parking.store.statement_imports import Import
+from parking.store.statement_imports import Import, Texts
 
 ROWS_AT_ONCE = 1000
+TEXTS_AT_ONCE = 10_000
 MOMENT = timedelta(milliseconds=1)
 KINDS: tuple[Kind, ...] = ("payment", "refund")
 Placed = tuple[int, Pair]
@@ -97,9 +99,11 @@ def reckon(database: Database, account: ChannelAccount, day: date, *, now: datet
         days = statement_imports.list_read(db, account.account_id)
     has_next = read is not None and read.is_final and max(days.values()) > day.isoformat()
     sheet = _Sheet(database, account, day, number, read, now)
-    for part in _their_parts(database, account, read, days):
+    left = _set_alike_aside(database, account, day, read)
+    sheet.add_matched(left.matched_count, left.matched_fen)
+    for part in _their_parts(database, account, read, days, left.rows):
         sheet.add(part.pairs())
-    for ours in _our_parts(database, account, day, days):
+    for ours in _our_parts(database, account, days, left.ours):
         sheet.add(reconcile(ours, [], has_next_day=has_next))
     sheet.write()
     database.write(lambda db: reckonings.finish_reckoning(
@@ -125,6 +129,9 @@ class _Sheet:
         self._found: list[Placed] = []
         self.sums: Sums = {bucket: {"count": 0, "ours_fen": 0, "theirs_fen": 0} for bucket in BUCKETS}
         self.place = 0
+
+    def add_matched(self, count: int, fen: int) -> None:
+        self.sums["matched"] = {"count": count, "ours_fen": fen, "theirs_fen": fen}
 
     def add(self, pairs: list[Pair]) -> None:
         for pair in pairs:
@@ -183,7 +190,9 @@ def _list_matched(
     """What matches is not kept: it is found again from a row of the file on, in one part at most."""
     if read is None:
         return [], None
-    part = _their_part(db, account, read, statement_imports.list_read(db, account.account_id), after=page.after)
+    rows = statement_imports.list_lines(
+        db, account.account_id, read.import_id, after=page.after, limit=ROWS_AT_ONCE)
+    part = _their_part(db, account, read, statement_imports.list_read(db, account.account_id), rows)
     placed = [(pair.theirs.row, pair) for pair in part.pairs() if pair.theirs and pair.bucket == "matched"]
     items = _differences(db, account, placed[: page.limit])
     if len(placed) > page.limit:
@@ -203,22 +212,76 @@ class _TheirPart:
         return reconcile(self.ours, self.rows, named_before=self.named_before)
 
 
-def _their_parts(
-    database: Database, account: ChannelAccount, read: Import | None, days: Days
-) -> Iterator[_TheirPart]:
-    after = 0
-    while read is not None:
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is left of a day when rows that both sides say alike are set aside: lines of theirs, and rows of ours."""
+
+    matched_count: int
+    matched_fen: int
+    rows: list[int]
+    ours: list[OurRow]
+
+
+def _set_alike_aside(database: Database, account: ChannelAccount, day: date, read: Import | None) -> _Left:
+    """Most rows are said alike by both sides, and by no other row: these match, and are not looked at one by one."""
+    alike, odd, fen = Alike(), list[int](), 0
+    nothing = Texts({}, [], 0, None)
+    for theirs, payments, refunds in zip_longest(
+        _their_texts(database, account, day, read), _our_texts(database, account, day, "payment"),
+        _our_texts(database, account, day, "refund"),
+    ):
+        said = theirs or nothing
+        odd += said.odd
+        fen += said.fen
+        alike.add({**(payments or {}), **(refunds or {})}, said.rows)
+    fen -= sum(signed(kind, amount_fen) for kind, _, amount_fen in map(read_text, alike.theirs))
+    ours = [OurRow(*read_text(text), True, state) for text, state in alike.ours.items()]
+    return _Left(alike.count, fen, sorted([*odd, *alike.theirs.values()]), [
+        each for kind in KINDS for each in ours if each.kind == kind])
+
+
+def _their_texts(
+    database: Database, account: ChannelAccount, day: date, read: Import | None
+) -> Iterator[Texts]:
+    after: int | None = 0
+    while read is not None and after is not None:
         with database.reading() as db:
-            part = _their_part(db, account, read, days, after=after)
+            dead = statement_imports.list_dead(db, account.account_id, day)
+            part = statement_imports.list_texts(
+                db, account.account_id, read.import_id, after=after, limit=TEXTS_AT_ONCE, dead=dead)
         yield part
-        if len(part.rows) < ROWS_AT_ONCE:
-            return
-        after = part.rows[-1].row
+        after = part.last
 
 
-def _their_part(db: Session, account: ChannelAccount, read: Import, days: Days, *, after: int) -> _TheirPart:
+def _our_texts(database: Database, account: ChannelAccount, day: date, kind: Kind) -> Iterator[dict[str, str]]:
+    account_id, operator_id = account.account_id, account.operator_id
+    since, until = (start_of_day(day + timedelta(days=days), CHANNEL_ZONE) for days in (0, 1))
+    while since < until:
+        with database.reading() as db:
+            last = movements.find_end(
+                db, account_id, operator_id, kind, since=since, until=until, count=TEXTS_AT_ONCE)
+            end = until if last is None else last + MOMENT
+            part = movements.read_of_day(db, account_id, operator_id, kind, since=since, until=end)
+        yield part
+        since = end
+
+
+def _their_parts(
+    database: Database, account: ChannelAccount, read: Import | None, days: Days, rows: list[int]
+) -> Iterator[_TheirPart]:
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        assert read is not None
+        with database.reading() as db:
+            part = statement_imports.list_lines_at(
+                db, account.account_id, read.import_id, rows[start:start + ROWS_AT_ONCE])
+            their_part = _their_part(db, account, read, days, part)
+        yield their_part
+
+
+def _their_part(
+    db: Session, account: ChannelAccount, read: Import, days: Days, rows: list[KeptRow]
+) -> _TheirPart:
     account_id, this = account.account_id, read.import_id.bytes
-    rows = statement_imports.list_lines(db, account_id, read.import_id, after=after, limit=ROWS_AT_ONCE)
     ours = [each for kind in KINDS for each in movements.list_named(
         db, account_id, kind, [row.number for row in rows if row.kind == kind])]
     first, day = rows[0].row if rows else 0, days.get(this, "")
@@ -230,22 +293,16 @@ def _their_part(db: Session, account: ChannelAccount, read: Import, days: Days, 
     return _TheirPart(rows, named_before, ours)
 
 
-def _our_parts(database: Database, account: ChannelAccount, day: date, days: Days) -> Iterator[list[OurRow]]:
-    """Our movements of the day that no statement names: one that does has them in its own day."""
-    account_id, operator_id = account.account_id, account.operator_id
-    until = start_of_day(day + timedelta(days=1), CHANNEL_ZONE)
-    for kind in KINDS:
-        since = start_of_day(day, CHANNEL_ZONE)
-        while since < until:
-            with database.reading() as db:
-                last = movements.find_end(
-                    db, account_id, operator_id, kind, since=since, until=until, count=ROWS_AT_ONCE)
-                end = until if last is None else last + MOMENT
-                found = movements.list_of_day(db, account_id, operator_id, kind, since=since, until=end)
-                mentions = statement_imports.list_mentions(db, account_id, [each.number for each in found])
-            named = {(of, number) for of, number, import_id, _ in mentions if import_id in days}
-            yield [each for each in found if (kind, each.number) not in named]
-            since = end
+def _our_parts(
+    database: Database, account: ChannelAccount, days: Days, ours: list[OurRow]
+) -> Iterator[list[OurRow]]:
+    """Of ours those that no statement names: one that does has them in its own day."""
+    for start in range(0, len(ours), ROWS_AT_ONCE):
+        part = ours[start:start + ROWS_AT_ONCE]
+        with database.reading() as db:
+            mentions = statement_imports.list_mentions(db, account.account_id, [each.number for each in part])
+        named = {(kind, number) for kind, number, import_id, _ in mentions if import_id in days}
+        yield [each for each in part if (each.kind, each.number) not in named]
 
 
 def _differences(db: Session, account: ChannelAccount, placed: list[Placed]) -> list[Difference]:

@@ -10,14 +10,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, type_coerce
+from sqlalchemy import Select, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from parking.core.clock import from_ms, to_ms
-from parking.core.reconciliation import Kind, OurRow
+from parking.core.reconciliation import BOOKED, Kind, OurRow
 from parking.store.columns import Bytes
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
+from parking.store.statements import as_text
 
 
 def list_named(db: Session, account_id: UUID, kind: Kind, numbers: list[str]) -> list[OurRow]:
@@ -61,14 +62,14 @@ def find_end(
                       .order_by(at).limit(1).offset(count - 1)).scalar_one_or_none()
 
 
-def list_of_day(
+def read_of_day(
     db: Session, account_id: UUID, operator_id: UUID, kind: Kind, *, since: datetime, until: datetime
-) -> list[OurRow]:
-    """What was paid, or taken on to be given back, in [since, until)."""
+) -> dict[str, str]:
+    """What was paid, or taken on to be given back, in [since, until): the state of each, by its text."""
     at, number, amount_fen, state = _columns(kind)
-    found = db.execute(_from(select(number, amount_fen, state), kind).where(
-        *_in_time(account_id, operator_id, kind, since, until), state.in_(("paid", "accepted", "done"))).order_by(at))
-    return [OurRow(kind, each[0], each[1], True, each[2]) for each in found]
+    found = db.execute(_from(select(as_text(literal(kind), number, amount_fen), state), kind).where(
+        *_in_time(account_id, operator_id, kind, since, until), state.in_(BOOKED[kind])).order_by(at))
+    return dict(found.all())
 
 
 def _columns(kind: Kind) -> tuple[Any, Any, Any, Any]:

@@ -20,18 +20,20 @@ from sqlalchemy import (
     Integer,
     PrimaryKeyConstraint,
     Text,
+    case,
     delete,
+    func,
     insert,
     select,
     text,
     type_coerce,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
-from parking.core.reconciliation import KeptRow, Kind
+from parking.core.reconciliation import WORDS_AT_ODDS, KeptRow, Kind
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
-from parking.store.statements import insert_many, insert_new, table_of
+from parking.store.statements import as_text, insert_many, insert_new, table_of
 
 _READ, _READING = text("state = 'read'"), text("state = 'reading'")
 ROWS_FORGOTTEN_AT_ONCE = 5000
@@ -132,6 +134,20 @@ class Import:
     settled_fen: int
     fee_raw: int
     imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Some rows of a statement. rows: lines by what they say; fen: of these, refunds counted against payments.
+
+    odd: lines that are at odds by their own word, or whose number another row of the account has too.
+    last: the last line, None if there are no more.
+    """
+
+    rows: dict[str, int]
+    odd: list[int]
+    fen: int
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +270,45 @@ def list_lines(db: Session, account_id: UUID, import_id: UUID, *, after: int, li
         .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
         .order_by(row.row).limit(limit))
     return [KeptRow(*each) for each in found]  # type: ignore[arg-type]
+
+
+def list_lines_at(db: Session, account_id: UUID, import_id: UUID, rows: list[int]) -> list[KeptRow]:
+    """These rows of a statement, in their order."""
+    row = StatementLine
+    found = db.execute(
+        select(row.row, row.kind, row.number, row.amount_fen, row.status)
+        .where(row.account_id == account_id, row.import_id == import_id, row.row.in_(rows)).order_by(row.row))
+    return [KeptRow(*each) for each in found]  # type: ignore[arg-type]
+
+
+def list_texts(
+    db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int, dead: list[UUID]
+) -> Texts:
+    """Rows of a statement from after a line of the file on.
+
+    :param dead: imports whose rows count no more
+    """
+    row, other = StatementLine, aliased(StatementLine)
+    named = select(func.count()).where(
+        other.account_id == row.account_id, other.number == row.number,
+        *([other.import_id.not_in(dead)] if dead else [])).scalar_subquery()
+    found = db.execute(
+        select(row.row, case((row.status.not_in(WORDS_AT_ODDS) & (named == 1),
+                              as_text(row.kind, row.number, row.amount_fen))),
+               case((row.kind == "payment", row.amount_fen), else_=-row.amount_fen))
+        .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
+        .order_by(row.row).limit(limit)).all()
+    return Texts(
+        {text: line for line, text, _ in found if text is not None}, [line for line, text, _ in found if text is None],
+        sum(fen for _, text, fen in found if text is not None), found[-1][0] if len(found) == limit else None)
+
+
+def list_dead(db: Session, account_id: UUID, day: date) -> list[UUID]:
+    """Imports of a day whose rows count no more."""
+    row = StatementImport
+    return list(db.execute(select(row.import_id).where(
+        row.account_id == account_id, row.statement_date == day.isoformat(),
+        row.state.in_(("superseded", "abandoned")))).scalars())
 
 
 def list_read(db: Session, account_id: UUID) -> dict[bytes, str]:

@@ -13,7 +13,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table as CoreTable
-from sqlalchemy import bindparam, literal, select, union_all
+from sqlalchemy import Text, bindparam, literal, select, union_all
+from sqlalchemy import cast as cast_as
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -32,6 +33,11 @@ def insert_new(db: Session, model: type[Table], **values: Any) -> bool:
     A claim on something unique in the city is made by it: of two at once, one gets True.
     """
     return db.execute(_insert_new(model, db.get_bind().dialect.name), values).first() is not None
+
+
+def as_text(kind: Any, number: Any, amount_fen: Any) -> Any:
+    """A row of either side of a statement in one text, as core.reconciliation.Alike compares them."""
+    return kind + " " + number + " " + cast_as(amount_fen, Text)
 
 
 def wanted(count: int) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from sqlalchemy import func, select, update
 
 from parking.core.channel import ChannelPayment, ChannelRefund
 from parking.core.clock import parse_instant
+from parking.core.reconciliation import BOOKED, BUCKETS, OurRow, reconcile
+from parking.core.statement import read_statement
 from parking.services import reckon
 from parking.services.connect import connect_account
 from parking.services.pay import confirm_payment
@@ -283,3 +287,60 @@ def test_the_first_merchant_connected_again_is_the_same_account(books: City) -> 
         found = db.execute(select(ChannelAccountRow.account_id, ChannelAccountRow.disconnected_at).where(
             ChannelAccountRow.operator_id == account_of(books).operator_id)).all()
     assert {each.account_id: each.disconnected_at is None for each in found} == {first: True, second: False}
+
+
+STATES = {"payment": ["paid", "paid", "paid", "disputed", "asked", "closed"],
+          "refund": ["accepted", "done", "failed", "asked"]}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_day_comes_to_what_its_rows_do_one_by_one(books: City, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random books and statements of three days, in small parts, beside core's rule over all rows at once."""
+    dice = random.Random(seed)
+    monkeypatch.setattr(reckon, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(reckon, "TEXTS_AT_ONCE", 3)
+    parent = add_payment(books, "parent", 100_000, "2026-03-01T10:00:00+08:00", refunded_fen=50_000)
+    ours: list[tuple[str, OurRow]] = []
+    for number in range(24):
+        kind: Any = dice.choice(["payment", "payment", "refund"])
+        at = f"2026-03-{dice.choice(['09', '10', '10', '10', '11'])}T{dice.randrange(24):02}:30:00.{number:03}+08:00"
+        state, fen = dice.choice(STATES[kind]), dice.choice([100, 200])
+        if kind == "payment":
+            add_payment(books, f"n{number}", fen, at, state=state)
+        else:
+            add_refund(books, f"n{number}", fen, at, of=parent, state=state)
+        is_of_day = at.startswith("2026-03-10") and state in BOOKED[kind]
+        ours.append((at, OurRow(kind, f"n{number}", fen, is_of_day, state)))
+    theirs = {}
+    for day, count in (("2026-03-09", 4), ("2026-03-11", 4), ("2026-03-10", 24)):
+        text = statement(*(
+            (f"n{dice.randrange(28)}", dice.choice(["SUCCESS", "SUCCESS", "SUCCESS", "REFUND", "REFUND", "REVOKED"]),
+             dice.choice([100, 200])) for _ in range(count)), day=day)
+        text = text.replace(b"`PROCESSING", b"`ABNORMAL", dice.randrange(2))
+        upload(books, text, day)
+        theirs[day] = list(chain.from_iterable(read_statement(
+            text.splitlines(keepends=True), merchant_no=KEYS.mchid, day=date.fromisoformat(day), zone=ZONE)))
+
+    def named(day: str) -> set[tuple[str, str]]:
+        return {(row.kind, row.number) for row in theirs[day]}
+
+    elsewhere = named("2026-03-09") | named("2026-03-11")
+    ours.sort(key=lambda each: (each[1].kind, each[0]))
+    pairs = reconcile(
+        [row for _, row in ours if (row.kind, row.number) in named("2026-03-10")
+         or (row.is_of_day and (row.kind, row.number) not in elsewhere)],
+        theirs["2026-03-10"], named_before=frozenset(named("2026-03-09")), has_next_day=True)
+
+    day = reckon.show_day(
+        database(books), account_of(books), date(2026, 3, 10), page=reckon.Page(limit=100), now=now())
+
+    assert [(each.bucket, each.kind, each.number, each.ours_fen, each.theirs_fen, each.difference_fen, each.state,
+             each.status, each.row) for each in day.items] == [
+        (pair.bucket, (pair.ours or pair.theirs).kind, (pair.ours or pair.theirs).number,  # type: ignore[union-attr]
+         pair.ours and pair.ours.amount_fen, pair.theirs and pair.theirs.amount_fen, pair.difference_fen,
+         pair.ours and pair.ours.state, pair.theirs and pair.theirs.status, pair.theirs and pair.theirs.row)
+        for pair in pairs if pair.bucket != "matched"]
+    assert day.buckets == {bucket: {
+        "count": sum(pair.bucket == bucket for pair in pairs),
+        "ours_fen": sum(pair.ours_fen for pair in pairs if pair.bucket == bucket),
+        "theirs_fen": sum(pair.theirs_fen for pair in pairs if pair.bucket == bucket)} for bucket in BUCKETS}
