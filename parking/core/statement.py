@@ -27,7 +27,7 @@ _FEE = re.compile(r"-?[0-9]{1,12}\.[0-9]{5}", re.ASCII)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NUMBER = re.compile(r"[0-9A-Za-z_\-*|@]{1,64}", re.ASCII)
-_NO_BILL = "No Bill Exist"
+NO_BILL = "No Bill Exist"  # the whole file of a day without trade, as WeChat Pay answers
 _NEEDED = ("交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "货币种类", "应结订单金额", "手续费")
 _NEEDED_OF_REFUNDS = ("微信退款单号", "商户退款单号", "退款金额", "退款状态")
 _OF_REFUNDS_ALONE = "退款成功时间"
@@ -84,8 +84,8 @@ def read_statement(
     """
     lines = iter(lines)
     header = _text(1, next(lines, b""))
-    if header == _NO_BILL:
-        _check_end(_texts(2, lines))
+    if header == NO_BILL:
+        check_end(_texts(2, lines))
         return
     reader = _Reader(header, merchant_no, day, zone)
     row = 2
@@ -300,10 +300,11 @@ def _check_summary(numbered: Iterator[tuple[int, str]], count: int, sums: Mappin
     for total, of in _SUMS.items():
         if of in sums and _money(last, values[total], _form_of(of)) != sums[of]:
             raise BadStatement(last, "totals_differ", total)
-    _check_end(numbered)
+    check_end(numbered)
 
 
-def _check_end(numbered: Iterator[tuple[int, str]]) -> None:
+def check_end(numbered: Iterator[tuple[int, str]]) -> None:
+    """:raises BadStatement: something stands behind the end"""
     for after, text in numbered:
         if text:
             raise BadStatement(after, "more_after_the_end", text)

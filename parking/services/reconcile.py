@@ -24,12 +24,10 @@ from parking.core.clock import city_date
 from parking.core.identifier import new_uuid
 from parking.core.statement import (
     CHANNEL_ZONE,
-    LINE_BYTES_MAX,
     BadStatement,
     StatementRow,
-    find_merchant,
-    read_statement,
 )
+from parking.core.statement_file import FORMATS, opened
 from parking.services.reckon import Day, show_day
 from parking.store import channel_accounts, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
@@ -114,8 +112,10 @@ def _account_of(
     db: Session, file: BinaryIO, operator_id: UUID, channel: str, account_id: UUID | None
 ) -> ChannelAccount:
     """Of the operator's accounts the file's; a file of a merchant that is none of them is refused later."""
-    file.seek(0)
-    merchant_no = find_merchant(_lines(file))
+    if channel not in FORMATS:
+        raise NoAccount(channel)
+    with opened(file, FORMATS[channel]) as lines:
+        merchant_no = FORMATS[channel].find_merchant(lines)
     found = channel_accounts.list_of_operator(db, operator_id, channel)
     own = find_own_account(db, operator_id, channel, account_id)
     return next((account for account in found if account.merchant_no == merchant_no), own)
@@ -238,15 +238,9 @@ def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
 
 
 def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[StatementRow]]:
-    file.seek(0)
-    return read_statement(
-        _lines(file), merchant_no=account.merchant_no, day=day, zone=ZONE, at_once=ROWS_AT_ONCE)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines, of which none is read longer than the reader will take."""
-    while line := file.readline(LINE_BYTES_MAX + 1):
-        yield line
+    form = FORMATS[account.channel]
+    with opened(file, form) as lines:
+        yield from form.read(lines, merchant_no=account.merchant_no, day=day, zone=ZONE, at_once=ROWS_AT_ONCE)
 
 
 def _weigh(file: BinaryIO) -> tuple[bytes, int]:

@@ -353,7 +353,7 @@ class AccountQuery(Strict):
 class StatementQuery(AccountQuery):
     """The file's merchant says the account; `account` says it for a day without trade."""
 
-    channel: Literal["wechat_pay"]
+    channel: Literal["wechat_pay", "alipay"]
     date: DateText
 
 

@@ -18,14 +18,17 @@ from sqlalchemy import select, update
 from parking.core import ledger
 from parking.core.identifier import new_uuid
 from parking.core.lot_code import lot_code
+from parking.core.statement import CHANNEL_ZONE
 from parking.services import relay
 from parking.simulators.alipay import FORM, AlipaySimulator
+from parking.simulators.alipay_bill import write_bill
 from parking.store import channel_events, lots, transfers
 from parking.store.channel_accounts import ChannelAccountRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
 from tests.channel import connect, simulated_alipay, simulated_channel
 from tests.city import City, bearer, now
+from tests.walks.test_payments import land
 
 LI, STRANGER = "沪A12345", "京B54321"
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
@@ -333,3 +336,39 @@ def test_an_account_is_connected_from_the_shell(city: City, tmp_path: Path, by: 
     with city.app.extensions["database"].reading() as db:
         sealed = db.execute(select(ChannelAccountRow)).scalar_one()
     assert "PRIVATE" not in str(sealed.settings)
+
+
+def test_the_channels_own_bill_matches_to_the_fen(city: City, alipay: AlipaySimulator) -> None:
+    """What was paid and given back at Alipay, its ZIP of the day, and our books."""
+    at = now()
+    for lot, came, left in ((1, 200, 150), (3, 90, 1)):
+        land(city, lot, "entry", lot, at - timedelta(minutes=came))
+        land(city, lot, "exit", lot + 1, at - timedelta(minutes=left))
+    for session in city.get("/v1/parking-sessions", city.drivers["li"])["items"]:
+        alipay.pay(order_no(ask(city, session["id"])))
+    assert {status for status, _ in deliver(city, alipay)} == {200}
+    session = city.get("/v1/parking-sessions", city.drivers["li"])["items"][0]
+    waived = city.app.test_client().post("/v1/waivers", headers=bearer(city.operators[0]), json={
+        "id": str(uuid4()), "parking_session_id": session["id"], "amount_fen": 300, "why": "late lift"})
+    assert waived.status_code == 200, waived.get_json()
+    while relay.relay_due(city.app.extensions["desk"], now=now()):
+        pass
+    day = f"{at.astimezone(CHANNEL_ZONE):%Y-%m-%d}"
+    file = write_bill(alipay.keys.seller_id, alipay.seen, at.astimezone(CHANNEL_ZONE).date(), "trade", made_at=at)
+    assert file is not None
+
+    answer = city.app.test_client().post(
+        f"/v1/statements?channel=alipay&date={day}", data=file, content_type="application/zip",
+        headers=bearer(city.operators[0]))
+
+    books = answer.get_json()
+    assert answer.status_code == 200, books
+    assert books["is_balanced"] and books["buckets"]["matched"]["count"] == 3, books
+    assert books["buckets"]["matched"]["ours_fen"] == books["buckets"]["matched"]["theirs_fen"] > 0
+    assert books["fee_raw"] > 0
+    again = city.app.test_client().post(
+        f"/v1/statements?channel=alipay&date={day}", data=file, headers=bearer(city.operators[0]))
+    assert again.get_json() == books
+    other = city.app.test_client().post(
+        f"/v1/statements?channel=alipay&date={day}", data=file[:-200], headers=bearer(city.operators[0]))
+    assert (other.status_code, other.get_json()["reason"]) == (400, "bad_statement")
