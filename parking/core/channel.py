@@ -95,7 +95,8 @@ class Channel(Protocol):
         """Announce an order; returns the text of the QR to show, or the address to go to.
 
         The same order again is the same order, whatever text it comes with; one with another amount is
-        refused as soon as the channel knows the first, and so is one that is paid or closed.
+        refused as soon as the channel knows the first, and so is one that is paid or closed: by this call, or
+        where the address leads to.
         """
 
     def query_order(self, order_no: str, *, now: datetime) -> ChannelPayment:
