@@ -54,15 +54,17 @@ class StatementBeingRead(Exception):
     """Somebody else is reading a statement of this day now; ask again."""
 
 
-def find_own_account(db: Session, operator_id: UUID, channel: str, account_id: UUID | None = None) -> ChannelAccount:
-    """The account asked for, else the one that is connected, else the last that was.
+def find_own_account(
+    db: Session, operator_id: UUID, channel: str | None = None, account_id: UUID | None = None
+) -> ChannelAccount:
+    """The account asked for, else the one that is connected, else the last that was; at a channel, or at any.
 
     :raises NoAccount: there is none
     """
     for account in channel_accounts.list_of_operator(db, operator_id, channel):
         if account_id in (None, account.account_id):
             return account
-    raise NoAccount(channel)
+    raise NoAccount(channel or "any channel")
 
 
 def import_statement(

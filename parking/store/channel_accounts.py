@@ -68,10 +68,11 @@ def list_connected(db: Session, operator_id: UUID) -> set[str]:
         row.operator_id == operator_id, row.disconnected_at.is_(None))).scalars())
 
 
-def list_of_operator(db: Session, operator_id: UUID, channel: str) -> list[ChannelAccount]:
-    """Every account an operator has had at a channel: the connected one first, then the newest."""
+def list_of_operator(db: Session, operator_id: UUID, channel: str | None = None) -> list[ChannelAccount]:
+    """Every account an operator has had, or has had at a channel: connected ones first, then the newest."""
     row = ChannelAccountRow
-    found = db.execute(select(row).where(row.operator_id == operator_id, row.channel == channel).order_by(
+    found = db.execute(select(row).where(
+        row.operator_id == operator_id, *([] if channel is None else [row.channel == channel])).order_by(
         row.disconnected_at.is_not(None), row.connected_at.desc(), row.account_id)).scalars()
     return [_read(each) for each in found]
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from parking.store import channel_accounts, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.reckonings import Difference
 from parking.web import auth
+from parking.web.channels import channel_name
 from parking.web.contract import AccountQuery, DifferencesQuery, ReconciliationAnswer, StatementQuery, parse_date
 from parking.web.errors import Problem
 from parking.web.openapi import api
@@ -29,7 +31,6 @@ from parking.web.reading import read_query
 blueprint = Blueprint("books", __name__)
 FILE_BYTES_MAX = 512 * 1024 * 1024
 PART_BYTES = 256 * 1024
-CHANNEL = "wechat_pay"
 SHOWN_MAX = 200
 
 
@@ -81,11 +82,12 @@ def day_form(day: str) -> Any:
     request.max_content_length = FILE_BYTES_MAX
     asked, sent = read_query(AccountQuery).account, request.files.get("file")
     if sent is None:
-        return _page(day, asked, refused="no_file")
+        return _page(day, asked, refused="no_file", status=400)
+    account = _account(None, asked)
     try:
         read = import_statement(
-            _database(), cast(BinaryIO, sent.stream), operator_id=auth.operator_id(), channel=CHANNEL,
-            account_id=asked, day=_date(day), now=auth.now())
+            _database(), cast(BinaryIO, sent.stream), operator_id=auth.operator_id(), channel=account.channel,
+            account_id=account.account_id, day=_date(day), now=auth.now())
     except BadStatement as bad:
         return _page(day, asked, refused=f"{bad}", status=400)
     return redirect(f"/console/days/{day}?account={read.account.account_id}", code=303)
@@ -95,14 +97,17 @@ def day_form(day: str) -> Any:
 @auth.operator
 def day_file(day: str) -> Any:
     """The day's statement, byte for byte as it came."""
-    account = _account(CHANNEL, read_query(AccountQuery).account)
+    account = _account(None, read_query(AccountQuery).account)
     with _database().reading() as db:
         read = statement_imports.find_import(db, account.account_id, _date(day))
     if read is None:
         raise Problem(404, "not_found", "There is no statement of this day.")
-    saved_as = f'attachment; filename="statement-{account.merchant_no}-{day}.csv"'
+    parts = _file_parts(_database(), account, read.import_id)
+    first = next(parts, b"")
+    kind = "zip" if first.startswith(b"PK") else "csv"
+    saved_as = f'attachment; filename="statement-{account.merchant_no}-{day}.{kind}"'
     return Response(
-        _file_parts(_database(), account, read.import_id), content_type="application/octet-stream",
+        chain([first], parts), content_type="application/octet-stream",
         headers={"Content-Disposition": saved_as, "Cache-Control": "no-store"})
 
 
@@ -121,10 +126,10 @@ def _page(day: str, asked: UUID | None, *, refused: str | None = None, status: i
     on = _date(day)
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
-        accounts = channel_accounts.list_of_operator(db, auth.operator_id(), CHANNEL)
+        accounts = channel_accounts.list_of_operator(db, auth.operator_id())
     try:
         shown = show_day(
-            _database(), _account(CHANNEL, asked), on, page=Page(limit=SHOWN_MAX), now=auth.now())
+            _database(), _account(None, asked), on, page=Page(limit=SHOWN_MAX), now=auth.now())
     except NoAccount:
         if asked is not None:
             raise
@@ -132,12 +137,13 @@ def _page(day: str, asked: UUID | None, *, refused: str | None = None, status: i
     before, after = (on + timedelta(days=step) for step in (-1, 1))
     return render_template(
         "day.html", day=day, shown=shown, differences=[_item(each) for each in shown.items], days=days,
-        merchants={each.account_id: each.merchant_no for each in accounts}, before=before, after=after,
+        merchants={each.account_id: f"{channel_name(each.channel)} {each.merchant_no}" for each in accounts},
+        before=before, after=after,
         more=shown.reckoned.difference_count - len(shown.items), refused=refused,
     ), status
 
 
-def _account(channel: str, asked: UUID | None) -> ChannelAccount:
+def _account(channel: str | None, asked: UUID | None) -> ChannelAccount:
     with _database().reading() as db:
         return find_own_account(db, auth.operator_id(), channel, asked)
 
