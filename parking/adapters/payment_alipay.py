@@ -25,6 +25,7 @@ from parking.core.channel import (
     ChannelRefund,
     ChannelRefused,
     ChannelUnavailable,
+    NoStatement,
     Order,
 )
 from parking.core.money import format_yuan, parse_yuan
@@ -34,6 +35,7 @@ EVENT_AGE_MAX = timedelta(hours=26)  # a notification is sent again for 25 hours
 CLOCKS_APART_MAX = timedelta(minutes=5)
 NO_REFUND = "no_refund_of_this_number"
 _UNKNOWN_ORDER = "ACQ.TRADE_NOT_EXIST"
+_NO_BILL = "BILL_NOT_EXIST"
 _NOT_OPEN = frozenset({
     _UNKNOWN_ORDER, "ACQ.TRADE_STATUS_ERROR", "ACQ.REASON_ILLEGAL_STATUS", "ACQ.REASON_TRADE_STATUS_INVALID"})
 
@@ -126,10 +128,15 @@ class Alipay:
     ) -> int:
         """Write a day's file (ZIP) as it is; returns its bytes. kind: trades, or movements of money.
 
-        :raises ChannelRefused: there is none, or not yet
+        :raises NoStatement: there is none, or not yet
         """
-        answer = self._gateway.call("alipay.data.dataservice.bill.downloadurl.query", {
-            "bill_type": kind, "bill_date": f"{day}"}, now)
+        try:
+            answer = self._gateway.call("alipay.data.dataservice.bill.downloadurl.query", {
+                "bill_type": kind, "bill_date": f"{day}"}, now)
+        except ChannelRefused as refused:
+            if refused.reason == _NO_BILL:
+                raise NoStatement(refused.reason) from None
+            raise
         return self._gateway.fetch(_text(answer, "bill_download_url"), into)
 
 

@@ -14,9 +14,10 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import quote
+from datetime import date, datetime, timedelta
+from hashlib import sha1
+from typing import Any, BinaryIO
+from urllib.parse import quote, urlsplit
 
 import httpx
 from cryptography.exceptions import InvalidTag
@@ -32,6 +33,7 @@ from parking.core.channel import (
     ChannelRefund,
     ChannelRefused,
     ChannelUnavailable,
+    NoStatement,
     Order,
     PaymentState,
     RefundState,
@@ -44,6 +46,8 @@ KEYS_ASKED_EVERY = timedelta(minutes=1)
 KEYS_ASKED_AGAIN = timedelta(seconds=5)
 TIMEOUT = httpx.Timeout(4.0, connect=2.0)
 ANSWER_BYTES_MAX = 256 * 1024
+FILE_BYTES_MAX = 512 * 1024 * 1024
+_NO_BILL = "NO_STATEMENT_EXIST"
 _TRADE: dict[str, PaymentState] = {
     "SUCCESS": "paid", "REFUND": "paid", "NOTPAY": "waiting", "USERPAYING": "waiting", "ACCEPT": "waiting",
     "CLOSED": "closed", "REVOKED": "closed", "PAYERROR": "closed",
@@ -130,6 +134,37 @@ class WechatPay:
 
     def query_refund(self, refund_no: str, *, order_no: str, now: datetime) -> ChannelRefund:
         return self._this_refund(refund_no, self._call("GET", f"/v3/refund/domestic/refunds/{refund_no}", now))
+
+    def fetch_statement(self, day: date, into: BinaryIO, *, now: datetime) -> int:
+        """The trade bill of kind ALL; the hash that its signed answer names is the file's."""
+        try:
+            answer = self._call("GET", f"/v3/bill/tradebill?bill_date={day}&bill_type=ALL", now)
+        except ChannelRefused as refused:
+            if refused.reason == _NO_BILL:
+                raise NoStatement(refused.reason) from None
+            raise
+        address, stated = answer.get("download_url"), answer.get("hash_value")
+        if answer.get("hash_type") != "SHA1" or not isinstance(address, str) or not isinstance(stated, str):
+            raise ChannelUnavailable("an answer without what it should hold")
+        where = urlsplit(address)
+        path = f"{where.path}?{where.query}" if where.query else where.path
+        made, size = sha1(usedforsecurity=False), 0
+        try:
+            with self._client.stream("GET", address, headers={
+                "User-Agent": "parking", "Authorization": self._authorization("GET", path, now, b"")}) as file:
+                if file.status_code != 200:
+                    raise ChannelUnavailable(f"a file of status {file.status_code}")
+                for part in file.iter_bytes():
+                    size += len(part)
+                    if size > FILE_BYTES_MAX:
+                        raise ChannelUnavailable("a file that is too long")
+                    made.update(part)
+                    into.write(part)
+        except httpx.HTTPError as error:
+            raise ChannelUnavailable(type(error).__name__) from None
+        if made.hexdigest() != stated.lower():
+            raise ChannelUnavailable("a file that is not the one that was promised")
+        return size
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ChannelEvent:
         self._check_signature(headers, body, now)

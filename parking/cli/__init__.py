@@ -24,8 +24,8 @@ from parking.cli import (
 group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
 for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
     group.add_command(part.group)
-for command in (charges.verify_charge, charges.prove, statements.statement, demo.seed_demo, worker.worker,
-                what_ifs.what_if):
+for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
+                worker.worker, what_ifs.what_if):
     group.add_command(command)
 for command in (apds.export_apds, apds.import_apds, lint.lint_tariffs):
     tariffs.group.add_command(command)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from uuid import UUID
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
@@ -15,7 +16,20 @@ from rich.table import Table
 from parking.cli.tools import database, right_now
 from parking.core.money import format_yuan
 from parking.core.statement import BadStatement
+from parking.services.fetch import DAYS_BACK, fetch_due
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers, import_statement
+from parking.store.channel_accounts import ChannelAccount
+
+
+@click.command("fetch-statements")
+@click.option("--days", "days_back", type=click.IntRange(1, 90), default=DAYS_BACK, show_default=True)
+@with_appcontext
+def fetch(days_back: int) -> None:
+    """Fetch the statements of the last days that are not there yet; the worker does so by itself."""
+    def say(account: ChannelAccount, day: date, outcome: str, why: str) -> None:
+        click.echo(f"{day} {account.channel} {account.merchant_no}: {outcome}{' ' + why if why else ''}")
+
+    fetch_due(database(), current_app.extensions["channels"], now=right_now(), days_back=days_back, tell=say)
 
 
 @click.command("import-statement")

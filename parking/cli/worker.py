@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
 
 import click
+import structlog
 from flask import current_app
 from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import relay
+from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
 from parking.services.replay import Place, Replays
 from parking.services.watch import watch_terminals
+from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import DatabaseUnavailable
 
 IDLE_SECONDS = 0.1
 SWEEP_SECONDS = 3600.0
 WATCH_SECONDS = 10.0
 PROVE_SECONDS = 60.0
+FETCH_SECONDS = 1800.0
+log = structlog.get_logger("parking.worker")
+
+
+class Statements:
+    """Fetched by a thread of their own, now and then: a large one takes a while, and the outbox does not wait."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._fetching: Future[int] | None = None
+        self._begun_at = float("-inf")
+
+    def step(self) -> None:
+        if time.monotonic() - self._begun_at < FETCH_SECONDS or (self._fetching and not self._fetching.done()):
+            return
+        self._begun_at = time.monotonic()
+        if self._fetching is not None and self._fetching.exception() is not None:
+            log.warning("statements_not_fetched", error=type(self._fetching.exception()).__name__)
+        self._fetching = self._pool.submit(
+            fetch_due, database(), current_app.extensions["channels"], now=right_now(), tell=_tell_fetched)
+
+
+def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) -> None:
+    note = log.info if outcome in ("read", "no_trade", "not_yet") else log.warning
+    note("statement_fetched", outcome=outcome, why=why, day=day.isoformat(), channel=account.channel,
+         merchant_no=account.merchant_no)
 
 
 @click.command("worker")
@@ -27,6 +58,7 @@ PROVE_SECONDS = 60.0
 def worker(once: bool) -> None:
     """Carry messages to lots and channels, work what-ifs out, and forget what need not be kept."""
     swept_at = watched_at = proved_at = float("-inf")
+    statements = Statements()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
     while True:
@@ -40,6 +72,8 @@ def worker(once: bool) -> None:
                 swept_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
+            if not once:
+                statements.step()
             is_working = not once and what_ifs.step(now=right_now(), wait_seconds=0.0 if delivered else IDLE_SECONDS)
         except DatabaseUnavailable:
             delivered, is_working = 0, False

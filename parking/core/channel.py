@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import date, datetime
+from typing import BinaryIO, Literal, Protocol
 
 Way = Literal["qr", "redirect"]
 PaymentState = Literal["unknown", "waiting", "paid", "closed"]
@@ -25,6 +25,10 @@ class ChannelRefused(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NoStatement(ChannelRefused):
+    """The channel has no statement of that day: nothing was traded, or it is not made yet."""
 
 
 class BadEvent(Exception):
@@ -118,6 +122,12 @@ class Channel(Protocol):
 
     def query_refund(self, refund_no: str, *, order_no: str, now: datetime) -> ChannelRefund:
         """What became of a refund of this order; refused if there is none of this number."""
+
+    def fetch_statement(self, day: date, into: BinaryIO, *, now: datetime) -> int:
+        """Write the channel's statement of a day that is over, as the channel keeps it; returns its bytes.
+
+        :raises NoStatement: there is none, or not yet
+        """
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ChannelEvent:
         """What a callback says, once its signature, age and addressee were checked.
