@@ -1,8 +1,9 @@
 """The nightly proof: a lot's books are added up anew, and compared with what is kept.
 
 Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment and
-refund beside the ledger; the seals of what was charged lately are checked, and its fees reckoned again from the
-sealed body alone. Nothing is mended: a difference is told, with what it is about.
+refund beside the ledger, and every drawer's account beside its last count and what moved since; the seals of what
+was charged lately are checked, and its fees reckoned again from the sealed body alone. Nothing is mended: a
+difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from parking.core.charge import sealing_kid
 from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import is_lasting, receivable
+from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.store import keys, ledger_proofs, lots, tariffs, transfers
 from parking.store.database import Database
@@ -95,9 +96,15 @@ def _compare(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         ("visit_charged", ledger_proofs.compare_charged(db, lot_id)),
         ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
         ("payment_refunded", ledger_proofs.compare_refunded(db, lot_id)),
+        ("cash_moved", ledger_proofs.compare_cash(db, lot_id)),
     ):
         for each in found:
             yield _told(what, format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+    held = {drawer(each): fen for each, fen in ledger_proofs.list_held(db, lot_id).items()}
+    for account in sorted(held.keys() | {each for each in added_up if is_drawer(each)}):
+        by_count, by_transfers = held.get(account, 0), added_up.get(account, Balance())
+        if by_count != by_transfers.fen:
+            yield _told("drawer_holds", f"{lot_id}.{account}", by_count, by_transfers.fen)
     for kind, each in ledger_proofs.compare_posted(db, lot_id):
         yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
 

@@ -157,7 +157,7 @@ def _refunds(refunds: tuple[ReceiptRefund, ...], zone: ZoneInfo) -> TextTable:
 
 def channel_name(channel: str) -> str:
     """A payment channel in the reader's language; one that has no name yet by its word."""
-    return str({"wechat_pay": gettext("WeChat Pay")}.get(channel, channel))
+    return str({"wechat_pay": gettext("WeChat Pay"), "cash": gettext("Cash")}.get(channel, channel))
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
