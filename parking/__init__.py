@@ -40,6 +40,7 @@ def create_app(config: Config) -> Flask:
         apds,
         books,
         callbacks,
+        cash,
         companions,
         console,
         credentials,
@@ -92,7 +93,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
+        callbacks, books, cash, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places,
     ):
         app.register_blueprint(view.blueprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from sqlalchemy.orm import Session
 from parking.core import ledger
 from parking.core.clock import city_date
 from parking.core.drawer import CHANNEL
+from parking.core.plate import mask_plate
+from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.close_shift import held_fen, hold_own_open_shift
-from parking.store import drawer_movements, payments, reckonings, refunds, transfers
-from parking.store.drawer_movements import Movement
+from parking.store import drawer_movements, parking_sessions, payments, reckonings, refunds, transfers, vehicles
+from parking.store.drawer_movements import Movement, Owed
 
 
 class NoPayout(Exception):
@@ -26,6 +29,24 @@ class PaidOutBefore(Exception):
 
 class DrawerTooLow(Exception):
     """The drawer holds less than is to be paid out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What waits to be fetched. plate: as it is shown to staff, None of a visit without one."""
+
+    owed: Owed
+    plate: str | None
+
+
+def list_payouts(db: Session, lot_id: int, *, secrets: Secrets) -> list[Payout]:
+    """What a lot owes back in cash and nobody has fetched, oldest first."""
+    owed = drawer_movements.list_owed(db, lot_id, CHANNEL)
+    visits = {each.session.parking_session_id: each.session.vehicle_key for each in parking_sessions.list_sessions(
+        db, {(lot_id, each.parking_session_id) for each in owed})}
+    sealed = vehicles.list_sealed_plates(db, set(visits.values()))
+    plates = {key: mask_plate(secrets.open_plate(key, blob)) for key, blob in sealed.items()}
+    return [Payout(each, plates.get(visits[each.parking_session_id])) for each in owed]
 
 
 def pay_out(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from parking.core.payment import ORDER_LIFE
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
+from parking.services import show
 from parking.services.close_shift import hold_own_open_shift
 from parking.services.owe import due_fen, lock_visit
 from parking.services.pay import NothingDue, PaymentIdReused, credit_payment
@@ -82,6 +84,37 @@ def _owing(db: Session, found: list[StoredSession], now: datetime) -> Iterator[S
                 yield stored
         except CannotPrice:
             continue
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a booth shows of a visit: its row and fee as its operator sees them, and what is due as of an instant."""
+
+    parking_session_id: UUID
+    visit: dict[str, Any]
+    due_fen: int
+    as_of: datetime
+
+
+def show_due(
+    db: Session, operator_id: UUID, lot_id: int, *, plate: Plate | None = None,
+    parking_session_id: UUID | None = None, secrets: Secrets, now: datetime,
+) -> Due:
+    """A visit for the booth, with the fee line by line.
+
+    :raises NoVisit: as find_visit()
+    """
+    stored = find_visit(
+        db, operator_id, lot_id, plate=plate, parking_session_id=parking_session_id, secrets=secrets, now=now)
+    session_id = stored.session.parking_session_id
+    visit = show.find_session(
+        db, show.Viewer(operator_id=operator_id), lot_id, session_id, secrets=secrets, now=now)
+    assert visit is not None
+    try:
+        amount_fen = due_fen(db, stored, now=now)
+    except CannotPrice:
+        amount_fen = 0
+    return Due(session_id, visit, amount_fen, now)
 
 
 def take_cash(db: Session, given: Given, *, operator_id: UUID, by: UUID, safe: KeySafe, now: datetime) -> Movement:

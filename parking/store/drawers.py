@@ -222,18 +222,15 @@ def find_open_shift(db: Session, lot_id: int, drawer_id: int) -> Shift | None:
 
 def find_last_shift(db: Session, lot_id: int, drawer_id: int, *, before: int | None = None) -> Shift | None:
     """A drawer's newest shift, or the newest before a number."""
+    return next(iter(list_shifts(db, lot_id, drawer_id, before=before, limit=1)), None)
+
+
+def list_shifts(db: Session, lot_id: int, drawer_id: int, *, before: int | None = None, limit: int) -> list[Shift]:
+    """A drawer's shifts, or those before a number; newest first."""
     row = DrawerShift
     found = db.execute(_select().where(
         row.lot_id == lot_id, row.drawer_id == drawer_id, *([] if before is None else [row.number < before]),
-    ).order_by(row.number.desc()).limit(1)).one_or_none()
-    return None if found is None else Shift(*found)
-
-
-def list_shifts(db: Session, lot_id: int, drawer_id: int, *, limit: int) -> list[Shift]:
-    """A drawer's shifts, newest first."""
-    row = DrawerShift
-    found = db.execute(_select().where(row.lot_id == lot_id, row.drawer_id == drawer_id).order_by(
-        row.number.desc()).limit(limit))
+    ).order_by(row.number.desc()).limit(limit))
     return [Shift(*each) for each in found]
 
 
