@@ -39,6 +39,7 @@ def create_app(config: Config) -> Flask:
     from parking.web import (
         apds,
         books,
+        booth,
         callbacks,
         cash,
         companions,
@@ -93,7 +94,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books, cash, signs, tariffs, tariff_console, draft_console, what_ifs,
+        callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places,
     ):
         app.register_blueprint(view.blueprint)

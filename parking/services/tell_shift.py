@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.cash_statement import StatementMovement, StatementTotal, write_statement
+from parking.core.drawer import is_left_open
 from parking.core.identifier import format_lot_id
 from parking.services.close_shift import NoShift
 from parking.store import drawer_movements, drawers, logins, lots
@@ -51,6 +53,13 @@ def tell_shift(db: Session, operator_id: UUID, lot_id: int, shift_id: UUID) -> S
         lots.get_lot(db, lot_id), drawer, shift, drawer_movements.list_movements(db, shift),
         drawer_movements.add_up_movements(db, shift), opening, drawers.find_count(db, shift, "closing"),
         logins.list_names_of_staff(db, operator_id))
+
+
+def count_cash(db: Session, operator_id: UUID, *, now: datetime) -> int:
+    """How much of an operator's cash somebody must see to: shifts left open, and what waits for a second person."""
+    opened = [shift for _, shift in drawers.list_drawers(db, operator_id) if shift is not None]
+    left_open = [each for each in opened if is_left_open(each.opened_at, now=now)]
+    return len(left_open) + len(drawers.list_handed_in(db, operator_id))
 
 
 def shift_statement(report: ShiftReport) -> str:
