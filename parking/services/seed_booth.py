@@ -65,9 +65,11 @@ class _Booth:
         stored = parking_sessions.find_session(self.db, self.lot.lot_id, parking_session_id)
         assert stored is not None
         amount_fen = due_fen(self.db, stored, now=at)
-        take_cash(self.db, Given(
+        given = Given(
             derived_uuid(at, "demo", parking_session_id), self.lot.lot_id, shift.shift_id, parking_session_id,
-            amount_fen, at, max(amount_fen, 10_000)), operator_id=self.lot.operator_id, by=shift.staff_id, safe=self.safe, now=at)
+            amount_fen, at, max(amount_fen, 10_000))
+        take_cash(
+            self.db, given, operator_id=self.lot.operator_id, by=shift.staff_id, safe=self.safe, now=at)
 
 
 def seed_booth(
@@ -79,7 +81,7 @@ def seed_booth(
     """
     add_drawer(db, Drawer(lot.lot_id, 1, lot.operator_id, NAME), now=now)
     terminal_id, _ = enrol_terminal(db, lot, gate_id=1, now=now - timedelta(days=30))
-    booth = _Booth(db, lot, terminal_id, safe, now.replace(microsecond=0))
+    booth = _Booth(db, lot, terminal_id, safe, now)
     yesterday = _open(booth, staff[0], FLOAT_FEN, _before(booth, hours=22))
     for position, car in enumerate(cars[:2]):
         paid_at = _before(booth, hours=18 - position)
@@ -106,4 +108,4 @@ def _open(booth: _Booth, staff_id: UUID, brought_fen: int, at: datetime) -> Shif
 
 
 def _before(booth: _Booth, **ago: int) -> datetime:
-    return booth.now - timedelta(**ago)
+    return booth.now.replace(microsecond=0) - timedelta(**ago)

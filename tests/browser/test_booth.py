@@ -106,7 +106,7 @@ def test_by_thumb_a_note_is_one_touch_and_what_is_owed_is_paid_out(
         as_clerk(booth.city, page, base)
         page.goto(f"{base}/console/drawers/3.1")
         page.fill("input[name=asked]", PLATE)
-        page.tap("form[role=search] button")
+        page.tap("form.find button")
         page.tap("button.note:text('¥ 20.00')")
         page.wait_for_selector(".done")
         assert page.inner_text(".done .sum") == "¥ 10.00"
@@ -115,12 +115,12 @@ def test_by_thumb_a_note_is_one_touch_and_what_is_owed_is_paid_out(
         assert page.inner_text(".done .sum") == "¥ 10.00" and not page.is_visible(".payout button")
         browser.close()
 
-    assert booth.left() == FLOAT + 2000 - 1000 + 1000 and differences(booth.city) == []
+    assert booth.left() == FLOAT + 2000 + 1000 - 1000 and differences(booth.city) == []
 
 
 def test_what_is_shown_to_who_has_no_shift_there(served: tuple[Booth, str], tmp_path: Path) -> None:
     booth, base = served
-    shift = booth.open(counted=300_000)
+    booth.open(counted=300_000)
     with sync_playwright() as play:
         browser = open_browser(play, tmp_path / "any", locale="fr-FR")
         page = browser.new_page()
@@ -143,7 +143,6 @@ def test_what_is_shown_to_who_has_no_shift_there(served: tuple[Booth, str], tmp_
         browser.close()
 
     assert booth.left() == 0 and differences(booth.city) == []
-    assert booth.database and shift.number == 1
 
 
 def test_the_pages_are_accessible_in_each_language_light_and_width(
