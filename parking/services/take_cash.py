@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from parking.store.drawer_movements import Movement
 from parking.store.parking_sessions import StoredSession
 from parking.store.payments import Payment
 
-VISITS_LOOKED_AT = 50
+LOOKED_BACK, VISITS_LOOKED_AT = timedelta(days=400), 50  # of a plate; an older visit is found by its id
 
 
 class NoVisit(Exception):
@@ -69,7 +69,8 @@ def find_visit(
         found = [stored] if stored is not None else []
     else:
         assert plate is not None
-        found = parking_sessions.list_sessions_of_vehicle(db, lot_id, secrets.vehicle_key(plate))[::-1]
+        found = parking_sessions.list_sessions_of_vehicle(
+            db, lot_id, secrets.vehicle_key(plate), since=now - LOOKED_BACK)[::-1]
     found = [each for each in found if each.session.state != "voided" and each.operator_id == operator_id]
     if not found:
         raise NoVisit
