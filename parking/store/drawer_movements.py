@@ -7,7 +7,18 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, Text, case, func, select
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Text,
+    case,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Fen, Instant, Table, Uuid, spread
@@ -144,7 +155,7 @@ def list_owed(db: Session, lot_id: int, channel: str) -> list[Owed]:
         select(refund.lot_id, refund.refund_id, refund.payment_id, payment.parking_session_id, refund.amount_fen,
                refund.why, refund.asked_at)
         .join(payment, (payment.lot_id == refund.lot_id) & (payment.payment_id == refund.payment_id))
-        .where(refund.lot_id == lot_id, refund.state == "asked", payment.channel == channel)
+        .where(refund.lot_id == lot_id, refund.state == literal_column("'asked'"), payment.channel == channel)
         .order_by(refund.asked_at, refund.refund_id))
     return [Owed(*each) for each in found]
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Text,
     insert,
+    literal_column,
     select,
     text,
     update,
@@ -237,8 +238,9 @@ def list_shifts(db: Session, lot_id: int, drawer_id: int, *, before: int | None 
 def list_handed_in(db: Session, operator_id: UUID) -> list[Shift]:
     """An operator's shifts whose money waits for a second person, oldest first."""
     row = DrawerShift
-    found = db.execute(_select().where(row.operator_id == operator_id, row.deposit_fen > 0, row.taken_at.is_(None))
-                       .order_by(row.closed_at, row.shift_id))
+    found = db.execute(_select().where(
+        row.operator_id == operator_id, row.deposit_fen > literal_column("0"), row.taken_at.is_(None),
+    ).order_by(row.closed_at, row.shift_id))
     return [Shift(*each) for each in found]
 
 

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, select, text
+from sqlalchemy import event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from parking.store import payments, refunds
+from parking.store import drawer_movements, drawers, payments, refunds
 from parking.store.migrations import alembic_config, migrate
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
@@ -108,3 +108,23 @@ def test_what_the_tables_refuse(city: City, statement: str, why: str) -> None:
 
     with pytest.raises(DBAPIError, match=why), booth.database._transaction() as db:
         db.execute(text(statement))
+
+
+def test_what_waits_is_looked_up_in_the_indexes_of_what_waits(city: City) -> None:
+    database, asked = city.app.extensions["database"], []
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL chooses by what is in the tables; SQLite takes such an index only for a literal")
+    event.listen(database.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+
+    with database.reading() as db:
+        drawer_movements.list_owed(db, 3, "cash")
+        drawers.list_handed_in(db, uuid4())
+        drawers.find_open_shift(db, 3, 1)
+        plans = [
+            " ".join(row[3] for row in db.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sent}", values))
+            for sent, values in asked[:3]]
+
+    for plan, name in zip(
+        plans, ("ix_refund_asked", "ix_drawer_shift_handed_in", "uq_drawer_shift_open"), strict=True
+    ):
+        assert f"USING INDEX {name}" in plan, plan
