@@ -379,6 +379,33 @@ def test_paid_at_the_booth_and_by_a_channel_at_once_goes_back_by_its_own_route(c
         assert differences(city) == []
 
 
+def test_at_the_same_moment_by_cash_and_by_a_channel_one_of_the_two_goes_back(city: City) -> None:
+    with simulated_channel() as simulator:
+        connect(city.app, simulator)
+        booth, wechat = Booth(city), Channel(simulator, city.app)
+        shift = booth.open()
+        for number in range(4):
+            plate = f"沪H1234{number}"
+            inside = UUID(city.scan(3, "entry", plate=plate)["parking_session"]["id"].split(".")[1])
+            simulator.pay(ask_by_plate(city, plate))
+            said = booth.given(shift, inside)
+            wechat.client = city.app.test_client()
+
+            heard, taken = at_once([partial(wechat.deliver, wechat.pocket.pop()), partial(booth.take, said)])
+
+            assert heard == 204
+            assert isinstance(taken, Movement) or taken == "NothingDue"
+            assert session_row(booth, inside).paid_fen == 1000
+            assert city.scan(3, "exit", plate=plate)["reason"] == "left"
+        work(city, wechat)
+        for refund_id in booth.owed():
+            booth.pay_out(refund_id, shift)
+
+        kept = booth.left() - FLOAT + booth.stands(ledger.clearing("wechat_pay"))
+        assert kept == 4000 and booth.stands(ledger.refunding("cash")) == 0
+        assert differences(city) == []
+
+
 def ask_by_plate(city: City, plate: str) -> str:
     code = lot_code(city.app.extensions["secrets"].pepper, 3)
     answer = city.app.test_client().post("/v1/payments", json={
