@@ -41,7 +41,9 @@ def create_app(config: Config) -> Flask:
         account_books,
         apds,
         books,
+        booth,
         callbacks,
+        cash,
         companions,
         console,
         credentials,
@@ -96,7 +98,7 @@ def create_app(config: Config) -> Flask:
         part.register(app)
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
-        callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
+        callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books,
     ):
         app.register_blueprint(view.blueprint)

@@ -9,7 +9,7 @@ from parking.store.columns import Fen, Instant, Uuid
 from parking.store.migrations import grant
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 # Each a column, its default, and its CHECK.
 ADDED = {

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parking.cli.tools import database, right_now, sealer
+from parking.core.drawer import CHANNEL as CASH
 from parking.core.money import format_yuan
 from parking.services.connect import connect_account
 from parking.store import channel_accounts, channel_events, operators, refunds
@@ -29,7 +30,8 @@ def list_channels() -> None:
         for each in channel_accounts.list_accounts(db):
             table.add_row(
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
-                "no" if each.disconnected_at else "yes", f"{base}/callbacks/{each.channel}/{each.account_id}")
+                "no" if each.disconnected_at else "yes",
+                "" if each.channel == CASH else f"{base}/callbacks/{each.channel}/{each.account_id}")
     Console(width=200).print(table)
 
 

@@ -6,16 +6,26 @@ The accounts of a lot:
     payable/operator      what is owed to the lot's operator for its charges
     clearing/<channel>    what the channel holds for us
     refunding/<channel>   what we promised to give back and the channel has not accepted yet
+    drawer/<number>       the cash in a booth's drawer
+    transit/cash          cash that was handed in, until a second person has taken it over
+    bank/cash             cash that was taken over, less what drawers were given to begin with
+    over_and_short/cash   what counts of drawers found too little (debit) or too much (credit)
 
     charge    receivable → payable     a charge was sealed
     credit    payable → receivable     it was taken back
     waiver    payable → receivable     the operator takes something off it, for a reason
     unwaived  receivable → payable     it did, and the charge came to less than that
-    payment   clearing → receivable    the channel has the driver's money
+    payment   clearing → receivable    the channel has the driver's money; of cash, the drawer
     refund    receivable → refunding   we owe it back
     returned  refunding → clearing     the channel accepted that it goes back
     kept      clearing → refunding     it did not: the channel has it still, and we still owe it
     moved     receivable → receivable  a voided visit's money goes to the one that replaced it
+    float     drawer → bank            change was brought to a drawer as its shift began
+    payout    refunding → drawer       cash was given back at a booth
+    over      drawer → over_and_short  a count found more than there should be
+    short     over_and_short → drawer  a count found less
+    deposit   transit → drawer         a shift handed its takings in
+    banked    bank → transit           they were taken over
 
 (debit → credit.)
 
@@ -37,10 +47,15 @@ from parking.core.identifier import derived_uuid
 
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
-KINDS = ("charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved")
+TRANSIT, BANK, OVER_AND_SHORT = "transit/cash", "bank/cash", "over_and_short/cash"
+KINDS = (
+    "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
+    "over", "short", "deposit", "banked",
+)
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
 VISITS = "receivable"  # all visits' accounts together
+_DRAWER = "drawer/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,14 @@ def visit_of(account: str) -> UUID | None:
     """The visit that an account is of, if it is a visit's."""
     kind, _, rest = account.partition("/")
     return UUID(rest) if kind == VISITS and rest else None
+
+
+def drawer(drawer_id: int) -> str:
+    return f"{_DRAWER}{drawer_id}"
+
+
+def is_drawer(account: str) -> bool:
+    return account.startswith(_DRAWER)
 
 
 def is_lasting(account: str) -> bool:

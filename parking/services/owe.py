@@ -14,6 +14,10 @@ from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 
 
+class NoVisit(Exception):
+    """There is no such visit, or it is not the operator's."""
+
+
 def find_tariff(db: Session, stored: StoredSession) -> TariffInForce | None:
     """The version that the visit is priced by: the one in force at its entry, once known for good."""
     if stored.tariff_id is not None and stored.tariff_version is not None:

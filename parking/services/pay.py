@@ -217,17 +217,21 @@ def confirm_payment(
         _end_pending(db, payment, "void", now)
         _set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
-        _credit(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
+        credit_payment(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
     day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
     reckonings.touch_movement(db, account_id, payment.operator_id, number=payment.order_no, day=day)
 
 
-def _credit(
+def credit_payment(
     db: Session, payment: Payment, stored: StoredSession, vehicle: Vehicle, paid_at: datetime, safe: KeySafe,
-    now: datetime,
+    now: datetime, *, into: str | None = None,
 ) -> None:
+    """Count a paid order for its visit, whose vehicle is held; what is too much by it goes back.
+
+    :param into: the account that has the money, where that is not what the channel holds for us
+    """
     lot, session = lots.get_lot(db, payment.lot_id), stored.session
-    _post_payment(db, payment, now)
+    _post_payment(db, payment, into or ledger.clearing(payment.channel), now)
     paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
     books = Books(db, lot, {session.vehicle_key: vehicle}, safe, now)
     books.write([Entry(session, stored, paid, stored.replaced_by)])
@@ -243,10 +247,10 @@ def _credit(
             db, lot.lot_id, session.parking_session_id, surplus_fen=surplus, why="paid_twice", now=now)
 
 
-def _post_payment(db: Session, payment: Payment, now: datetime) -> None:
+def _post_payment(db: Session, payment: Payment, into: str, now: datetime) -> None:
     """What was pending counts; of an order that was closed, or whose visit is another now, the payment alone."""
     made = ledger.transfer(
-        "payment", debit=ledger.clearing(payment.channel), credit=ledger.receivable(payment.parking_session_id),
+        "payment", debit=into, credit=ledger.receivable(payment.parking_session_id),
         amount_fen=payment.amount_fen, ref_id=payment.payment_id, now=now)
     pending = transfers.find_pending(db, payment.lot_id, "payment", payment.payment_id)
     if pending is not None and pending.credit == made.credit:

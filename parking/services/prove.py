@@ -1,8 +1,9 @@
 """The nightly proof: a lot's books are added up anew, and compared with what is kept.
 
 Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment and
-refund beside the ledger; the seals of what was charged lately are checked, and its fees reckoned again from the
-sealed body alone. Nothing is mended: a difference is told, with what it is about.
+refund beside the ledger, and every drawer's account beside its last count and what moved since; the seals of what
+was charged lately are checked, and its fees reckoned again from the sealed body alone. Nothing is mended: a
+difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from parking.core.charge import sealing_kid
 from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import is_lasting, receivable
+from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.store import keys, ledger_proofs, lots, tariffs, transfers
 from parking.store.database import Database
@@ -87,7 +88,7 @@ def prove_all(
 
 
 def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
-    """Kept balances, and what visits owe, beside the sums of the transfers."""
+    """Kept balances, what visits owe and drawers hold, beside the sums of the transfers."""
     added_up = dict(transfers.add_up(db, lot_id))
     kept = {account: each for _, account, each in transfers.list_balances(db, lot_ids=[lot_id])}
     for account in sorted(kept.keys() | {each for each in added_up if is_lasting(each)}):
@@ -100,6 +101,11 @@ def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         by_row = owing[account][1] if account in owing else 0
         if by_row != posted.get(account, 0):
             yield _told("visit_owes", _visit(lot_id, account), by_row, posted.get(account, 0))
+    held = {drawer(each): fen for each, fen in ledger_proofs.list_held(db, lot_id).items()}
+    for account in sorted(held.keys() | {each for each in added_up if is_drawer(each)}):
+        by_count, by_transfers = held.get(account, 0), added_up.get(account, Balance())
+        if by_count != by_transfers.fen:
+            yield _told("drawer_holds", f"{lot_id}.{account}", by_count, by_transfers.fen)
 
 
 def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
@@ -109,6 +115,7 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
         ("visit_waived", ledger_proofs.compare_waived(db, lot_id)),
         ("payment_refunded", ledger_proofs.compare_refunded(db, lot_id)),
+        ("cash_moved", ledger_proofs.compare_cash(db, lot_id)),
     ):
         for each in found:
             yield _told(what, format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)

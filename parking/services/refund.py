@@ -1,4 +1,7 @@
-"""Money goes back the way it came: reserved and owed at once, sent by the worker, followed to its end."""
+"""Money goes back the way it came: reserved and owed at once, sent by the worker, followed to its end.
+
+Cash is not sent: it is paid out to who comes for it (pay_out.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from sqlalchemy.orm import Session
 from parking.core import ledger
 from parking.core.channel import ChannelRefund
 from parking.core.clock import city_date
+from parking.core.drawer import CHANNEL as CASH
 from parking.core.identifier import derived_uuid
 from parking.core.payment import Paid, money_state
 from parking.core.statement import CHANNEL_ZONE
@@ -48,6 +52,8 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen,
         waived_fen=stored.waived_fen, paid_fen=left.fen,
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
+    if payment.channel == CASH:
+        return  # it waits at the booth for the driver (pay_out.py)
     outbox_messages.add_message(
         db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
         body={"refund_id": str(refund_id)}, now=now,

@@ -29,6 +29,7 @@ from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
 from parking.services.rotate import rotate_key
 from parking.services.second_factor import new_secret, secret_text, set_second_factor
+from parking.services.seed_booth import BoothCar, seed_booth
 from parking.services.sign_in import hash_password, open_bearer
 from parking.services.unlock import KeySafe
 from parking.services.welcome import meet_citizen
@@ -91,6 +92,7 @@ _DRIVERS = ("li", "wang", "zhang", "chen", "zhao", "sun")
 _OPERATORS = ("Shanghai City Parking (demo)", "Airport Parking (demo)")
 # Lot: which of the first driver's cars has been there, and for how many hours; the second lot collects.
 _INSIDE_SINCE = {1: (1, 3), 12: (2, 2)}
+_BOOTH_AT, _BOOTH_CARS = 12, 5
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -121,10 +123,12 @@ def seed_demo_city(
     for purpose in ("code", "receipt"):
         rotate_key(db, purpose, sealer=secrets.sealer, now=now, at_once=True)
     made = DemoSignIns()
-    operators = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
+    employed = [_add_operator(db, position, name, secrets, made, now) for position, name in enumerate(_OPERATORS)]
+    operators = [operator_id for operator_id, _ in employed]
     seed_calendar(db, CALENDAR, now=now, since=IN_FORCE_FROM.year)
-    for position, (operator_id, name) in enumerate(zip(operators, _OPERATORS, strict=True), start=1):
+    second = [
         _add_staff(db, f"operator{position}-second", operator_id, name, secrets, made, now)
+        for position, (operator_id, name) in enumerate(zip(operators, _OPERATORS, strict=True), start=1)]
     _add_tariffs(db, operators, now)
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
@@ -132,21 +136,23 @@ def seed_demo_city(
     for name in _DRIVERS:
         _add_driver(db, name, dice, secrets, realm, made, now)
     _add_visits(db, lots, made, dice, secrets, safe, now)
+    booth = next(lot for lot in lots if lot.lot_id == _BOOTH_AT)
+    seed_booth(db, booth, _booth_cars(booth, dice, secrets), staff=(second[0], employed[0][1]), safe=safe, now=now)
     return made
 
 
 def _add_operator(
     db: Session, position: int, name: str, secrets: Secrets, made: DemoSignIns, now: datetime
-) -> UUID:
+) -> tuple[UUID, UUID]:
+    """The operator, and the first of its staff."""
     operator_id = new_uuid(now)
     db.execute(insert(Operator).values(operator_id=operator_id, name=name, created_at=now))
-    _add_staff(db, f"operator{position + 1}", operator_id, name, secrets, made, now)
-    return operator_id
+    return operator_id, _add_staff(db, f"operator{position + 1}", operator_id, name, secrets, made, now)
 
 
 def _add_staff(
     db: Session, login: str, operator_id: UUID, name: str, secrets: Secrets, made: DemoSignIns, now: datetime
-) -> None:
+) -> UUID:
     """One of an operator's staff, who can sign in, and whose programs have a token."""
     staff_id, password, token = new_uuid(now), randomness.token_urlsafe(9), randomness.token_urlsafe(32)
     db.execute(insert(Staff).values(staff_id=staff_id, operator_id=operator_id, created_at=now))
@@ -159,6 +165,7 @@ def _add_staff(
     made.operators.append({
         "login": login, "password": password, "token": token, "name": name, "operator_id": str(operator_id),
         "totp_secret": secret_text(factor)})
+    return staff_id
 
 
 def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
@@ -233,6 +240,12 @@ def _add_visits(
             key = secrets.vehicle_key(parse_plate(made.drivers[0]["plates"][number]))
             _happen(db, lot, terminal_id, sequence, "entry", now - timedelta(hours=hours), key, safe, now)
         terminals.revoke_terminal(db, terminal_id, now=now)
+
+
+def _booth_cars(lot: Lot, dice: random.Random, secrets: Secrets) -> list[BoothCar]:
+    """Cars that pay at the booth."""
+    plates = [_plate(dice) for _ in range(_BOOTH_CARS)]
+    return [BoothCar(secrets.vehicle_key(plate), secrets.seal_plate(plate)) for plate in plates]
 
 
 def _happen(

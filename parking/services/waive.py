@@ -16,15 +16,11 @@ from parking.core import ledger
 from parking.core.payment import money_state
 from parking.services.attest import NotCharged
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
-from parking.services.owe import lock_visit
+from parking.services.owe import NoVisit, lock_visit
 from parking.services.refund import settle
 from parking.store import charges, lots, operators, parking_sessions, transfers, waivers
 from parking.store.parking_sessions import StoredSession
 from parking.store.waivers import Waiver
-
-
-class NoVisit(Exception):
-    """There is no such visit, or it is another operator's."""
 
 
 class NoWaiver(Exception):

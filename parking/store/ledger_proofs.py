@@ -11,12 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Integer, Text, case, func, select
+from sqlalchemy import ForeignKey, Index, Integer, Select, Text, case, func, select
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from parking.core.drawer import CHANNEL
 from parking.core.ledger import COUNTS
 from parking.store.charges import ChargeRow
 from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
+from parking.store.drawer_movements import DrawerMovement
+from parking.store.drawers import DrawerCount, DrawerShift
 from parking.store.lots import Lot
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
@@ -164,7 +167,7 @@ def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
     charge, payment, refund = ChargeRow, PaymentRow, RefundRow
-    events = {
+    events: dict[str, Select[*tuple[Any, ...]]] = {
         "charge": select(charge.charge_id, charge.total_fen).where(
             charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
         "credit": select(charge.charge_id, charge.total_fen).where(
@@ -172,6 +175,7 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
         "payment": select(payment.payment_id, payment.amount_fen).where(
             payment.lot_id == lot_id, payment.state == "paid"),
         "refund": select(refund.refund_id, refund.amount_fen).where(refund.lot_id == lot_id),
+        **_cash_events(lot_id),
     }
     row = LedgerTransfer
     differences: list[tuple[str, Difference]] = []
@@ -187,6 +191,61 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
             event, event_id == posted.c.ref_id).where(event_id.is_(None))
         differences += [(kind, each) for query in (missing, alone) for each in _differences(db.execute(query))]
     return differences
+
+
+def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
+    """What shifts say came into drawers and left them, beside payments: kind, id and amount."""
+    shift, count, movement = DrawerShift, DrawerCount, DrawerMovement
+    difference = count.counted_fen - count.expected_fen
+    return {
+        "float": select(shift.shift_id, shift.brought_fen).where(shift.lot_id == lot_id, shift.brought_fen > 0),
+        "over": select(count.count_id, difference).where(count.lot_id == lot_id, difference > 0),
+        "short": select(count.count_id, -difference).where(count.lot_id == lot_id, difference < 0),
+        "payout": select(movement.movement_id, movement.amount_fen).where(
+            movement.lot_id == lot_id, movement.kind == "payout"),
+        "deposit": select(shift.shift_id, shift.deposit_fen).where(shift.lot_id == lot_id, shift.deposit_fen > 0),
+        "banked": select(shift.shift_id, shift.deposit_fen).where(
+            shift.lot_id == lot_id, shift.deposit_fen > 0, shift.taken_at.is_not(None)),
+    }
+
+
+def compare_cash(db: Session, lot_id: int) -> list[Difference]:
+    """Payments of cash beside what came into drawers for them, and refunds that are done beside what left."""
+    payment, refund, movement = PaymentRow, RefundRow, DrawerMovement
+    paid = select(payment.payment_id.label("id"), payment.amount_fen.label("fen")).where(
+        payment.lot_id == lot_id, payment.channel == CHANNEL, payment.state == "paid")
+    back = select(refund.refund_id.label("id"), refund.amount_fen.label("fen")).join(
+        payment, (payment.lot_id == refund.lot_id) & (payment.payment_id == refund.payment_id)).where(
+            refund.lot_id == lot_id, payment.channel == CHANNEL, refund.state == "done")
+    found: list[Difference] = []
+    for kind, rows in (("payment", paid), ("payout", back)):
+        booked = rows.subquery()
+        moved = select(movement.movement_id.label("id"), movement.amount_fen.label("fen")).where(
+            movement.lot_id == lot_id, movement.kind == kind).subquery()
+        found += _differences(db.execute(
+            select(booked.c.id, booked.c.fen, moved.c.fen).outerjoin(moved, moved.c.id == booked.c.id)
+            .where(moved.c.fen.is_(None) | (moved.c.fen != booked.c.fen))))
+        found += _differences(db.execute(
+            select(moved.c.id, booked.c.fen, moved.c.fen).outerjoin(booked, booked.c.id == moved.c.id)
+            .where(booked.c.id.is_(None))))
+    return found
+
+
+def list_held(db: Session, lot_id: int) -> dict[int, int]:
+    """What each drawer holds by its last count and what came and went since, in fen."""
+    shift, later, count, movement = DrawerShift, aliased(DrawerShift), DrawerCount, DrawerMovement
+    newest = select(func.max(later.number)).where(
+        later.lot_id == shift.lot_id, later.drawer_id == shift.drawer_id).scalar_subquery()
+    moved = select(func.sum(case((movement.kind == "payment", movement.amount_fen), else_=-movement.amount_fen))).where(
+        movement.lot_id == shift.lot_id, movement.shift_id == shift.shift_id).scalar_subquery()
+    is_over = shift.closed_at.is_not(None)
+    found = db.execute(
+        select(shift.drawer_id, count.counted_fen, case(
+            (is_over, -shift.deposit_fen), else_=func.coalesce(moved, 0)))
+        .join(count, (count.lot_id == shift.lot_id) & (count.shift_id == shift.shift_id) & (
+            count.moment == case((is_over, "closing"), else_="opening")))
+        .where(shift.lot_id == lot_id, shift.number == newest))
+    return {drawer_id: int(counted) + int(since) for drawer_id, counted, since in found}
 
 
 def list_sealed(

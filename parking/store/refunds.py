@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     insert,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -24,6 +25,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.store import payments
 from parking.store.columns import Fen, Instant, Table, Uuid, spread
 from parking.store.payments import Payment
+
+_ASKED = text("state = 'asked'")
 
 
 class RefundRow(Table):
@@ -37,6 +40,7 @@ class RefundRow(Table):
         Index("ix_refund_payment", "lot_id", "payment_id"),
         Index("ix_refund_accepted_at", "operator_id", "accepted_at"),
         Index("ix_refund_refund_no", "refund_no"),
+        Index("ix_refund_asked", "lot_id", "asked_at", sqlite_where=_ASKED, postgresql_where=_ASKED),
         spread("lot_id", "lot"),
     )
 

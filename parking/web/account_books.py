@@ -11,7 +11,7 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import PAYABLE, VISITS, visit_of
+from parking.core.ledger import BANK, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
 from parking.services.show import read_cursor, write_cursor
 from parking.store import ledger_sums, lots
@@ -197,7 +197,12 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: holds for us", channel=channel_name(of)))
     if kind == "refunding":
         return str(gettext("%(channel)s: refunds on their way", channel=channel_name(of)))
-    words = {VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned")}
+    if kind == "drawer":
+        return str(gettext("Cash in drawer %(n)s", n=of))
+    words = {
+        VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned"),
+        TRANSIT: gettext("Cash handed in, not taken over yet"), BANK: gettext("Cash taken over"),
+        OVER_AND_SHORT: gettext("Cash over and short")}
     return str(words.get(account, account))
 
 
@@ -207,7 +212,10 @@ def kind_name(kind: str) -> str:
         "charge": gettext("Charged"), "credit": gettext("Charge taken back"), "waiver": gettext("Waived"),
         "unwaived": gettext("Waiver ended"), "payment": gettext("Paid"), "refund": gettext("Given back"),
         "returned": gettext("Refund taken on by the channel"), "kept": gettext("Refund not carried out"),
-        "moved": gettext("Moved to another visit"),
+        "moved": gettext("Moved to another visit"), "float": gettext("Change brought to a drawer"),
+        "payout": gettext("Given back in cash"), "over": gettext("Counted too much"),
+        "short": gettext("Counted too little"), "deposit": gettext("Cash handed in"),
+        "banked": gettext("Cash taken over"),
     }
     return str(words.get(kind, kind))
 

@@ -15,6 +15,8 @@ from werkzeug.exceptions import HTTPException
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.context import UnknownContext
+from parking.core.drawer import BadCount, GivenTooLittle, GivenTooMuch
+from parking.core.identifier import format_lot_id
 from parking.core.json_text import BadJson
 from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong
@@ -24,19 +26,24 @@ from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
+from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
 from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.issue import NotYourVehicle
+from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused
+from parking.services.owe import NoVisit
 from parking.services.pair import BadPairingCode
 from parking.services.pay import NothingDue, PaymentIdReused
+from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
+from parking.services.take_cash import AmountChanged
 from parking.services.unlock import NoKey
-from parking.services.waive import MoreThanCharged, NoVisit, NoWaiver, WaiverIdReused
+from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
 from parking.store.database import DatabaseUnavailable
 from parking.web.printer import DocumentTooLong, PrinterBusy, ReceiptTooLong
 
@@ -179,13 +186,43 @@ _KNOWN: dict[type[Exception], Any] = {
         401, "bad_pairing_code", "This code pairs nothing: make another one at the console.",
         errors=[("pairing_code", "unknown, used or ended")]),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
-    NoVisit: lambda error: Problem(404, "not_found", "There is no such parking session, or it is not yours."),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
     MoreThanCharged: lambda error: Problem(
         409, "more_than_charged", "More than is left of the charge.",
         errors=[("amount_fen", str(error))], extra=(("left_fen", error.left_fen),)),
+    NoDrawer: lambda error: Problem(404, "not_found", "There is no such drawer or lot, or it is not yours."),
+    NoShift: lambda error: Problem(404, "not_found", "There is no such shift, or it is not yours."),
+    NoVisit: lambda error: Problem(404, "not_found", "There is no such visit at this lot."),
+    NoPayout: lambda error: Problem(404, "not_found", "Nothing of this id is owed back in cash here."),
+    DrawerDiffers: lambda error: Problem(
+        409, "id_reused", "This lot has another drawer of this number.", errors=[("number", "used before")]),
+    ShiftIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another shift.", errors=[("id", "used before")]),
+    DrawerInUse: lambda error: Problem(
+        409, "drawer_in_use", "A shift is open at this drawer: it is closed first.",
+        extra=(("shift", format_lot_id(error.shift.lot_id, error.shift.shift_id)),)),
+    BadCount: lambda error: Problem(400, "bad_count", str(error).capitalize(), errors=[("counted_fen", str(error))]),
+    ReasonNeeded: lambda error: Problem(
+        409, "reason_needed", "The count is not what should be there: count again, or say why.",
+        errors=[("why", "needed")], extra=(("difference_fen", error.difference_fen),)),
+    ShiftOver: lambda error: Problem(409, "shift_over", "This shift is closed."),
+    NotYourShift: lambda error: Problem(
+        403, "not_your_shift", "Somebody else's shift: who opened it takes and pays out cash in it."),
+    NothingToTake: lambda error: Problem(409, "nothing_to_take", "Nothing of this shift waits to be taken over."),
+    SecondPersonTakes: lambda error: Problem(
+        403, "second_person_needed", "Who opened or closed the shift does not take its money over."),
+    AmountChanged: lambda error: Problem(
+        409, "amount_changed", "Something else is due than was shown: look the visit up again.",
+        errors=[("amount_fen", "not what is due")]),
+    GivenTooLittle: lambda error: Problem(
+        400, "given_too_little", "Less was given than is due.", errors=[("given_fen", "less than is due")]),
+    GivenTooMuch: lambda error: Problem(
+        400, "given_too_much", "So much more than is due must be a slip.",
+        errors=[("given_fen", "far more than is due")]),
+    PaidOutBefore: lambda error: Problem(409, "paid_out_before", "This was paid out before, in another shift."),
+    DrawerTooLow: lambda error: Problem(409, "drawer_too_low", "The drawer holds less than is to be paid out."),
     PaymentIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),
     BadLotCode: lambda error: Problem(
