@@ -14,8 +14,8 @@ _OWN_BROWSER = {"MicroMessenger": "wechat_pay", "AlipayClient": "alipay"}
 
 def channel_name(channel: str) -> str:
     """A payment channel in the reader's language; one that has no name yet by its word."""
-    return str({
-        "wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay"), "cash": gettext("Cash")}.get(channel, channel))
+    words = {"wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay"), "cash": gettext("Cash")}
+    return str(words.get(channel, channel))
 
 
 def offered_channels(lot_id: int) -> list[str]:
