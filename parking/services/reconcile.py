@@ -36,7 +36,7 @@ from parking.store.statement_imports import Import, Reading
 
 ZONE = CHANNEL_ZONE
 ROWS_AT_ONCE = 5000
-READ_BYTES = 1024 * 1024
+READ_BYTES = 4 * 1024 * 1024
 LEASE = timedelta(minutes=1)
 # (how far, of how much): lines of the file that were believed and then kept
 Progress = Callable[[int, int], None]
@@ -162,6 +162,7 @@ def _keep(
 ) -> None:
     def write(deed: Callable[[Session], None]) -> None:
         database.write(lambda db: _write_as_reader(db, reading, deed, clock() + LEASE))
+        database.give_way()
 
     if not database.write(lambda db: statement_imports.begin_import(
         db, reading, leased_until=clock() + LEASE, now=clock())
