@@ -17,7 +17,8 @@ def main() -> None:
     names = sorted(path.stem for path in BENCHES.glob("*.py") if not path.stem.startswith("_"))
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         stop(f"scripts/bench {' | '.join(names)}")
-    install_python(ROOT / "requirements-dev.txt")
+    own = ROOT / "scripts" / "setup" / f"requirements-bench-{sys.argv[1]}.txt"
+    install_python(ROOT / "requirements-dev.txt", *([own] if own.exists() else []))
     done = subprocess.run(
         [str(PYTHON), "-m", f"scripts.benches.{sys.argv[1]}", *sys.argv[2:]], cwd=ROOT, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
