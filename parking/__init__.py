@@ -47,6 +47,7 @@ def create_app(config: Config) -> Flask:
         companions,
         console,
         credentials,
+        day_desk,
         draft_console,
         driver,
         errors,
@@ -99,7 +100,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books,
+        apds, places, waivers, account_books, day_desk,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -9,6 +9,7 @@ The accounts of a lot:
     drawer/<number>       the cash in a booth's drawer
     transit/cash          cash that was handed in, until a second person has taken it over
     bank/cash             cash that was taken over, less what drawers were given to begin with
+    difference/<channel>  what statements of a channel said otherwise than our books, and was written off
     over_and_short/cash   what counts of drawers found too little (debit) or too much (credit)
 
     charge    receivable → payable     a charge was sealed
@@ -26,6 +27,8 @@ The accounts of a lot:
     short     over_and_short → drawer  a count found less
     deposit   transit → drawer         a shift handed its takings in
     banked    bank → transit           they were taken over
+    written_off   clearing ↔ difference   what a channel's statement says otherwise, by decision of a person
+    written_back  difference ↔ clearing   that decision was taken back
 
 (debit → credit.)
 
@@ -50,7 +53,7 @@ PAYABLE = "payable/operator"
 TRANSIT, BANK, OVER_AND_SHORT = "transit/cash", "bank/cash", "over_and_short/cash"
 KINDS = (
     "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
-    "over", "short", "deposit", "banked",
+    "over", "short", "deposit", "banked", "written_off", "written_back",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")

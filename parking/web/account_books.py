@@ -197,6 +197,8 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: holds for us", channel=channel_name(of)))
     if kind == "refunding":
         return str(gettext("%(channel)s: refunds on their way", channel=channel_name(of)))
+    if kind == "difference":
+        return str(gettext("%(channel)s: written off", channel=channel_name(of)))
     if kind == "drawer":
         return str(gettext("Cash in drawer %(n)s", n=of))
     words = {
@@ -215,7 +217,8 @@ def kind_name(kind: str) -> str:
         "moved": gettext("Moved to another visit"), "float": gettext("Change brought to a drawer"),
         "payout": gettext("Given back in cash"), "over": gettext("Counted too much"),
         "short": gettext("Counted too little"), "deposit": gettext("Cash handed in"),
-        "banked": gettext("Cash taken over"),
+        "banked": gettext("Cash taken over"), "written_off": gettext("Written off"),
+        "written_back": gettext("Write-off taken back"),
     }
     return str(words.get(kind, kind))
 

@@ -14,11 +14,13 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from parking.core.clock import city_date, format_instant
-from parking.core.identifier import format_lot_id
+from parking.core.closing import CAUSES
+from parking.core.identifier import format_lot_id, new_uuid
 from parking.core.statement import BadStatement
+from parking.services.close_day import show_books_of_day, tell
 from parking.services.reckon import Day, Page, show_day
 from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement
-from parking.store import channel_accounts, statement_imports
+from parking.store import channel_accounts, day_closings, logins, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.reckonings import Difference
 from parking.web import auth
@@ -55,7 +57,7 @@ def statements() -> Any:
 def reconciliation(channel: str, day: str) -> Any:
     asked = read_query(DifferencesQuery)
     account, page = _account(channel, asked.account), Page(asked.bucket, asked.cursor, asked.limit)
-    return _answer(show_day(_database(), account, _date(day), page=page, now=auth.now()))
+    return _answer(show_day(_database(), account, read_day(day), page=page, now=auth.now()))
 
 
 @blueprint.get("/console/days")
@@ -72,7 +74,7 @@ def newest_day() -> Any:
 @blueprint.get("/console/days/<day>")
 @auth.operator
 def day_page(day: str) -> Any:
-    return _page(day, read_query(AccountQuery).account)
+    return show_day_page(day, read_query(AccountQuery).account)
 
 
 @blueprint.post("/console/days/<day>")
@@ -82,14 +84,14 @@ def day_form(day: str) -> Any:
     request.max_content_length = FILE_BYTES_MAX
     asked, sent = read_query(AccountQuery).account, request.files.get("file")
     if sent is None:
-        return _page(day, asked, refused="no_file", status=400)
+        return show_day_page(day, asked, refused="no_file", status=400)
     account = _account(None, asked)
     try:
         read = import_statement(
             _database(), cast(BinaryIO, sent.stream), operator_id=auth.operator_id(), channel=account.channel,
-            account_id=account.account_id, day=_date(day), now=auth.now())
+            account_id=account.account_id, day=read_day(day), now=auth.now())
     except BadStatement as bad:
-        return _page(day, asked, refused=f"{bad}", status=400)
+        return show_day_page(day, asked, refused=f"{bad}", status=400)
     return redirect(f"/console/days/{day}?account={read.account.account_id}", code=303)
 
 
@@ -99,7 +101,7 @@ def day_file(day: str) -> Any:
     """The day's statement, byte for byte as it came."""
     account = _account(None, read_query(AccountQuery).account)
     with _database().reading() as db:
-        read = statement_imports.find_import(db, account.account_id, _date(day))
+        read = statement_imports.find_import(db, account.account_id, read_day(day))
     if read is None:
         raise Problem(404, "not_found", "There is no statement of this day.")
     parts = _file_parts(_database(), account, read.import_id)
@@ -122,24 +124,30 @@ def _file_parts(database: Any, account: ChannelAccount, import_id: UUID) -> Iter
         number += 1
 
 
-def _page(day: str, asked: UUID | None, *, refused: str | None = None, status: int = 200) -> Any:
-    on = _date(day)
+def show_day_page(
+    day: str, asked: UUID | None, *, refused: str | None = None, said: str | None = None, status: int = 200
+) -> Any:
+    """refused: why a file was not read; said: why something about a difference was not done."""
+    on = read_day(day)
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
         accounts = channel_accounts.list_of_operator(db, auth.operator_id())
     try:
-        shown = show_day(
-            _database(), _account(None, asked), on, page=Page(limit=SHOWN_MAX), now=auth.now())
+        books = show_books_of_day(_database(), _account(None, asked), on, now=auth.now())
     except NoAccount:
         if asked is not None:
             raise
         return render_template("day.html", day=day, shown=None, refused=refused), status
     before, after = (on + timedelta(days=step) for step in (-1, 1))
+    with _database().reading() as db:
+        staff = logins.list_names_of_staff(db, auth.operator_id())
+    now = auth.now()
     return render_template(
-        "day.html", day=day, shown=shown, differences=[_item(each) for each in shown.items], days=days,
+        "day.html", day=day, shown=books.day, books=books, days=days, before=before, after=after, refused=refused,
+        said=said, staff=staff, me=auth.staff_id(), causes=CAUSES,
         merchants={each.account_id: f"{channel_name(each.channel)} {each.merchant_no}" for each in accounts},
-        before=before, after=after,
-        more=shown.reckoned.difference_count - len(shown.items), refused=refused,
+        told=[(_item(each.difference), each, new_uuid(now)) for each in books.told[:SHOWN_MAX]],
+        more=books.day.reckoned.difference_count - min(len(books.told), SHOWN_MAX),
     ), status
 
 
@@ -149,14 +157,28 @@ def _account(channel: str | None, asked: UUID | None) -> ChannelAccount:
 
 
 def _answer(day: Day) -> dict[str, Any]:
+    with _database().reading() as db:
+        closing = day_closings.find_closing(db, day.account.account_id, day.day)
     return {
         "channel": day.account.channel, "account": str(day.account.account_id),
         "merchant_no": day.account.merchant_no, "date": day.day.isoformat(),
         "imported_at": format_instant(day.read.imported_at) if day.read else None,
         "is_provisional": day.is_provisional, "is_balanced": day.is_balanced, "fee_raw": day.fee_raw,
-        "net_raw": day.net_raw, "buckets": day.buckets, "items": [_item(each) for each in day.items],
+        "net_raw": day.net_raw, "buckets": day.buckets, "items": _told_items(day),
+        "closed_at": format_instant(closing.closed_at) if closing else None,
         "next_cursor": None if day.next_place is None else str(day.next_place),
     }
+
+
+def _told_items(day: Day) -> list[dict[str, Any]]:
+    """Each pair with what to do about it, and the explanation that fits it."""
+    with _database().reading() as db:
+        said = day_closings.list_explanations(db, day.account.account_id, day.day)
+    return [
+        {**_item(each.difference),
+         "suggestion": None if each.difference.bucket == "matched" else each.suggestion,
+         "explanation": str(each.explanation.explanation_id) if each.explanation else None}
+        for each in tell(day.items, said)]
 
 
 def _item(found: Difference) -> dict[str, Any]:
@@ -184,7 +206,8 @@ def _received() -> Iterator[BinaryIO]:
         yield file
 
 
-def _date(text: str) -> date:
+def read_day(text: str) -> date:
+    """:raises Problem: 404, there is no such day"""
     found = parse_date(text)
     if found is None:
         raise Problem(404, "not_found", "There is no such day.")

@@ -382,12 +382,15 @@ class DifferenceAnswer(Answer):
     status: str | None
     row: int | None
     parking_session_id: str | None
+    suggestion: Literal["wait", "ask_channel", "explain"] | None
+    explanation: str | None
 
 
 class ReconciliationAnswer(Answer):
     """Refunds count against payments. fee_raw: the channel's fees of the day; net_raw: what it pays out for
     it, coupons and fees apart; both in thousandths of a fen. is_provisional: read before the day was over.
-    state of an item: our word for it; status: the channel's.
+    state of an item: our word for it; status: the channel's; suggestion: what to do about it first; explanation: the
+    id of the one that fits it. closed_at: when the day was closed and sealed.
     """
 
     channel: str
@@ -401,6 +404,7 @@ class ReconciliationAnswer(Answer):
     net_raw: int
     buckets: dict[str, BucketAnswer]
     items: list[DifferenceAnswer]
+    closed_at: str | None
     next_cursor: str | None
 
 

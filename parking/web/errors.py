@@ -26,6 +26,14 @@ from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
+from parking.services.close_day import (
+    DayClosed,
+    ExplainedBefore,
+    ExplanationIdReused,
+    NoDifference,
+    NoExplanation,
+    NotToBeClosed,
+)
 from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
 from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
@@ -185,6 +193,18 @@ _KNOWN: dict[type[Exception], Any] = {
     BadPairingCode: lambda error: Problem(
         401, "bad_pairing_code", "This code pairs nothing: make another one at the console.",
         errors=[("pairing_code", "unknown, used or ended")]),
+    NoDifference: lambda error: Problem(
+        404, "not_found", "This day has no such difference now.", errors=[("number", "no difference of this day")]),
+    NoExplanation: lambda error: Problem(404, "not_found", "There is no such explanation, or it is not yours."),
+    ExplanationIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another explanation.", errors=[("id", "used before")]),
+    ExplainedBefore: lambda error: Problem(
+        409, "explained_before", "This difference has an explanation already; take that one back first."),
+    DayClosed: lambda error: Problem(
+        409, "day_closed", "The day was closed upon this: it is not taken back. A later entry corrects it."),
+    NotToBeClosed: lambda error: Problem(
+        409, "not_to_be_closed", f"The day cannot be closed: {error}.",
+        extra=(("why", error.reason), ("count", error.count))),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(

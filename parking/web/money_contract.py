@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from parking.core.clock import format_instant
+from parking.core.closing import Cause
 from parking.core.identifier import format_lot_id
+from parking.store.day_closings import Closing, Explanation
 from parking.store.waivers import Waiver
 from parking.web.contract import Answer, DateText, Digits, FenCount, Strict, UuidText
 from parking.web.tariff_contract import WhyText
@@ -157,3 +159,72 @@ class TransferAnswer(Answer):
 class PostedAnswer(Answer):
     items: list[TransferAnswer]
     next_cursor: str | None
+
+
+class ExplanationRequest(Strict):
+    """Why a difference of a day is one. `written_off` moves what differs to the channel's account of differences."""
+
+    id: UuidText
+    channel: Literal["wechat_pay", "alipay"]
+    account: UuidText | None = None
+    date: DateText
+    kind: Literal["payment", "refund"]
+    number: Annotated[str, Field(min_length=1, max_length=64)]
+    cause: Cause
+    note: WhyText
+
+
+class ExplanationAnswer(Answer):
+    """booked_fen: what more the channel's account holds by it, if it moves money; waiting: for a second person."""
+
+    id: str
+    date: str
+    kind: Literal["payment", "refund"]
+    number: str
+    bucket: str
+    difference_fen: FenCount
+    cause: Cause
+    note: str
+    booked_fen: FenCount | None
+    state: Literal["waiting", "stands", "rejected", "withdrawn"]
+    asked_by: str
+    asked_at: str
+    decided_by: str | None
+    decided_at: str | None
+
+
+class ClosingRequest(Strict):
+    channel: Literal["wechat_pay", "alipay"]
+    account: UuidText | None = None
+    date: DateText
+
+
+class ClosingAnswer(Answer):
+    """body: the very text that was sealed; seal: a JWS over it by a receipt key of `/.well-known/jwks.json`."""
+
+    date: str
+    closed_by: str
+    closed_at: str
+    body: str
+    body_sha256: str
+    seal: str
+
+
+def explanation_answer(explanation: Explanation) -> dict[str, object]:
+    return {
+        "id": str(explanation.explanation_id), "date": explanation.statement_date, "kind": explanation.kind,
+        "number": explanation.number, "bucket": explanation.bucket, "difference_fen": explanation.difference_fen,
+        "cause": explanation.cause, "note": explanation.note, "booked_fen": explanation.booked_fen,
+        "state": explanation.state, "asked_by": str(explanation.asked_by),
+        "asked_at": format_instant(explanation.asked_at),
+        "decided_by": str(explanation.decided_by) if explanation.decided_by else None,
+        "decided_at": format_instant(explanation.decided_at) if explanation.decided_at else None,
+    }
+
+
+def closing_answer(closing: Closing) -> dict[str, object]:
+    return {
+        "date": closing.statement_date, "closed_by": str(closing.closed_by),
+        "closed_at": format_instant(closing.closed_at), "body": closing.body,
+        "body_sha256": closing.body_hash.hex(), "seal": closing.seal,
+    }

@@ -33,7 +33,8 @@ def register(app: Flask) -> None:
     }
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
-                             "waiver_state_name": waiver_state_name,
+                             "waiver_state_name": waiver_state_name, "cause_name": cause_name,
+                             "explanation_state_name": explanation_state_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
                              "sign_in_failure": sign_in_failure, "problem_words": problem_words,
                              "channel_name": channel_name, "channels_of_visit": channels_of_visit}
@@ -103,6 +104,24 @@ def waiver_state_name(state: str) -> str:
     """How far something that is to be taken off a charge has come."""
     words = {
         "waiting": gettext("waits for a second person"), "done": gettext("taken off"), "rejected": gettext("rejected")}
+    return str(words[state])
+
+
+def cause_name(cause: str) -> str:
+    """Why a difference is one, in the reader's language."""
+    words = {
+        "other_system": gettext("of another system at the same merchant"),
+        "channel_error": gettext("the channel's error, reported to it"),
+        "by_hand": gettext("settled by hand"), "written_off": gettext("written off"), "other": gettext("other"),
+    }
+    return str(words[cause])
+
+
+def explanation_state_name(state: str) -> str:
+    """How far an explanation has come."""
+    words = {
+        "waiting": gettext("waits for a second person"), "stands": gettext("stands"), "rejected": gettext("rejected"),
+        "withdrawn": gettext("taken back")}
     return str(words[state])
 
 

@@ -1,0 +1,40 @@
+"""A day's books are closed when every difference is explained; what is suggested for each, and what is booked of it."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from parking.core.ledger import clearing
+from parking.core.reconciliation import Bucket, Kind, signed
+
+Suggestion = Literal["wait", "ask_channel", "explain"]
+Cause = Literal["other_system", "channel_error", "by_hand", "written_off", "other"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+BOOKED: Cause = "written_off"  # the only one that moves money between accounts
+CLOSING_TYPE = "parking-closing+jws"
+
+
+def suggest(bucket: Bucket, *, is_known: bool, state: str | None) -> Suggestion:
+    """What to do first about a difference. is_known: we have an order or a refund of this number; state: its word."""
+    if bucket == "pending_cutoff":
+        return "wait"
+    if is_known and (bucket == "only_theirs" or state in ("asked", "accepted", "failed")):
+        return "ask_channel"
+    return "explain"
+
+
+def difference_account(channel: str) -> str:
+    return f"difference/{channel}"
+
+
+def delta_fen(bucket: Bucket, kind: Kind, ours_fen: int | None, theirs_fen: int | None) -> int:
+    """How much more the channel holds by its statement than by our books, for one difference."""
+    theirs = 0 if bucket == "only_ours" or theirs_fen is None else theirs_fen
+    ours = 0 if bucket in ("only_theirs", "duplicate") or ours_fen is None else ours_fen
+    return signed(kind, theirs) - signed(kind, ours)
+
+
+def sides(channel: str, fen: int) -> tuple[str, str]:
+    """Debit and credit of what makes our books of a channel say what its statement says."""
+    both = clearing(channel), difference_account(channel)
+    return both if fen > 0 else (both[1], both[0])
