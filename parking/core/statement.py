@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -148,7 +149,7 @@ class _Reader:
             self.sums[name] += sum(money[name])
         for text in set(texts["交易时间"]) - self._instants.keys():
             self._instants[text] = _time(row, text, self._day, self._zone)
-        return list(map(StatementRow._make, zip(
+        return list(map(partial(tuple.__new__, StatementRow), zip(
             range(row, row + len(block)), ["refund" if each else "payment" for each in refunds],
             [self._instants[text] for text in texts["交易时间"]], texts["商户订单号"], numbers, channel_nos,
             amounts, _either(refunds, texts["退款状态"], statuses), money["手续费"],

@@ -143,7 +143,8 @@ def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _T
         count += len(part)
         settled_fen += sum(row.settled_fen for row in part)
         fee_raw += sum(row.fee_raw for row in part)
-        marshal.dump([tuple(row) for row in part], believed)
+        packed = marshal.dumps([tuple(row) for row in part])
+        believed.write(len(packed).to_bytes(4) + packed)
         ticker.tick(len(part))
     return count, settled_fen, fee_raw
 
@@ -151,9 +152,8 @@ def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _T
 def _believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
     """What was set aside, as tuples that are what a StatementRow is."""
     believed.seek(0)
-    with suppress(EOFError):
-        while True:
-            yield marshal.load(believed)  # noqa: S302  this process wrote it
+    while length := believed.read(4):
+        yield marshal.loads(believed.read(int.from_bytes(length)))  # noqa: S302  this process wrote it
 
 
 def _keep(

@@ -18,7 +18,7 @@ from parking.core.reconciliation import BOOKED, Kind, OurRow
 from parking.store.columns import Bytes
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
-from parking.store.statements import as_text
+from parking.store.statements import as_text, read_plain
 
 
 def list_named(db: Session, account_id: UUID, kind: Kind, numbers: list[str]) -> list[OurRow]:
@@ -67,9 +67,8 @@ def read_of_day(
 ) -> dict[str, str]:
     """What was paid, or taken on to be given back, in [since, until): the state of each, by its text."""
     at, number, amount_fen, state = _columns(kind)
-    found = db.execute(_from(select(as_text(literal(kind), number, amount_fen), state), kind).where(
-        *_in_time(account_id, operator_id, kind, since, until), state.in_(BOOKED[kind])).order_by(at))
-    return dict(found.all())
+    return dict(read_plain(db, _from(select(as_text(literal(kind), number, amount_fen), state), kind).where(
+        *_in_time(account_id, operator_id, kind, since, until), state.in_(BOOKED[kind])).order_by(at)))
 
 
 def _columns(kind: Kind) -> tuple[Any, Any, Any, Any]:

@@ -29,11 +29,11 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.reconciliation import WORDS_AT_ODDS, KeptRow, Kind
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
-from parking.store.statements import as_text, insert_many, insert_new, table_of
+from parking.store.statements import as_text, insert_many, insert_new, read_plain, table_of
 
 _READ, _READING = text("state = 'read'"), text("state = 'reading'")
 ROWS_FORGOTTEN_AT_ONCE = 5000
@@ -288,16 +288,15 @@ def list_texts(
 
     :param dead: imports whose rows count no more
     """
-    row, other = StatementLine, aliased(StatementLine)
+    row, other = table_of(StatementLine).c, table_of(StatementLine).alias().c
     named = select(func.count()).where(
         other.account_id == row.account_id, other.number == row.number,
         *([other.import_id.not_in(dead)] if dead else [])).scalar_subquery()
-    found = db.execute(
-        select(row.row, case((row.status.not_in(WORDS_AT_ODDS) & (named == 1),
-                              as_text(row.kind, row.number, row.amount_fen))),
-               case((row.kind == "payment", row.amount_fen), else_=-row.amount_fen))
-        .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
-        .order_by(row.row).limit(limit)).all()
+    found = read_plain(db, select(
+        row.row, case((row.status.not_in(WORDS_AT_ODDS) & (named == 1),
+                       as_text(row.kind, row.number, row.amount_fen))),
+        case((row.kind == "payment", row.amount_fen), else_=-row.amount_fen),
+    ).where(row.account_id == account_id, row.import_id == import_id, row.row > after).order_by(row.row).limit(limit))
     return Texts(
         {text: line for line, text, _ in found if text is not None}, [line for line, text, _ in found if text is None],
         sum(fen for _, text, fen in found if text is not None), found[-1][0] if len(found) == limit else None)

@@ -35,6 +35,12 @@ def insert_new(db: Session, model: type[Table], **values: Any) -> bool:
     return db.execute(_insert_new(model, db.get_bind().dialect.name), values).first() is not None
 
 
+def read_plain(db: Session, asked: Any) -> list[tuple[Any, ...]]:
+    """Rows of texts and integers by the thousand, as the driver has them: to make rows of them takes as long again."""
+    cursor: Any = db.connection().execute(asked).cursor
+    return cast(list[tuple[Any, ...]], cursor.fetchall())
+
+
 def as_text(kind: Any, number: Any, amount_fen: Any) -> Any:
     """A row of either side of a statement in one text, as core.reconciliation.Alike compares them."""
     return kind + " " + number + " " + cast_as(amount_fen, Text)
