@@ -25,7 +25,7 @@ from parking.store.reckonings import Difference, Reckoning
 from parking.store.statement_imports import Import, Texts
 
 ROWS_AT_ONCE = 1000
-TEXTS_AT_ONCE = 10_000
+TEXTS_AT_ONCE = 5_000
 MOMENT = timedelta(milliseconds=1)
 KINDS: tuple[Kind, ...] = ("payment", "refund")
 Placed = tuple[int, Pair]

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core import statement
 from parking.core.clock import city_date
 from parking.core.identifier import new_uuid
 from parking.core.statement import (
@@ -152,8 +153,14 @@ def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _T
 def _believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
     """What was set aside, as tuples that are what a StatementRow is."""
     believed.seek(0)
+    rows: list[tuple[Any, ...]] = []
     while length := believed.read(4):
-        yield marshal.loads(believed.read(int.from_bytes(length)))  # noqa: S302  this process wrote it
+        rows += marshal.loads(believed.read(int.from_bytes(length)))  # noqa: S302  this process wrote it
+        if len(rows) >= ROWS_AT_ONCE:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
 
 
 def _keep(
@@ -243,7 +250,9 @@ def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
 def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[StatementRow]]:
     form = FORMATS[account.channel]
     with opened(file, form) as lines:
-        yield from form.read(lines, merchant_no=account.merchant_no, day=day, zone=ZONE, at_once=ROWS_AT_ONCE)
+        yield from form.read(
+            lines, merchant_no=account.merchant_no, day=day, zone=ZONE,
+            at_once=min(ROWS_AT_ONCE, statement.ROWS_AT_ONCE))
 
 
 def _weigh(file: BinaryIO) -> tuple[bytes, int]:
