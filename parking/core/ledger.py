@@ -16,6 +16,8 @@ The accounts of a lot:
     returned  refunding → clearing     the channel accepted that it goes back
     kept      clearing → refunding     it did not: the channel has it still, and we still owe it
     moved     receivable → receivable  a voided visit's money goes to the one that replaced it
+    fee       payable → clearing       what a channel keeps of a closed day; the operator bears it
+    fee_back  clearing → payable       it gave more of its fees back that day than it took
 
 (debit → credit.)
 
@@ -37,7 +39,8 @@ from parking.core.identifier import derived_uuid
 
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
-KINDS = ("charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved")
+KINDS = ("charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "fee",
+         "fee_back")
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
 VISITS = "receivable"  # all visits' accounts together

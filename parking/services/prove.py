@@ -1,8 +1,9 @@
 """The nightly proof: a lot's books are added up anew, and compared with what is kept.
 
-Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment and
-refund beside the ledger; the seals of what was charged lately are checked, and its fees reckoned again from the
-sealed body alone. Nothing is mended: a difference is told, with what it is about.
+Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment,
+refund and channel's fee beside the ledger; the fees booked lately beside the rows of their statements; the seals of
+what was charged lately are checked, and its fees reckoned again from the sealed body alone. Nothing is mended: a
+difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
 from parking.core.ledger import is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
-from parking.store import keys, ledger_proofs, lots, tariffs, transfers
+from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.store import channel_fees, keys, ledger_proofs, lots, tariffs, transfers
+from parking.store.channel_fees import Booked
 from parking.store.database import Database
 from parking.store.ledger_proofs import Proved, SealedCharge
 from parking.store.lots import Lot
 from parking.store.transfers import Balance
 
-SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof; `flask parking prove --all` checks every seal
+SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof, and fees; `flask parking prove --all` checks all
 SEALS_AT_ONCE = 500
 DIFFERENCES_KEPT = 200
 FIRST_HOUR = 3  # of the lot's own night
@@ -42,7 +45,9 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
     for compare in (_compare_accounts, _compare_visits, _compare_events):
         with database.snapshot() as db:
             differences += compare(db, lot.lot_id)
-    seals = _Seals(lot.lot_id, None if every_seal else now - SEALS_CHECKED_FOR)
+    since = None if every_seal else now - SEALS_CHECKED_FOR
+    differences += _compare_fees(database, lot, since)
+    seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:
             differences += seals.check_some(db)
@@ -117,6 +122,40 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
 def _compare_events(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     for kind, each in ledger_proofs.compare_posted(db, lot_id):
         yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+
+
+def _compare_fees(database: Database, lot: Lot, since: datetime | None) -> Iterator[dict[str, Any]]:
+    """What an operator's accounts were booked, beside their statements' rows; with the first of the operator's lots."""
+    with database.reading() as db:
+        if lot.lot_id != min(each.lot_id for each, _ in lots.list_lots_with_occupancy(db, operator_id=lot.operator_id)):
+            return
+        booked = channel_fees.list_booked_since(db, lot.operator_id, since)
+    before: Booked | None = None
+    for each in booked:
+        about = f"{each.account_id}.{each.number}"
+        try:
+            fee_raw = add_up_fees(database, each.account_id, each.import_id)
+        except FeeOfNoLot:
+            yield _told("fee_of_no_lot", about, each.whole.fee_raw, None)
+            continue
+        kept = {number: part.fee_raw for number, part in each.lots.items() if part.fee_raw}
+        for number in sorted(number for number in {*fee_raw, *kept} if fee_raw.get(number, 0) != kept.get(number, 0)):
+            yield _told("fee_rows_raw", f"{about}.{number}", fee_raw.get(number, 0), kept.get(number))
+        for what, whole in (("fee_raw", each.whole.fee_raw), ("booked_fen", each.whole.booked_fen)):
+            parts = sum(getattr(part, what) for part in each.lots.values())
+            if parts != whole:
+                yield _told(f"fee_parts_{what}", about, whole, parts)
+        if before is not None and before.account_id == each.account_id:
+            yield from _compare_carried(before, each)
+        before = each
+
+
+def _compare_carried(before: Booked, each: Booked) -> Iterator[dict[str, Any]]:
+    """Each lot begins with what it was left with."""
+    left = {number: part.carried_raw for number, part in before.lots.items() if part.carried_raw}
+    begun = {number: part.carried_before_raw for number, part in each.lots.items() if part.carried_before_raw}
+    if before.number + 1 != each.number or left != begun:
+        yield _told("fee_carried", f"{each.account_id}.{each.number}", sum(left.values()), sum(begun.values()))
 
 
 class _Seals:

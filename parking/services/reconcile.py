@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from parking.core.clock import city_date
 from parking.core.identifier import derived_uuid, new_uuid
 from parking.core.statement import CHANNEL_ZONE, BadStatement, StatementRow, find_merchant, read_statement
+from parking.services.book import book_fees
 from parking.services.reckon import Day, show_day
 from parking.store import channel_accounts, movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
@@ -68,6 +69,8 @@ def import_statement(
     The account is the one of the merchant that the file names; account_id says whose day was without
     trade. A day that is not over has a provisional statement, and the next file takes its place.
 
+    The fees of a day that is closed by it are booked.
+
     :param file: seekable; read twice, once to believe it and once to keep it
     :raises BadStatement: the file is refused, with its line and the reason
     :raises StatementDiffers: the day has another one
@@ -92,7 +95,9 @@ def import_statement(
         reading = Reading(account.account_id, account.operator_id, day, Import(
             new_uuid(now), file_hash, day < today, count, settled_fen, fee_raw, now))
         _keep(database, file, account, reading, ticker, clock)
-    return show_day(database, account, day, now=now)
+    shown = show_day(database, account, day, now=now)
+    book_fees(database, shown, now=now)
+    return shown
 
 
 def _clock(now: datetime) -> Callable[[], datetime]:

@@ -15,6 +15,7 @@ from sqlalchemy import ForeignKey, Index, Integer, Text, case, func, select
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from parking.core.ledger import COUNTS
+from parking.store.channel_fees import ChannelFeeLot
 from parking.store.charges import ChargeRow
 from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import Lot
@@ -163,7 +164,7 @@ def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
 
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
-    charge, payment, refund = ChargeRow, PaymentRow, RefundRow
+    charge, payment, refund, fee = ChargeRow, PaymentRow, RefundRow, ChannelFeeLot
     events = {
         "charge": select(charge.charge_id, charge.total_fen).where(
             charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
@@ -172,6 +173,8 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
         "payment": select(payment.payment_id, payment.amount_fen).where(
             payment.lot_id == lot_id, payment.state == "paid"),
         "refund": select(refund.refund_id, refund.amount_fen).where(refund.lot_id == lot_id),
+        "fee": select(fee.import_id, fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen > 0),
+        "fee_back": select(fee.import_id, -fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen < 0),
     }
     row = LedgerTransfer
     differences: list[tuple[str, Difference]] = []

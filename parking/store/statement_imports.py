@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.core.reconciliation import KeptRow, Kind
+from parking.core.reconciliation import FeeRow, KeptRow, Kind
 from parking.core.statement import StatementRow
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
 from parking.store.statements import insert_new, table_of
@@ -260,6 +260,16 @@ def list_lines(db: Session, account_id: UUID, import_id: UUID, *, after: int, li
         .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
         .order_by(row.row).limit(limit))
     return [KeptRow(*each) for each in found]  # type: ignore[arg-type]
+
+
+def list_fees(db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int) -> list[FeeRow]:
+    """What rows of a statement cost, from after a line of the file on."""
+    row = StatementLine
+    found = db.execute(
+        select(row.row, row.kind, row.number, row.fee_raw)
+        .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
+        .order_by(row.row).limit(limit))
+    return [FeeRow(*each) for each in found]  # type: ignore[arg-type]
 
 
 def list_read(db: Session, account_id: UUID) -> dict[bytes, str]:

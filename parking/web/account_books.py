@@ -207,7 +207,8 @@ def kind_name(kind: str) -> str:
         "charge": gettext("Charged"), "credit": gettext("Charge taken back"), "waiver": gettext("Waived"),
         "unwaived": gettext("Waiver ended"), "payment": gettext("Paid"), "refund": gettext("Given back"),
         "returned": gettext("Refund taken on by the channel"), "kept": gettext("Refund not carried out"),
-        "moved": gettext("Moved to another visit"),
+        "moved": gettext("Moved to another visit"), "fee": gettext("The channel's fee"),
+        "fee_back": gettext("The channel's fee given back"),
     }
     return str(words.get(kind, kind))
 
