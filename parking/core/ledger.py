@@ -5,6 +5,7 @@ The accounts of a lot:
     receivable/<session>  what a visit owes (debit) and was paid (credit); 0 when it is settled
     payable/operator      what is owed to the lot's operator for its charges
     clearing/<channel>    what the channel holds for us
+    earned/commission     what the city keeps of it
     refunding/<channel>   what we promised to give back and the channel has not accepted yet
 
     charge    receivable → payable     a charge was sealed
@@ -18,6 +19,8 @@ The accounts of a lot:
     moved     receivable → receivable  a voided visit's money goes to the one that replaced it
     fee       payable → clearing       what a channel keeps of a closed day; the operator bears it
     fee_back  clearing → payable       it gave more of its fees back that day than it took
+    commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
+    commission_back  earned → payable  more was given back to drivers than was paid
 
 (debit → credit.)
 
@@ -39,8 +42,9 @@ from parking.core.identifier import derived_uuid
 
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
+COMMISSION = "earned/commission"
 KINDS = ("charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "fee",
-         "fee_back")
+         "fee_back", "commission", "commission_back")
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
 VISITS = "receivable"  # all visits' accounts together

@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, func, 
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from parking.core.channel_fee import DayFee, FeePart
-from parking.store.channel_accounts import ChannelAccount, ChannelAccountRow
+from parking.store.channel_accounts import ChannelAccount
 from parking.store.columns import Fen, Instant, Table, Uuid, Wide, spread
 from parking.store.reckonings import StatementDay
 from parking.store.statement_imports import StatementImport
@@ -117,11 +117,16 @@ def list_of_days(db: Session, account_ids: Iterable[UUID], *, first: date, last:
                  ChannelFee.statement_date.between(first.isoformat(), last.isoformat()))
 
 
-def list_numbers(db: Session, operator_id: UUID) -> dict[tuple[UUID, str], int]:
+def find_of_day(db: Session, account_id: UUID, day: date) -> Booked | None:
+    found = list_of_days(db, [account_id], first=day, last=day)
+    return found[0] if found else None
+
+
+def list_numbers(db: Session, operator_id: UUID) -> dict[tuple[UUID, date], int]:
     """The number of each booking of an operator's accounts, by account and day."""
     row = ChannelFee
     found = db.execute(select(row.account_id, row.statement_date, row.number).where(row.operator_id == operator_id))
-    return {(each[0], each[1]): each[2] for each in found}
+    return {(each[0], date.fromisoformat(each[1])): each[2] for each in found}
 
 
 def list_booked_since(db: Session, operator_id: UUID, since: datetime | None) -> list[Booked]:
@@ -142,15 +147,6 @@ def list_due(db: Session) -> list[tuple[UUID, date]]:
             ~select(1).where(fee.account_id == statement.account_id, fee.import_id == statement.import_id).exists(),
             ~is_apart).order_by(statement.statement_date, statement.account_id))
     return [(each[0], date.fromisoformat(each[1])) for each in found]
-
-
-def list_accounts(db: Session, operator_id: UUID) -> list[tuple[UUID, str, str, datetime, datetime | None]]:
-    """An operator's accounts at all channels: id, channel, merchant, when it was connected and disconnected."""
-    row = ChannelAccountRow
-    found = db.execute(
-        select(row.account_id, row.channel, row.merchant_no, row.connected_at, row.disconnected_at)
-        .where(row.operator_id == operator_id).order_by(row.connected_at, row.account_id))
-    return [tuple(each) for each in found]  # type: ignore[misc]
 
 
 def _list(db: Session, *where: Any) -> list[Booked]:

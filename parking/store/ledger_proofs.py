@@ -22,6 +22,7 @@ from parking.store.lots import Lot
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
+from parking.store.settlements import SettlementLot
 from parking.store.statements import insert_new
 from parking.store.transfers import LedgerTransfer
 from parking.store.waivers import WaiverRow
@@ -164,7 +165,7 @@ def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
 
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
-    charge, payment, refund, fee = ChargeRow, PaymentRow, RefundRow, ChannelFeeLot
+    charge, payment, refund, fee, settled = ChargeRow, PaymentRow, RefundRow, ChannelFeeLot, SettlementLot
     events = {
         "charge": select(charge.charge_id, charge.total_fen).where(
             charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
@@ -175,6 +176,10 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
         "refund": select(refund.refund_id, refund.amount_fen).where(refund.lot_id == lot_id),
         "fee": select(fee.import_id, fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen > 0),
         "fee_back": select(fee.import_id, -fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen < 0),
+        "commission": select(settled.settlement_id, settled.commission_fen).where(
+            settled.lot_id == lot_id, settled.commission_fen > 0),
+        "commission_back": select(settled.settlement_id, -settled.commission_fen).where(
+            settled.lot_id == lot_id, settled.commission_fen < 0),
     }
     row = LedgerTransfer
     differences: list[tuple[str, Difference]] = []

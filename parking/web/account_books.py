@@ -11,7 +11,7 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import PAYABLE, VISITS, visit_of
+from parking.core.ledger import COMMISSION, PAYABLE, VISITS, visit_of
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
 from parking.services.show import read_cursor, write_cursor
 from parking.store import ledger_sums, lots
@@ -197,7 +197,8 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: holds for us", channel=channel_name(of)))
     if kind == "refunding":
         return str(gettext("%(channel)s: refunds on their way", channel=channel_name(of)))
-    words = {VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned")}
+    words = {VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned"),
+             COMMISSION: gettext("City: commission")}
     return str(words.get(account, account))
 
 
@@ -208,7 +209,8 @@ def kind_name(kind: str) -> str:
         "unwaived": gettext("Waiver ended"), "payment": gettext("Paid"), "refund": gettext("Given back"),
         "returned": gettext("Refund taken on by the channel"), "kept": gettext("Refund not carried out"),
         "moved": gettext("Moved to another visit"), "fee": gettext("The channel's fee"),
-        "fee_back": gettext("The channel's fee given back"),
+        "fee_back": gettext("The channel's fee given back"), "commission": gettext("Commission"),
+        "commission_back": gettext("Commission given back"),
     }
     return str(words.get(kind, kind))
 
