@@ -40,6 +40,7 @@ class Config:
         self.city_codes = _city_codes(environ)
         self.city_code_realm = environ.get("CITY_CODE_REALM", "") or (self.city_codes or {}).get("base_url", "")
         self.signing_device = environ.get("SIGNING_DEVICE", "")  # module:function that makes a SigningDevice (an HSM's)
+        self.payer = _payer(environ)
         self.log_level = environ.get("LOG_LEVEL", "INFO")
 
 
@@ -61,6 +62,12 @@ def _provider(environ: Mapping[str, str], name: str) -> dict[str, str]:
         made[key] = value
     made["realm"] = made["realm"] or made["issuer"]
     return made
+
+
+def _payer(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The account PAYER_… that operators are paid from (core/bank.py); None where no PAYER_HOLDER is named."""
+    made = {key: environ.get(f"PAYER_{key.upper()}", "") for key in ("holder", "iban", "number", "cnaps", "bic")}
+    return made if made["holder"] else None
 
 
 def _city_codes(environ: Mapping[str, str]) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ def create_app(config: Config) -> Flask:
     from parking.adapters.payment_alipay import make_alipay
     from parking.adapters.payment_wechat import make_wechat_pay
     from parking.cli import group
+    from parking.core.bank import read_bank_account
     from parking.core.code_wire import City
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
@@ -63,6 +64,8 @@ def create_app(config: Config) -> Flask:
         places,
         public,
         receipts,
+        settlement_console,
+        settlements,
         sign_in,
         signs,
         tariff_console,
@@ -89,7 +92,7 @@ def create_app(config: Config) -> Flask:
     reader = CityReader(codes, config.city_code_realm) if codes else None
     app.extensions |= {
         "config": config, "database": database, "secrets": secrets, "city": city, "key_safe": safe,
-        "signing_device": device,
+        "signing_device": device, "payer": read_bank_account(**config.payer) if config.payer else None,
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
@@ -100,7 +103,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books, day_desk,
+        apds, places, waivers, account_books, day_desk, settlements, settlement_console,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

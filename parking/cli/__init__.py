@@ -13,6 +13,7 @@ from parking.cli import (
     drivers,
     keys,
     lint,
+    settlements,
     staff,
     statements,
     tariffs,
@@ -22,7 +23,7 @@ from parking.cli import (
 )
 
 group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import relay
+from parking.services.book import book_due_fees
 from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
 from parking.services.replay import Place, Replays
@@ -24,6 +25,7 @@ IDLE_SECONDS = 0.1
 SWEEP_SECONDS = 3600.0
 WATCH_SECONDS = 10.0
 PROVE_SECONDS = 60.0
+BOOK_SECONDS = 60.0
 FETCH_SECONDS = 1800.0
 log = structlog.get_logger("parking.worker")
 
@@ -57,7 +59,7 @@ def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) ->
 @with_appcontext
 def worker(once: bool) -> None:
     """Carry messages to lots and channels, work what-ifs out, and forget what need not be kept."""
-    swept_at = watched_at = proved_at = float("-inf")
+    swept_at = watched_at = proved_at = booked_at = float("-inf")
     statements = Statements()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
@@ -70,6 +72,9 @@ def worker(once: bool) -> None:
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(database(), now=right_now())
                 swept_at = time.monotonic()
+            if time.monotonic() - booked_at > BOOK_SECONDS:
+                book_due_fees(database(), now=right_now())
+                booked_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
             if not once:

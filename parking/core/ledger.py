@@ -5,6 +5,7 @@ The accounts of a lot:
     receivable/<session>  what a visit owes (debit) and was paid (credit); 0 when it is settled
     payable/operator      what is owed to the lot's operator for its charges
     clearing/<channel>    what the channel holds for us
+    earned/commission     what the city keeps of it
     refunding/<channel>   what we promised to give back and the channel has not accepted yet
     drawer/<number>       the cash in a booth's drawer
     transit/cash          cash that was handed in, until a second person has taken it over
@@ -29,6 +30,10 @@ The accounts of a lot:
     banked    bank → transit           they were taken over
     written_off   clearing ↔ difference   what a channel's statement says otherwise, by decision of a person
     written_back  difference ↔ clearing   that decision was taken back
+    fee       payable → clearing       what a channel keeps of a closed day; the operator bears it
+    fee_back  clearing → payable       it gave more of its fees back that day than it took
+    commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
+    commission_back  earned → payable  more was given back to drivers than was paid
 
 (debit → credit.)
 
@@ -51,9 +56,11 @@ from parking.core.identifier import derived_uuid
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
 TRANSIT, BANK, OVER_AND_SHORT = "transit/cash", "bank/cash", "over_and_short/cash"
+COMMISSION = "earned/commission"
 KINDS = (
     "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
-    "over", "short", "deposit", "banked", "written_off", "written_back",
+    "over", "short", "deposit", "banked", "written_off", "written_back", "fee", "fee_back", "commission",
+    "commission_back",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")

@@ -61,6 +61,15 @@ class KeptRow(NamedTuple):
     status: str
 
 
+class FeeRow(NamedTuple):
+    """What a row of theirs costs; fee_raw in thousandths of a fen."""
+
+    row: int
+    kind: Kind
+    number: str
+    fee_raw: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One bucket's entry. Refunds count against payments; a revoked row of theirs counts nothing."""

@@ -1,9 +1,10 @@
 """The nightly proof: a lot's books are added up anew, and compared with what is kept.
 
-Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment and
-refund beside the ledger, and every drawer's account beside its last count and what moved since; the seals of what
-was charged lately are checked, and its fees reckoned again from the sealed body alone. Nothing is mended: a
-difference is told, with what it is about.
+Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment,
+refund and channel's fee beside the ledger, and every drawer's account beside its last count and what moved since;
+the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
+of the one before; the seals of what was charged lately are checked, and its fees reckoned again from the sealed body
+alone. Nothing is mended: a difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
 from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
-from parking.store import keys, ledger_proofs, lots, tariffs, transfers
+from parking.core.settlement import BadBody, body_hash, read_body
+from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.store import channel_fees, day_closings, keys, ledger_proofs, lots, settlements, tariffs, transfers
+from parking.store.channel_fees import Booked
 from parking.store.database import Database
 from parking.store.ledger_proofs import Proved, SealedCharge
 from parking.store.lots import Lot
 from parking.store.transfers import Balance
 
-SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof; `flask parking prove --all` checks every seal
+SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof, and fees; `flask parking prove --all` checks all
 SEALS_AT_ONCE = 500
 DIFFERENCES_KEPT = 200
 FIRST_HOUR = 3  # of the lot's own night
@@ -43,7 +47,14 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
     for compare in (_compare_accounts, _compare_visits, _compare_events):
         with database.snapshot() as db:
             differences += compare(db, lot.lot_id)
-    seals = _Seals(lot.lot_id, None if every_seal else now - SEALS_CHECKED_FOR)
+    since = None if every_seal else now - SEALS_CHECKED_FOR
+    with database.reading() as db:
+        own = [each.lot_id for each, _ in lots.list_lots_with_occupancy(db, operator_id=lot.operator_id)]
+    if lot.lot_id == min(own):  # what is an operator's, not a lot's
+        differences += _compare_fees(database, lot, since)
+        with database.snapshot() as db:
+            differences += _compare_settlements(db, lot.operator_id)
+    seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:
             differences += seals.check_some(db)
@@ -124,6 +135,65 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
 def _compare_events(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     for kind, each in ledger_proofs.compare_posted(db, lot_id):
         yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+
+
+def _compare_fees(database: Database, first_lot: Lot, since: datetime | None) -> Iterator[dict[str, Any]]:
+    """What an operator's accounts were booked, beside their statements' rows."""
+    with database.reading() as db:
+        booked = channel_fees.list_booked_since(db, first_lot.operator_id, since)
+    before: Booked | None = None
+    for each in booked:
+        about = f"{each.account_id}.{each.number}"
+        try:
+            with database.reading() as db:
+                is_closed = day_closings.find_closing(db, each.account_id, each.day) is not None
+            fee_raw = add_up_fees(
+                database, each.account_id, each.import_id, other_lot=first_lot.lot_id if is_closed else None)
+        except FeeOfNoLot:
+            yield _told("fee_of_no_lot", about, each.whole.fee_raw, None)
+            continue
+        kept = {number: part.fee_raw for number, part in each.lots.items() if part.fee_raw}
+        for number in sorted(number for number in {*fee_raw, *kept} if fee_raw.get(number, 0) != kept.get(number, 0)):
+            yield _told("fee_rows_raw", f"{about}.{number}", fee_raw.get(number, 0), kept.get(number))
+        for what, whole in (("fee_raw", each.whole.fee_raw), ("booked_fen", each.whole.booked_fen)):
+            parts = sum(getattr(part, what) for part in each.lots.values())
+            if parts != whole:
+                yield _told(f"fee_parts_{what}", about, whole, parts)
+        if before is not None and before.account_id == each.account_id:
+            yield from _compare_carried(before, each)
+        before = each
+
+
+def _compare_carried(before: Booked, each: Booked) -> Iterator[dict[str, Any]]:
+    """Each lot begins with what it was left with."""
+    left = {number: part.carried_raw for number, part in before.lots.items() if part.carried_raw}
+    begun = {number: part.carried_before_raw for number, part in each.lots.items() if part.carried_before_raw}
+    if before.number + 1 != each.number or left != begun:
+        yield _told("fee_carried", f"{each.account_id}.{each.number}", sum(left.values()), sum(begun.values()))
+
+
+def _compare_settlements(db: Session, operator_id: UUID) -> Iterator[dict[str, Any]]:
+    """Each closed settlement is what its body says, and names the one before."""
+    settled = settlements.list_settled_lots(db, operator_id)
+    previous, number = "", 0
+    for each in settlements.list_closed(db, operator_id):
+        about = f"{each.number}.{each.settlement_id}"
+        body, kept_hash = settlements.get_body(db, operator_id, each.settlement_id)
+        if body_hash(body) != kept_hash:
+            yield _told("settlement_changed", about, each.net_fen, None)
+        try:
+            head, figures = read_body(body)
+        except BadBody:
+            yield _told("settlement_adds_up", about, each.net_fen, None)
+            continue
+        if (head.previous, each.number) != (previous, number + 1) or (
+            head.settlement_id, head.operator_id, head.number) != (each.settlement_id, operator_id, each.number):
+            yield _told("settlement_follows", about, each.net_fen, None)
+        said = {of.lot_id: (of.sums.gross_fen, of.sums.refunded_fen, of.sums.fee_fen, of.commission_fen, of.net_fen)
+                for of in figures.lots}
+        if said != settled.get(each.settlement_id, {}) or figures.total.net_fen != each.net_fen:
+            yield _told("settlement_lots", about, figures.total.net_fen, each.net_fen)
+        previous, number = kept_hash, each.number
 
 
 class _Seals:

@@ -51,6 +51,15 @@ class ChannelAccount:
     disconnected_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An account, and since when and until when it took money."""
+
+    account: ChannelAccount
+    connected_at: datetime
+    disconnected_at: datetime | None
+
+
 def find_account(db: Session, account_id: UUID) -> ChannelAccount | None:
     return _one(db, ChannelAccountRow.account_id == account_id)
 
@@ -75,6 +84,14 @@ def list_of_operator(db: Session, operator_id: UUID, channel: str | None = None)
         row.operator_id == operator_id, *([] if channel is None else [row.channel == channel])).order_by(
         row.disconnected_at.is_not(None), row.connected_at.desc(), row.account_id)).scalars()
     return [_read(each) for each in found]
+
+
+def list_connections(db: Session, operator_id: UUID) -> list[Connection]:
+    """Every account an operator has had, at all channels, in the order in which they were connected."""
+    row = ChannelAccountRow
+    found = db.execute(select(row).where(row.operator_id == operator_id).order_by(
+        row.connected_at, row.account_id)).scalars()
+    return [Connection(_read(each), each.connected_at, each.disconnected_at) for each in found]
 
 
 def list_accounts(db: Session) -> list[ChannelAccount]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from parking.core.drawer import CHANNEL
 from parking.core.ledger import COUNTS
+from parking.store.channel_fees import ChannelFeeLot
 from parking.store.charges import ChargeRow
 from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
 from parking.store.drawer_movements import DrawerMovement
@@ -24,6 +25,7 @@ from parking.store.lots import Lot
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
+from parking.store.settlements import SettlementLot
 from parking.store.statements import insert_new
 from parking.store.transfers import LedgerTransfer
 from parking.store.waivers import WaiverRow
@@ -166,7 +168,7 @@ def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
 
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
-    charge, payment, refund = ChargeRow, PaymentRow, RefundRow
+    charge, payment, refund, fee, settled = ChargeRow, PaymentRow, RefundRow, ChannelFeeLot, SettlementLot
     events: dict[str, Select[*tuple[Any, ...]]] = {
         "charge": select(charge.charge_id, charge.total_fen).where(
             charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
@@ -175,6 +177,12 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
         "payment": select(payment.payment_id, payment.amount_fen).where(
             payment.lot_id == lot_id, payment.state == "paid"),
         "refund": select(refund.refund_id, refund.amount_fen).where(refund.lot_id == lot_id),
+        "fee": select(fee.import_id, fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen > 0),
+        "fee_back": select(fee.import_id, -fee.booked_fen).where(fee.lot_id == lot_id, fee.booked_fen < 0),
+        "commission": select(settled.settlement_id, settled.commission_fen).where(
+            settled.lot_id == lot_id, settled.commission_fen > 0),
+        "commission_back": select(settled.settlement_id, -settled.commission_fen).where(
+            settled.lot_id == lot_id, settled.commission_fen < 0),
         **_cash_events(lot_id),
     }
     row = LedgerTransfer

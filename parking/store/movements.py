@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select, type_coerce
+from sqlalchemy import Select, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from parking.core.clock import from_ms, to_ms
@@ -69,6 +69,18 @@ def read_of_day(
     at, number, amount_fen, state = _columns(kind)
     return dict(read_plain(db, _from(select(as_text(literal(kind), number, amount_fen), state), kind).where(
         *_in_time(account_id, operator_id, kind, since, until), state.in_(BOOKED[kind])).order_by(at)))
+
+
+def sum_of_day(
+    db: Session, account_id: UUID, operator_id: UUID, kind: Kind, *, since: datetime, until: datetime
+) -> list[tuple[int, int, int]]:
+    """Of each lot how many were paid, or taken on to be given back, in [since, until), and the fen of them."""
+    _, _, amount_fen, state = _columns(kind)
+    lot_id = PaymentRow.lot_id
+    found = db.execute(_from(select(lot_id, func.count(), func.sum(amount_fen)), kind).where(
+        *_in_time(account_id, operator_id, kind, since, until), state.in_(("paid", "accepted", "done")),
+    ).group_by(lot_id))
+    return [(each[0], int(each[1]), int(each[2])) for each in found]
 
 
 def _columns(kind: Kind) -> tuple[Any, Any, Any, Any]:

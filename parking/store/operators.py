@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.store.columns import Fen, Instant, Table, Uuid, spread
+from parking.core.bank import BankAccount
+from parking.store.columns import Fen, Instant, Json, Table, Uuid, spread
 
 WAIVER_LIMIT_FEN = 10_000  # until an operator sets another
 
@@ -16,13 +19,15 @@ WAIVER_LIMIT_FEN = 10_000  # until an operator sets another
 class Operator(Table):
     """A company or an authority that runs lots (APDS: Organisation).
 
-    waiver_limit_fen: what one person may take off a visit's charge; more takes a second one.
+    waiver_limit_fen: what one person may take off a visit's charge, or be settled; more takes a second one.
+    commission_rate: what the city keeps of what the operator's lots take, in ten-thousandths. bank: where it is paid.
     """
 
     __tablename__ = "operator"
     __table_args__ = (
         CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
         CheckConstraint("waiver_limit_fen >= 0", name="waiver_limit_fen"),
+        CheckConstraint("commission_rate BETWEEN 0 AND 10000", name="commission_rate"),
         spread(None, "reference"),
     )
 
@@ -30,6 +35,8 @@ class Operator(Table):
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
     waiver_limit_fen: Mapped[int] = mapped_column(Fen, server_default=str(WAIVER_LIMIT_FEN))
+    commission_rate: Mapped[int] = mapped_column(Integer, server_default="0")
+    bank: Mapped[Any | None] = mapped_column(Json)
 
 
 class Staff(Table):
@@ -64,3 +71,21 @@ def set_waiver_limit(db: Session, operator_id: UUID, limit_fen: int) -> bool:
     """False if there is no such operator."""
     done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(waiver_limit_fen=limit_fen))
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def set_commission_rate(db: Session, operator_id: UUID, rate: int) -> bool:
+    """rate: ten-thousandths. False if there is no such operator."""
+    done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(commission_rate=rate))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def set_bank(db: Session, operator_id: UUID, bank: BankAccount | None) -> bool:
+    """Where the operator is paid; None: not known. False if there is no such operator."""
+    done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(
+        bank=None if bank is None else asdict(bank)))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def find_bank(db: Session, operator_id: UUID) -> BankAccount | None:
+    found = get_operator(db, operator_id).bank
+    return None if found is None else BankAccount(**found)

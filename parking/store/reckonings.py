@@ -109,6 +109,20 @@ def find_reckoning(db: Session, account_id: UUID, day: date) -> Reckoning | None
     return None if found is None else Reckoning(found[0], bool(found[1]), found[2], found[3])
 
 
+def find_generation(db: Session, account_id: UUID, day: date) -> int:
+    """How often a side of the day has changed; 0: never."""
+    row = StatementDay
+    return db.execute(select(row.generation).where(
+        row.account_id == account_id, row.statement_date == day.isoformat())).scalar_one_or_none() or 0
+
+
+def list_generations(db: Session, account_id: UUID) -> dict[date, int]:
+    """How often a side of each of an account's days has changed."""
+    row = StatementDay
+    found = db.execute(select(row.statement_date, row.generation).where(row.account_id == account_id))
+    return {date.fromisoformat(each[0]): each[1] for each in found}
+
+
 def begin_reckoning(db: Session, account_id: UUID, operator_id: UUID, day: date) -> tuple[int, int]:
     """A number for a new reckoning, and the generation it is of."""
     row = StatementDay

@@ -8,6 +8,7 @@ from parking.store import (
     calendars,
     channel_accounts,
     channel_events,
+    channel_fees,
     charges,
     codes,
     companions,
@@ -32,6 +33,7 @@ from parking.store import (
     payments,
     reckonings,
     refunds,
+    settlements,
     silences,
     statement_imports,
     tariff_drafts,
@@ -45,10 +47,11 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, bundle_changes, calendars, channel_accounts, channel_events, charges, codes, companions, credentials,
-    day_closings, decisions, drawer_movements, drawers, drivers, facts, identities, key_sets, keys, lane_orders,
-    ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes, parking_sessions, payments, reckonings,
-    refunds, silences, statement_imports, tariff_drafts, tariffs, terminals, transfers, vehicles, waivers, what_ifs,
+    anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, charges, codes,
+    companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, identities,
+    key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
+    parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
+    tariffs, terminals, transfers, vehicles, waivers, what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

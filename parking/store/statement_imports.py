@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from parking.core.reconciliation import WORDS_AT_ODDS, KeptRow, Kind
+from parking.core.reconciliation import WORDS_AT_ODDS, FeeRow, KeptRow, Kind
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
 from parking.store.statements import as_text, insert_many, insert_new, read_plain, table_of
 
@@ -308,6 +308,16 @@ def list_dead(db: Session, account_id: UUID, day: date) -> list[UUID]:
     return list(db.execute(select(row.import_id).where(
         row.account_id == account_id, row.statement_date == day.isoformat(),
         row.state.in_(("superseded", "abandoned")))).scalars())
+
+
+def list_fees(db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int) -> list[FeeRow]:
+    """What rows of a statement cost, from after a line of the file on."""
+    row = StatementLine
+    found = db.execute(
+        select(row.row, row.kind, row.number, row.fee_raw)
+        .where(row.account_id == account_id, row.import_id == import_id, row.row > after)
+        .order_by(row.row).limit(limit))
+    return [FeeRow(*each) for each in found]  # type: ignore[arg-type]
 
 
 def list_read(db: Session, account_id: UUID) -> dict[bytes, str]:

@@ -11,7 +11,7 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import BANK, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
+from parking.core.ledger import BANK, COMMISSION, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
 from parking.services.show import read_cursor, write_cursor
 from parking.store import ledger_sums, lots
@@ -204,6 +204,7 @@ def account_name(account: str) -> str:
     words = {
         VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned"),
         TRANSIT: gettext("Cash handed in, not taken over yet"), BANK: gettext("Cash taken over"),
+        COMMISSION: gettext("City: commission"),
         OVER_AND_SHORT: gettext("Cash over and short")}
     return str(words.get(account, account))
 
@@ -219,6 +220,9 @@ def kind_name(kind: str) -> str:
         "short": gettext("Counted too little"), "deposit": gettext("Cash handed in"),
         "banked": gettext("Cash taken over"), "written_off": gettext("Written off"),
         "written_back": gettext("Write-off taken back"),
+        "fee": gettext("The channel's fee"),
+        "fee_back": gettext("The channel's fee given back"), "commission": gettext("Commission"),
+        "commission_back": gettext("Commission given back"),
     }
     return str(words.get(kind, kind))
 

@@ -47,7 +47,9 @@ from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
+from parking.services.remit import CannotRemit
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
+from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, SettlementIdReused, SettlementWaits
 from parking.services.show import BadCursor
 from parking.services.take_cash import AmountChanged
 from parking.services.unlock import NoKey
@@ -163,6 +165,11 @@ def _channel_unavailable(_: Exception) -> Problem:
     )
 
 
+_UNPAYABLE = {
+    "not_closed": "The settlement is not closed.", "nothing_to_pay": "The settlement leaves nothing to pay.",
+    "no_bank_account": "Nobody has said to which bank account the operator is paid (flask parking settlements bank).",
+    "no_payer": "Nobody has said from which bank account operators are paid (PAYER_HOLDER and further settings).",
+}
 _KNOWN: dict[type[Exception], Any] = {
     DatabaseUnavailable: _unavailable,
     ChannelUnavailable: _channel_unavailable,
@@ -186,7 +193,7 @@ _KNOWN: dict[type[Exception], Any] = {
     NoTariff: lambda error: Problem(
         404, "no_tariff", "This lot charges by no tariff at this time.", errors=[("at", "no tariff is in force")]),
     DocumentTooLong: lambda error: Problem(
-        409, "document_too_long", "The tariff says too much for a sheet of paper."),
+        409, "document_too_long", "This says too much for a sheet of paper."),
     PrinterBusy: lambda error: Problem(
         503, "printer_busy", "Another long receipt is being set; ask again.",
         headers=(("Retry-After", str(RETRY_SECONDS)),)),
@@ -209,6 +216,17 @@ _KNOWN: dict[type[Exception], Any] = {
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
+    NoSettlement: lambda error: Problem(404, "not_found", "There is no such settlement, or it is not yours."),
+    SettlementIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another settlement.", errors=[("id", "used before")]),
+    SettlementWaits: lambda error: Problem(
+        409, "settlement_waits", "Another settlement waits for a second person to decide."),
+    PeriodNotOver: lambda error: Problem(
+        409, "period_not_over", "The period's last day is not over.", errors=[("last", "not over")]),
+    NotNextPeriod: lambda error: Problem(
+        409, "not_next_period", f"Settlements follow one another: the next one begins on {error.first}.",
+        errors=[("first", f"the next one begins on {error.first}")], extra=(("next_first", error.first.isoformat()),)),
+    CannotRemit: lambda error: Problem(409, error.reason, _UNPAYABLE[error.reason]),
     MoreThanCharged: lambda error: Problem(
         409, "more_than_charged", "More than is left of the charge.",
         errors=[("amount_fen", str(error))], extra=(("left_fen", error.left_fen),)),

@@ -13,12 +13,15 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from sqlalchemy import select
 
 from parking.core import ledger
 from parking.core.closing import delta_fen, difference_account, sides, suggest
+from parking.services.book import book_due_fees
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
 from parking.store import transfers
+from parking.store.transfers import LedgerTransfer
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, now
 from tests.tariff_desk import ask as call
@@ -212,3 +215,18 @@ def test_the_page_groups_says_closes_and_keeps_to_what_it_was(books: City) -> No
     send("close", status=303)
     closed = page()
     assert "Closed and sealed" in closed and "Take back" not in closed and "Close the day" not in closed
+
+
+def test_the_fees_of_a_day_that_was_closed_are_booked_also_where_a_row_is_no_orders(books: City) -> None:
+    database = books.app.extensions["database"]
+    next_day(books)
+    assert book_due_fees(database, now=now()) == 1, "the next day's, of nothing"
+    for number in (AMOUNT, ALONE, CUT_OFF):
+        explain(books, number)
+    close(books)
+
+    assert book_due_fees(database, now=now()) == 1
+    with database.reading() as db:
+        fees = db.execute(select(LedgerTransfer.amount_fen).where(LedgerTransfer.kind == "fee")).scalars().all()
+    assert fees == [36], "9 + 27 + 6 + 12 - 18 fen, the fourth of an order of another system"
+    assert book_due_fees(database, now=now()) == 0
