@@ -13,6 +13,7 @@ from parking.cli import (
     drivers,
     keys,
     lint,
+    lots,
     staff,
     statements,
     tariffs,
@@ -21,8 +22,8 @@ from parking.cli import (
     worker,
 )
 
-group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff):
+group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, lots):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, demo.seed_demo, worker.worker,
                 what_ifs.what_if):

@@ -12,6 +12,7 @@ from parking.cli.tools import database, right_now
 from parking.services import relay
 from parking.services.prove import prove_one_lot
 from parking.services.replay import Place, Replays
+from parking.services.suspend import suspend_overdue
 from parking.services.watch import watch_terminals
 from parking.store.database import DatabaseUnavailable
 
@@ -19,14 +20,16 @@ IDLE_SECONDS = 0.1
 SWEEP_SECONDS = 3600.0
 WATCH_SECONDS = 10.0
 PROVE_SECONDS = 60.0
+OVERDUE_SECONDS = 60.0
 
 
 @click.command("worker")
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 @with_appcontext
 def worker(once: bool) -> None:
-    """Carry messages to lots and channels, work what-ifs out, and forget what need not be kept."""
-    swept_at = watched_at = proved_at = float("-inf")
+    """Carry messages to lots and channels, suspend visits that are too long, work what-ifs out, and forget what need
+    not be kept."""
+    swept_at = watched_at = proved_at = looked_at = float("-inf")
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
     while True:
@@ -38,6 +41,10 @@ def worker(once: bool) -> None:
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(database(), now=right_now())
                 swept_at = time.monotonic()
+            if time.monotonic() - looked_at > OVERDUE_SECONDS and not suspend_overdue(
+                database(), current_app.extensions["key_safe"], now=right_now()
+            ):
+                looked_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
             is_working = not once and what_ifs.step(now=right_now(), wait_seconds=0.0 if delivered else IDLE_SECONDS)

@@ -344,11 +344,12 @@ def list_scans_around(
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """What was said later of scans. joined: the last owner that the service worked out; fixed: that it did not."""
+    """What was said later of scans. joined: the last owner that the service worked out; fixed: that it did not,
+    None where nobody knows whose the scan was."""
 
     undone: set[FactRef]
     joined: dict[FactRef, bytes]
-    fixed: dict[FactRef, bytes]
+    fixed: dict[FactRef, bytes | None]
 
 
 def list_owners(
@@ -365,8 +366,11 @@ def list_owners(
             continue
         if fact.kind == "undo":
             found.undone.add(fact.corrects)
-        elif fact.kind == "plate_correction" and fact.vehicle_key is not None:
-            (found.joined if reason in recomputed else found.fixed)[fact.corrects] = fact.vehicle_key
+        elif fact.kind == "plate_correction":
+            if reason not in recomputed:
+                found.fixed[fact.corrects] = fact.vehicle_key
+            elif fact.vehicle_key is not None:
+                found.joined[fact.corrects] = fact.vehicle_key
     return found
 
 

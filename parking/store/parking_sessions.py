@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
+    func,
     insert,
     select,
     text,
@@ -41,6 +42,8 @@ from parking.store.statements import (
 )
 
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
+# Written out, as the indexes have them: an engine that is asked by a parameter does not see that they hold.
+_IS_OPEN, _IS_SUSPENDED = text("parking_session.state = 'open'"), text("parking_session.state = 'suspended'")
 
 
 class ParkingSessionRow(Table):
@@ -67,6 +70,10 @@ class ParkingSessionRow(Table):
               sqlite_where=text("state IN ('open', 'suspended')"),
               postgresql_where=text("state IN ('open', 'suspended')")),
         Index("ix_parking_session_operator", "operator_id", "entered_at"),
+        Index("ix_parking_session_still_open", "lot_id", "entered_at",
+              sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+        Index("ix_parking_session_suspended", "operator_id", "entered_at",
+              sqlite_where=text("state = 'suspended'"), postgresql_where=text("state = 'suspended'")),
         spread("lot_id", "lot"),
     )
 
@@ -236,6 +243,30 @@ def list_open_of_lot(db: Session, lot_id: int) -> list[StoredSession]:
     """The visits that go on in a lot, in the order of their entry."""
     return [_stored(each) for each in db.execute(
         select(_session).where(_s.lot_id == lot_id, _s.state == "open").order_by(_s.entered_at, _s.parking_session_id))]
+
+
+def list_entered_before(db: Session, lot_id: int, at: datetime, *, limit: int) -> list[UUID]:
+    """The visits to a lot that go on and began before an instant, oldest first."""
+    return list(db.execute(
+        select(_s.parking_session_id).where(_s.lot_id == lot_id, _IS_OPEN, _s.entered_at < at)
+        .order_by(_s.entered_at).limit(limit)).scalars())
+
+
+def list_suspended(
+    db: Session, operator_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int, lot_id: int | None = None
+) -> list[StoredSession]:
+    """An operator's visits that are being checked, oldest entry first, from a cursor on."""
+    query = select(_session).where(_s.operator_id == operator_id, _IS_SUSPENDED)
+    if lot_id is not None:
+        query = query.where(_s.lot_id == lot_id)
+    if after is not None:
+        query = query.where(_s.entered_at >= after[0], tuple_(_s.entered_at, _s.parking_session_id) > after)
+    return [_stored(each) for each in db.execute(query.order_by(_s.entered_at, _s.parking_session_id).limit(limit))]
+
+
+def count_suspended(db: Session, operator_id: UUID) -> int:
+    return int(db.execute(select(func.count()).select_from(_session).where(
+        _s.operator_id == operator_id, _IS_SUSPENDED)).scalar_one())
 
 
 def find_session(db: Session, lot_id: int, parking_session_id: UUID) -> StoredSession | None:

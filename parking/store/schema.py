@@ -15,6 +15,7 @@ from parking.store import (
     decisions,
     drivers,
     facts,
+    ghosts,
     identities,
     key_sets,
     keys,
@@ -43,9 +44,9 @@ from parking.store.columns import Table
 
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, charges, codes, companions, credentials,
-    decisions, drivers, facts, identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators,
-    outbox_messages, pairing_codes, parking_sessions, payments, reckonings, refunds, silences, statement_imports,
-    tariff_drafts, tariffs, terminals, transfers, vehicles, waivers, what_ifs,
+    decisions, drivers, facts, ghosts, identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots,
+    operators, outbox_messages, pairing_codes, parking_sessions, payments, reckonings, refunds, silences,
+    statement_imports, tariff_drafts, tariffs, terminals, transfers, vehicles, waivers, what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])
