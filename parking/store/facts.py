@@ -105,6 +105,8 @@ class ToldFact:
     occurred_at: datetime
     received_at: datetime
     ordered_at: datetime
+    direction: str | None
+    body: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +408,7 @@ def list_told(
         of_vehicle &= row.ordered_at <= until
     rows = db.execute(
         select(row.terminal_id, row.sequence, row.kind, row.opened, row.reason, row.occurred_at, row.received_at,
-               row.ordered_at)
+               row.ordered_at, row.direction, row.body)
         .where(row.lot_id == lot_id, of_vehicle | tuple_(row.terminal_id, row.sequence).in_(also))
         .order_by(row.ordered_at.desc(), row.terminal_id.desc(), row.sequence.desc()).limit(TOLD_MAX))
     return [ToldFact(*each) for each in rows][::-1]

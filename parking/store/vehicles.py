@@ -304,6 +304,14 @@ def has_entered_elsewhere(db: Session, vehicle_key: bytes, at: datetime, *, than
         row.vehicle_key == vehicle_key, row.lot_id != than, row.entered_at == at).limit(1)).first() is not None
 
 
+def list_entries_after(db: Session, vehicle_key: bytes, at: datetime, *, limit: int) -> list[Visit]:
+    """A vehicle's visits, in all lots, that began after an instant, oldest first."""
+    visit = VehicleParkingSession
+    return [Visit(*row) for row in db.execute(
+        select(visit.lot_id, visit.parking_session_id, visit.entered_at, visit.until_at)
+        .where(visit.vehicle_key == vehicle_key, visit.entered_at > at).order_by(visit.entered_at).limit(limit))]
+
+
 def list_visits(
     db: Session, vehicle_keys: Iterable[bytes], *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[Visit]:
