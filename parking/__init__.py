@@ -47,7 +47,9 @@ def create_app(config: Config) -> Flask:
         draft_console,
         driver,
         errors,
+        exit_claims,
         gate,
+        ghosts,
         inbox,
         lanes,
         logs,
@@ -95,7 +97,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books,
+        apds, places, waivers, account_books, ghosts, exit_claims,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -30,6 +30,11 @@ def upgrade() -> None:
     else:
         op.add_column("lot", sa.Column("stay_limit_hours", sa.Integer(), server_default="168", nullable=False))
         op.create_check_constraint(op.f("ck_lot_stay_limit_hours"), "lot", LIMIT)
+    op.add_column("parking_session", sa.Column("gone_at", Instant(), nullable=True))
+    for state in ("suspended", "closed"):
+        op.execute(sa.text(
+            f"UPDATE parking_session SET gone_at = billed_until WHERE state = '{state}' AND billed_until IS NOT NULL "
+            "AND (flags LIKE '%seen_elsewhere%' OR flags LIKE '%entered_again%')"))
     for name, (columns, where) in INDEXES.items():
         op.create_index(name, "parking_session", columns, unique=False,
                         sqlite_where=sa.text(where), postgresql_where=sa.text(where))
@@ -125,6 +130,7 @@ def downgrade() -> None:
     op.drop_table("exit_claim")
     for name in INDEXES:
         op.drop_index(name, table_name="parking_session")
+    op.drop_column("parking_session", "gone_at")
     if op.get_bind().dialect.name == "sqlite":
         op.execute(sa.text("ALTER TABLE lot DROP COLUMN stay_limit_hours"))
     else:

@@ -28,6 +28,7 @@ class ParkingSession:
     """A vehicle's visit to a lot (APDS: Session), from the fact that opened it.
 
     billed_until: where billing stops although the car was not seen leaving; None otherwise.
+    gone_at: when something first showed that it was here no more, although it was not seen leaving; None otherwise.
     stop_of_day: 1 for the vehicle's first session at this lot on the city day of its entry.
     flags: words that say what is unusual, sorted.
     """
@@ -44,6 +45,7 @@ class ParkingSession:
     billed_until: datetime | None = None
     stop_of_day: int = 1
     flags: tuple[str, ...] = ()
+    gone_at: datetime | None = None
 
     @property
     def until_at(self) -> datetime | None:
@@ -59,6 +61,11 @@ class ParkingSession:
     def bill_end(self, now: datetime) -> datetime:
         """Where the priced interval ends when it is priced at `now`."""
         return self.until_at or max(self.entered_at, now)
+
+    @property
+    def inside_until(self) -> datetime | None:
+        """Until when it may have been here; None while nothing shows that it is not."""
+        return self.gone_at if self.state == "suspended" else self.until_at
 
     @property
     def is_final(self) -> bool:
@@ -197,13 +204,14 @@ class _Visit:
             return session
         gone_at = self.gone_by[0].occurred_at if self.gone_by else None
         billed_until = self.seen_here_at if self.overdue or gone_at is None else gone_at
-        return replace(session, state="suspended", billed_until=billed_until, flags=tuple(sorted(flags)))
+        return replace(
+            session, state="suspended", billed_until=billed_until, gone_at=gone_at, flags=tuple(sorted(flags)))
 
     def ended_by(self, fact: Fact, flag: str | None = None) -> ParkingSession:
         """End it. Where nobody can date its end it is billed to its last evidence, which is its entry."""
         session = self.session
         left_at = max(fact.occurred_at, session.entered_at)
-        billed_until = self.gone_by[0].occurred_at if self.gone_by else None
+        gone_at = billed_until = self.gone_by[0].occurred_at if self.gone_by else None
         if fact.is_time_unknown:
             billed_until = billed_until or session.entered_at
         flags = {flag, self.gone_by[1] if self.gone_by else None,
@@ -211,7 +219,8 @@ class _Visit:
                  "overdue" if self.overdue and self.overdue.occurred_at < left_at else None}
         return replace(
             session, state="closed", left_at=left_at, closed_by=fact.ref, billed_until=billed_until,
-            driver_id=session.driver_id or fact.driver_id, flags=tuple(sorted(each for each in flags if each)))
+            gone_at=gone_at, driver_id=session.driver_id or fact.driver_id,
+            flags=tuple(sorted(each for each in flags if each)))
 
 
 def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:

@@ -142,16 +142,27 @@ def _told_here(db: Session, stored: StoredSession, lot: Lot, evidence: Evidence)
         until=gone_by.occurred_at if gone_by else None)
     gates = terminals.list_gate_names(db, lot.lot_id)
     ends = {(gone_by.ref.terminal_id, gone_by.ref.sequence)} if gone_by else set()
-    return [_told(each, lot, gates) for each in told if (each.terminal_id, each.sequence) not in ends]
+    own = [each for each in told if (each.terminal_id, each.sequence) not in ends]
+    return [_told(each, lot, gates, _picture(db, lot.lot_id, FactRef(each.terminal_id, each.sequence)))
+            for each in own]
 
 
-def _told(fact: ToldFact, lot: Lot, gates: dict[UUID, str]) -> dict[str, Any]:
+def _picture(db: Session, lot_id: int, ref: FactRef) -> str | None:
+    """The SHA-256, in hex, of the picture that an attendant took who lifted the barrier for this scan."""
+    for fact in facts.list_corrections(db, lot_id, [ref]):
+        told = facts.find_fact_body(db, lot_id, fact.ref) if fact.kind == "manual_lift" else None
+        if told is not None and told[1].get("picture"):
+            return str(told[1]["picture"])
+    return None
+
+
+def _told(fact: ToldFact, lot: Lot, gates: dict[UUID, str], picture: str | None) -> dict[str, Any]:
     reason = REASONS.get(fact.reason or "")
     says = reason.says if reason is not None and "{" not in reason.says["en"] else None
     return {
         "at": format_instant(fact.occurred_at, lot.zone), "what": fact.kind, "gate": gates.get(fact.terminal_id),
         "direction": fact.direction, "opens": fact.opened if fact.kind == "scan" else None, "says": says,
-        **_read_by(fact.body),
+        "picture": picture, **_read_by(fact.body),
     }
 
 

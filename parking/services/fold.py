@@ -219,7 +219,7 @@ def _tell_elsewhere(db: Session, lot: Lot, sessions: Sequence[ParkingSession], n
         db, {session.vehicle_key for session in sessions}, lot.lot_id,
         since=min(session.entered_at for session in sessions))
     for session in sessions:
-        here = Visit(session.lot_id, session.parking_session_id, session.entered_at, session.until_at)
+        here = Visit(session.lot_id, session.parking_session_id, session.entered_at, session.inside_until)
         around = [visit for visit in elsewhere.get(session.vehicle_key, ()) if visit.overlaps(here)]
         later = [visit for visit in around if visit.entered_at > session.entered_at]
         if later:

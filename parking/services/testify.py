@@ -79,7 +79,7 @@ def recount_check(
         return None
     lot, evidence = lots.get_lot(db, lot_id), weigh_visit(db, stored)
     gone_by = evidence.gone_by
-    outcome, left_at = _outcome(stored, settlements)
+    outcome, left_at = _outcome(stored, settlements, is_visible=is_visible)
     return {
         "lot_name": in_all_languages(lot.name), "is_visible": is_visible, "outcome": outcome,
         "left_at": format_instant(left_at, lot.zone) if left_at else None,
@@ -96,13 +96,15 @@ def _own(claim: dict[str, Any]) -> dict[str, Any]:
     return {name: claim[name] for name in ("id", "left_at", "note", "claimed_at")}
 
 
-def _outcome(stored: StoredSession, settlements: list[Settlement]) -> tuple[str, datetime | None]:
+def _outcome(
+    stored: StoredSession, settlements: list[Settlement], *, is_visible: bool
+) -> tuple[str, datetime | None]:
     """What became of it, and when it ended: being_checked, exit_found, or how the operator settled it."""
     session = stored.session
+    if any(made.reading == "entry" for made in settlements) and (not is_visible or session.state == "voided"):
+        return "other_vehicle", None
     if session.state == "suspended":
         return "being_checked", None
     if "exit_corrected" in session.flags and settlements:
         return ("waived" if settlements[-1].way == "waive" else "settled"), session.left_at
-    if settlements and settlements[-1].way == "other_vehicle":
-        return "other_vehicle", None
     return "exit_found" if session.state == "closed" else "reopened", session.left_at

@@ -87,6 +87,7 @@ class ParkingSessionRow(Table):
     entered_at: Mapped[datetime] = mapped_column(Instant)
     left_at: Mapped[datetime | None] = mapped_column(Instant)
     billed_until: Mapped[datetime | None] = mapped_column(Instant)
+    gone_at: Mapped[datetime | None] = mapped_column(Instant)
     opened_by_terminal_id: Mapped[UUID] = mapped_column(Uuid)
     opened_by_sequence: Mapped[int] = mapped_column(Wide)
     closed_by_terminal_id: Mapped[UUID | None] = mapped_column(Uuid)
@@ -373,7 +374,8 @@ def _values(booked: BookedSession) -> dict[str, Any]:
     return {
         "vehicle_key": session.vehicle_key, "driver_id": session.driver_id, "state": session.state,
         "money_state": booked.money_state, "entered_at": session.entered_at, "left_at": session.left_at,
-        "billed_until": session.billed_until, "opened_by_terminal_id": session.opened_by.terminal_id,
+        "billed_until": session.billed_until, "gone_at": session.gone_at,
+        "opened_by_terminal_id": session.opened_by.terminal_id,
         "opened_by_sequence": session.opened_by.sequence,
         "closed_by_terminal_id": session.closed_by.terminal_id if session.closed_by else None,
         "closed_by_sequence": session.closed_by.sequence if session.closed_by else None,
@@ -423,7 +425,7 @@ def _stored(row: Any) -> StoredSession:
         driver_id=row.driver_id, entered_at=row.entered_at,
         opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,
         left_at=row.left_at, closed_by=closed_by, billed_until=row.billed_until,
-        stop_of_day=row.stop_of_day, flags=tuple(row.flags),
+        stop_of_day=row.stop_of_day, flags=tuple(row.flags), gone_at=row.gone_at,
     )
     return StoredSession(
         session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
+from parking.core.clock import format_instant
 from parking.core.context import UnknownContext
 from parking.core.json_text import BadJson
 from parking.core.lot_code import BadLotCode
@@ -24,6 +25,14 @@ from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
+from parking.services.conclude import (
+    NoClaim,
+    NoReading,
+    NotSuspended,
+    OutsideEvidence,
+    SameVehicle,
+    SettlementIdReused,
+)
 from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -35,6 +44,7 @@ from parking.services.quote import NotInForce
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.show import BadCursor
+from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.unlock import NoKey
 from parking.services.waive import MoreThanCharged, NoVisit, NoWaiver, WaiverIdReused
 from parking.store.database import DatabaseUnavailable
@@ -183,6 +193,24 @@ _KNOWN: dict[type[Exception], Any] = {
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
+    NotSuspended: lambda error: Problem(
+        409, "not_suspended", f"This visit is {error.state}: its exit is not missed, or no more.",
+        extra=(("state", error.state),)),
+    OutsideEvidence: lambda error: Problem(
+        409, "outside_evidence", "The vehicle can have left between `earliest` and `latest` only.",
+        errors=[("left_at", "outside what was seen")],
+        extra=(("earliest", format_instant(error.earliest)), ("latest", format_instant(error.latest)))),
+    NoClaim: lambda error: Problem(404, "no_claim", "No driver has said this of the visit."),
+    NoReading: lambda error: Problem(
+        409, "reading_not_yours", "Nothing later was read at a lot of yours.", errors=[("reading", "not yours")]),
+    SameVehicle: lambda error: Problem(
+        409, "same_vehicle", "This is the plate that was read.", errors=[("plate", "the one that was read")]),
+    SettlementIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another settlement.", errors=[("id", "used before")]),
+    ClaimIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another claim.", errors=[("id", "used before")]),
+    TooManyClaims: lambda error: Problem(
+        409, "too_many_claims", "Five claims of a visit are enough."),
     MoreThanCharged: lambda error: Problem(
         409, "more_than_charged", "More than is left of the charge.",
         errors=[("amount_fen", str(error))], extra=(("left_fen", error.left_fen),)),
