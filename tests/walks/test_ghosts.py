@@ -367,6 +367,37 @@ def test_many_settle_at_once_and_one_truth_is_left(city: City) -> None:
     check_all(city)
 
 
+def test_the_worker_the_gate_and_the_operator_meet_over_the_same_cars(city: City) -> None:
+    """Each car is suspended, settled and driven out at once, at most one of which is the last word: the exit."""
+    plates = [f"沪F0000{number}" for number in range(6)]
+    for number, plate in enumerate(plates, start=1):
+        tell(city, "entry", number, ago(days=9), plate=plate)
+    visits = [f"1.{row.parking_session_id}" for row in rows(city)]
+
+    def one_of(task: tuple[str, int]) -> int:
+        deed, number = task
+        if deed == "worker":
+            look(city)
+            return 200
+        if deed == "gate":
+            return 200 if city.scan(1, "exit", plate=plates[number], sequence=number + 1) else 0
+        return city.app.test_client().post(
+            f"/v1/ghosts/{visits[number]}/settlements", headers=bearer(city.operators[0]),
+            json={"id": str(uuid4()), "why": "at once", "way": "waive"}).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(one_of, [
+            (deed, number) for number in range(6) for deed in ("worker", "gate", "operator")]))
+    look(city)
+    relay_all(city)
+
+    assert set(answers) <= {200, 409}
+    # A car whose exit was settled before it stood at the gate left there too, and that is when it left.
+    assert all(row.state == "closed" and row.left_at is not None and now() - row.left_at < timedelta(minutes=5)
+               and "exit_corrected" not in row.flags for row in rows(city))
+    check_all(city)
+
+
 def test_two_say_when_it_left_at_once_and_one_of_them_holds(city: City) -> None:
     visit, entered = overdue(city)
 
