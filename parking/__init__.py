@@ -52,7 +52,9 @@ def create_app(config: Config) -> Flask:
         draft_console,
         driver,
         errors,
+        exit_claims,
         gate,
+        ghosts,
         inbox,
         lanes,
         logs,
@@ -103,7 +105,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books, day_desk, settlements, settlement_console,
+        apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -9,7 +9,7 @@ from parking.store.columns import Fen, Flag, Instant, Json, Uuid, Wide
 from parking.store.migrations import grant
 
 revision = "0020"
-down_revision = "0018"
+down_revision = "0019"
 
 ADDS_UP = "carried_before_raw + fee_raw = booked_fen * 1000 + carried_raw"
 

@@ -13,6 +13,7 @@ from parking.cli import (
     drivers,
     keys,
     lint,
+    lots,
     settlements,
     staff,
     statements,
@@ -22,8 +23,8 @@ from parking.cli import (
     worker,
 )
 
-group = AppGroup("parking", help="Keys, terminals, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements):
+group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

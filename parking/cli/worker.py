@@ -17,6 +17,7 @@ from parking.services.book import book_due_fees
 from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
 from parking.services.replay import Place, Replays
+from parking.services.suspend import suspend_overdue
 from parking.services.watch import watch_terminals
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import DatabaseUnavailable
@@ -26,6 +27,7 @@ SWEEP_SECONDS = 3600.0
 WATCH_SECONDS = 10.0
 PROVE_SECONDS = 60.0
 BOOK_SECONDS = 60.0
+OVERDUE_SECONDS = 60.0
 FETCH_SECONDS = 1800.0
 log = structlog.get_logger("parking.worker")
 
@@ -58,8 +60,9 @@ def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) ->
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 @with_appcontext
 def worker(once: bool) -> None:
-    """Carry messages to lots and channels, work what-ifs out, and forget what need not be kept."""
-    swept_at = watched_at = proved_at = booked_at = float("-inf")
+    """Carry messages to lots and channels, suspend visits that are too long, work what-ifs out, and forget what need
+    not be kept."""
+    swept_at = watched_at = proved_at = booked_at = looked_at = float("-inf")
     statements = Statements()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
@@ -75,6 +78,10 @@ def worker(once: bool) -> None:
             if time.monotonic() - booked_at > BOOK_SECONDS:
                 book_due_fees(database(), now=right_now())
                 booked_at = time.monotonic()
+            if time.monotonic() - looked_at > OVERDUE_SECONDS and not suspend_overdue(
+                database(), current_app.extensions["key_safe"], now=right_now()
+            ):
+                looked_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
             if not once:

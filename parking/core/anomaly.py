@@ -52,13 +52,17 @@ RULES: dict[str, Words] = {
         "zh": "车辆在另一停车场入场，此处出场未被记录。",
         "en": "A vehicle entered another car park; its exit here was missed.",
         "fr": "Un véhicule est entré dans un autre parking ; sa sortie d'ici a été manquée."},
+    "overdue": {
+        "zh": "停放时间超过车场的合理上限，出场可能未被记录。",
+        "en": "A vehicle stayed for longer than is likely here; its exit may have been missed.",
+        "fr": "Un véhicule est resté plus longtemps qu'il n'est vraisemblable ici ; sa sortie a pu être manquée."},
     "exit_time_unknown": {
         "zh": "出场时间无法确定，本次不收费。",
         "en": "Nobody can tell when the vehicle left; the visit costs nothing.",
         "fr": "Nul ne sait quand le véhicule est sorti ; la visite ne coûte rien."},
 }
 # Flags of a session that a person should look at; they come and go with the fold.
-FLAG_RULES = ("exit_before_entry", "entered_again", "seen_elsewhere", "exit_time_unknown")
+FLAG_RULES = ("exit_before_entry", "entered_again", "seen_elsewhere", "overdue", "exit_time_unknown")
 FOLD_RULES = (*FLAG_RULES, "exit_without_entry")
 
 

@@ -10,8 +10,10 @@ from uuid import UUID
 Direction = Literal["entry", "exit"]
 KINDS = (
     "scan", "barrier", "acknowledged", "passage", "manual_lift", "undo", "heartbeat",
-    "plate_correction", "remote_lift", "seen_elsewhere", "overdue",
+    "plate_correction", "remote_lift", "seen_elsewhere", "overdue", "exit_correction",
 )
+# They name the entry of the visit that they speak of, and go with it whoever's it turns out to be.
+OF_VISIT = ("overdue", "exit_correction")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +33,8 @@ class Fact:
 
     occurred_at: the terminal's time, corrected by its clock offset (said - offset).
     opened: for a scan, whether the barrier opened on it.
-    corrects: the fact that a plate_correction, an undo or a manual_lift speaks of.
+    corrects: the fact that a plate_correction, an undo or a manual_lift speaks of; the entry of the visit that
+        is overdue, or of which an exit_correction says when the vehicle left, as a person established.
     is_degraded: the terminal's clock was not in sync, so the fact may be off by minutes.
     is_time_unknown: it said an impossible time, and stands at the time it was received.
     answered_at: for a live scan, when the service answered it: our own clock, so the order in which
@@ -69,8 +72,8 @@ def corrected_time(said_at: datetime, clock_offset_ms: int) -> datetime:
 def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
     """The facts that belong to a vehicle once corrections, undoings and lifts by hand have spoken, in order.
 
-    The last correction of a fact wins; a scan that stayed shut and was lifted by hand did open.
-    Expects each fact that may be the vehicle's, with all its corrections.
+    The last correction of a fact wins; a scan that stayed shut and was lifted by hand did open. What speaks of a
+    visit is its entry's vehicle's. Expects each fact that may be the vehicle's, with all its corrections.
     """
     owner: dict[FactRef, bytes | None] = {}
     undone: set[FactRef] = set()
@@ -84,13 +87,14 @@ def facts_of_vehicle(facts: list[Fact], vehicle_key: bytes) -> list[Fact]:
             undone.add(fact.corrects)
         elif fact.kind == "manual_lift":
             lifted.add(fact.corrects)
+    own = {
+        fact.ref for fact in facts
+        if fact.corrects is None and fact.ref not in undone and owner.get(fact.ref, fact.vehicle_key) == vehicle_key}
     return sorted(
         (
             replace(fact, vehicle_key=vehicle_key, opened=fact.opened or fact.ref in lifted)
             for fact in facts
-            if fact.corrects is None
-            and fact.ref not in undone
-            and owner.get(fact.ref, fact.vehicle_key) == vehicle_key
+            if fact.ref in own or (fact.kind in OF_VISIT and fact.corrects in own)
         ),
         key=lambda each: each.position,
     )

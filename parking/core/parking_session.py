@@ -8,7 +8,7 @@ they were answered, whatever their terminals' clocks say (docs/decisions/0006).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -28,6 +28,7 @@ class ParkingSession:
     """A vehicle's visit to a lot (APDS: Session), from the fact that opened it.
 
     billed_until: where billing stops although the car was not seen leaving; None otherwise.
+    gone_at: when something first showed that it was here no more, although it was not seen leaving; None otherwise.
     stop_of_day: 1 for the vehicle's first session at this lot on the city day of its entry.
     flags: words that say what is unusual, sorted.
     """
@@ -44,6 +45,7 @@ class ParkingSession:
     billed_until: datetime | None = None
     stop_of_day: int = 1
     flags: tuple[str, ...] = ()
+    gone_at: datetime | None = None
 
     @property
     def until_at(self) -> datetime | None:
@@ -60,15 +62,22 @@ class ParkingSession:
         """Where the priced interval ends when it is priced at `now`."""
         return self.until_at or max(self.entered_at, now)
 
-    def flagged(self, word: str) -> tuple[str, ...]:
-        return tuple(sorted({*self.flags, word}))
+    @property
+    def inside_until(self) -> datetime | None:
+        """Until when it may have been here; None while nothing shows that it is not."""
+        return self.gone_at if self.state == "suspended" else self.until_at
+
+    @property
+    def is_final(self) -> bool:
+        """Left, and not by the word of a person, which an exit that was seen would put right."""
+        return self.state == "closed" and "exit_corrected" not in self.flags
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What the fold must know of the past to start in the middle of a vehicle's facts.
 
-    A place where the vehicle was outside and nothing was pending: after a session closed.
+    A place where the vehicle was outside and nothing was pending: after a session that is final.
     """
 
     last_entry_date: date | None = None
@@ -87,8 +96,8 @@ class Folding:
 
 
 def checkpoint_after(session: ParkingSession, zone: ZoneInfo) -> tuple[Checkpoint, FactRef]:
-    """Where folding may start again after a closed session: the state, and the last fact folded."""
-    assert session.state == "closed" and session.closed_by is not None
+    """Where folding may start again after a final session: the state, and the last fact folded."""
+    assert session.is_final and session.closed_by is not None
     last = session.opened_by if "exit_before_entry" in session.flags else session.closed_by
     return Checkpoint(city_date(session.entered_at, zone), session.stop_of_day), last
 
@@ -109,43 +118,109 @@ def fold_facts(
     scans are in their true order already, and do not.
     A second entry, or a sighting elsewhere, suspends the older session: its exit was missed. A sighting
     is later than an entry by their corrected times; a live entry may stand behind it in the order.
+    A session that is overdue is suspended too, and billed until the vehicle was last seen here. An exit that was
+    seen ends it all the same; else the last that a person established, unless the vehicle was elsewhere by then.
     """
+    facts = list(facts)
+    overdue = {fact.corrects: fact for fact in facts if fact.kind == "overdue"}
+    established = {
+        fact.corrects: fact for fact in sorted(facts, key=lambda each: each.ref) if fact.kind == "exit_correction"}
     sessions: list[ParkingSession] = []
     strays: list[Fact] = []
     sightings: list[Fact] = []
-    inside = False
+    visit: _Visit | None = None
     early_exit: Fact | None = None
     last_date, stop_of_day = start.last_entry_date, start.stop_of_day
     for fact in facts:
         if fact.kind == "scan" and fact.opened and fact.direction == "entry":
-            if inside and sessions[-1].state == "open":
-                sessions[-1] = _suspend(sessions[-1], fact, "entered_again")
+            if visit is not None:
+                visit.is_gone_by(fact, "entered_again")
+                sessions.append(visit.without_exit())
             today = city_date(fact.occurred_at, zone)
             stop_of_day = stop_of_day + 1 if today == last_date else 1
             last_date = today
-            sessions.append(_open(fact, lot_id, stop_of_day))
-            inside = True
-            later = [each for each in sightings if each.occurred_at > fact.occurred_at]
-            if later:
-                sessions[-1] = _suspend(sessions[-1], later[0], "seen_elsewhere")
+            visit = _Visit(_open(fact, lot_id, stop_of_day), overdue.get(fact.ref), established.get(fact.ref))
+            for sighting in sightings:
+                if sighting.occurred_at > fact.occurred_at:
+                    visit.is_gone_by(sighting, "seen_elsewhere")
             if early_exit is not None and _is_clock_error(early_exit, fact):
-                sessions[-1] = _close(sessions[-1], early_exit, "exit_before_entry")
-                inside = False
+                sessions.append(visit.ended_by(early_exit, "exit_before_entry"))
+                visit = None
             elif early_exit is not None:
                 strays.append(early_exit)
             early_exit = None
-        elif fact.kind == "scan" and fact.opened and fact.direction == "exit":
-            if inside:
-                sessions[-1] = _close(sessions[-1], fact, None)
-                inside = False
+        elif fact.kind == "scan" and fact.opened:
+            if visit is not None:
+                sessions.append(visit.ended_by(fact))
+                visit = None
             else:
                 strays += [early_exit] if early_exit is not None else []
                 early_exit = fact
-        elif fact.kind in ("seen_elsewhere", "overdue"):
-            if inside and sessions[-1].state == "open":
-                sessions[-1] = _suspend(sessions[-1], fact, fact.kind)
-            sightings += [fact] if fact.kind == "seen_elsewhere" else []
+        elif fact.kind == "scan" and fact.direction == "exit" and visit is not None:
+            visit.is_here_at(fact)
+        elif fact.kind == "seen_elsewhere":
+            sightings.append(fact)
+            if visit is not None:
+                visit.is_gone_by(fact, fact.kind)
+    if visit is not None:
+        sessions.append(visit.without_exit())
     return Folding(sessions, (*strays, *([early_exit] if early_exit is not None else [])))
+
+
+@dataclass(slots=True)
+class _Visit:
+    """The visit that goes on while facts are folded.
+
+    seen_here_at: when the vehicle was last seen here. gone_by: the first fact that shows it was here no more, with
+    the flag of that.
+    """
+
+    session: ParkingSession
+    overdue: Fact | None
+    established: Fact | None
+    seen_here_at: datetime = field(init=False)
+    gone_by: tuple[Fact, str] | None = None
+
+    def __post_init__(self) -> None:
+        self.seen_here_at = self.session.entered_at
+
+    def is_here_at(self, refused: Fact) -> None:
+        """It stood at an exit that stayed shut. A time that nobody knows is no evidence."""
+        if self.gone_by is None and not refused.is_time_unknown:
+            self.seen_here_at = max(self.seen_here_at, refused.ordered_at)
+
+    def is_gone_by(self, fact: Fact, flag: str) -> None:
+        self.gone_by = self.gone_by or (fact, flag)
+
+    def without_exit(self) -> ParkingSession:
+        """The visit as far as is known when no exit was seen."""
+        session, said = self.session, self.established
+        if said is not None and (self.gone_by is None or said.occurred_at <= self.gone_by[0].occurred_at):
+            return replace(
+                session, state="closed", left_at=max(said.occurred_at, session.entered_at), closed_by=said.ref,
+                flags=("exit_corrected",))
+        flags = [*(["overdue"] if self.overdue else []), *([self.gone_by[1]] if self.gone_by else [])]
+        if not flags:
+            return session
+        gone_at = self.gone_by[0].occurred_at if self.gone_by else None
+        billed_until = self.seen_here_at if self.overdue or gone_at is None else gone_at
+        return replace(
+            session, state="suspended", billed_until=billed_until, gone_at=gone_at, flags=tuple(sorted(flags)))
+
+    def ended_by(self, fact: Fact, flag: str | None = None) -> ParkingSession:
+        """End it. Where nobody can date its end it is billed to its last evidence, which is its entry."""
+        session = self.session
+        left_at = max(fact.occurred_at, session.entered_at)
+        gone_at = billed_until = self.gone_by[0].occurred_at if self.gone_by else None
+        if fact.is_time_unknown:
+            billed_until = billed_until or session.entered_at
+        flags = {flag, self.gone_by[1] if self.gone_by else None,
+                 "exit_time_unknown" if fact.is_time_unknown else None,
+                 "overdue" if self.overdue and self.overdue.occurred_at < left_at else None}
+        return replace(
+            session, state="closed", left_at=left_at, closed_by=fact.ref, billed_until=billed_until,
+            gone_at=gone_at, driver_id=session.driver_id or fact.driver_id,
+            flags=tuple(sorted(each for each in flags if each)))
 
 
 def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
@@ -156,25 +231,6 @@ def _open(fact: Fact, lot_id: int, stop_of_day: int) -> ParkingSession:
         ),
         lot_id=lot_id, vehicle_key=fact.vehicle_key, driver_id=fact.driver_id,
         entered_at=fact.occurred_at, opened_by=fact.ref, stop_of_day=stop_of_day,
-    )
-
-
-def _close(session: ParkingSession, fact: Fact, flag: str | None) -> ParkingSession:
-    """End a session; one whose end nobody can date is billed to its last evidence, which is its entry."""
-    words = [*([flag] if flag else []), *(["exit_time_unknown"] if fact.is_time_unknown else [])]
-    billed_until = session.billed_until
-    if fact.is_time_unknown:
-        billed_until = billed_until or session.entered_at
-    return replace(
-        session, state="closed", left_at=max(fact.occurred_at, session.entered_at), closed_by=fact.ref,
-        billed_until=billed_until, driver_id=session.driver_id or fact.driver_id,
-        flags=tuple(sorted({*session.flags, *words})),
-    )
-
-
-def _suspend(session: ParkingSession, fact: Fact, flag: str) -> ParkingSession:
-    return replace(
-        session, state="suspended", billed_until=fact.occurred_at, flags=session.flagged(flag)
     )
 
 

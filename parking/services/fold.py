@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.clock import EPOCH, format_instant
-from parking.core.fact import Fact, FactRef
+from parking.core.fact import OF_VISIT, Fact, FactRef
 from parking.core.identifier import derived_uuid
 from parking.core.parking_session import (
     BEGINNING,
@@ -107,11 +107,12 @@ def preview_correction(db: Session, lot: Lot, key: bytes, moved: ParkingSession)
     """The visit as it will be once the fact that opened it is this vehicle's."""
     opening = facts.find_fact(db, lot.lot_id, moved.opened_by)
     assert opening is not None
-    stretch = _fold_vehicle(db, lot, key, moved.entered_at, joined=replace(opening, vehicle_key=key))
+    of_visit = [each for each in facts.list_corrections(db, lot.lot_id, [opening.ref]) if each.kind in OF_VISIT]
+    stretch = _fold_vehicle(db, lot, key, moved.entered_at, joined=[replace(opening, vehicle_key=key), *of_visit])
     return next(each for each in stretch.sessions if each.opened_by == moved.opened_by)
 
 
-def _fold_vehicle(db: Session, lot: Lot, key: bytes, since: datetime, joined: Fact | None = None) -> Stretch:
+def _fold_vehicle(db: Session, lot: Lot, key: bytes, since: datetime, joined: Sequence[Fact] = ()) -> Stretch:
     """Fold from the last session that was over well before the new facts, or from the beginning."""
     found_last = parking_sessions.find_last_session(db, lot.lot_id, key, entered_before=since - SETTLED_AFTER)
     start = _start_after(found_last, since)
@@ -158,13 +159,13 @@ class _Start:
 
 def _start_after(found: StoredSession | None, since: datetime) -> _Start | None:
     last = found.session if found else None
-    if last is None or last.left_at is None or last.state != "closed" or last.left_at >= since - SETTLED_AFTER:
+    if last is None or last.left_at is None or not last.is_final or last.left_at >= since - SETTLED_AFTER:
         return None
     return _Start(last, last.left_at)
 
 
 def _fold_from(
-    lot: Lot, key: bytes, start: _Start, found: list[Fact], known: list[StoredSession], joined: Fact | None = None
+    lot: Lot, key: bytes, start: _Start, found: list[Fact], known: list[StoredSession], joined: Sequence[Fact] = ()
 ) -> Stretch | None:
     """None where the place to start from is not among the facts."""
     checkpoint, ref = checkpoint_after(start.session, lot.zone)
@@ -173,7 +174,7 @@ def _fold_from(
     if at is None:
         return None
     before = {fact.ref for fact in found if fact.position <= at}
-    ahead = [fact for fact in found if fact.position > at]
+    ahead = [fact for fact in found if (fact.corrects or fact.ref) not in before]
     folding = fold_facts(ahead, lot_id=lot.lot_id, zone=lot.zone, start=checkpoint)
     after = [each for each in known if each.session.opened_by not in before]
     return Stretch(
@@ -181,15 +182,15 @@ def _fold_from(
 
 
 def _fold_all(
-    lot: Lot, key: bytes, found: list[Fact], known: list[StoredSession], joined: Fact | None = None
+    lot: Lot, key: bytes, found: list[Fact], known: list[StoredSession], joined: Sequence[Fact] = ()
 ) -> Stretch:
     found = _ordered(found, joined)
     folding = fold_facts(found, lot_id=lot.lot_id, zone=lot.zone, start=BEGINNING)
     return Stretch(key, folding.sessions, folding.strays, known, _exits(found))
 
 
-def _ordered(found: list[Fact], joined: Fact | None) -> list[Fact]:
-    return sorted([*found, joined], key=lambda fact: fact.position) if joined else found
+def _ordered(found: list[Fact], joined: Sequence[Fact]) -> list[Fact]:
+    return sorted([*found, *joined], key=lambda fact: fact.position) if joined else found
 
 
 def _exits(found: list[Fact]) -> list[FactRef]:
@@ -218,7 +219,7 @@ def _tell_elsewhere(db: Session, lot: Lot, sessions: Sequence[ParkingSession], n
         db, {session.vehicle_key for session in sessions}, lot.lot_id,
         since=min(session.entered_at for session in sessions))
     for session in sessions:
-        here = Visit(session.lot_id, session.parking_session_id, session.entered_at, session.until_at)
+        here = Visit(session.lot_id, session.parking_session_id, session.entered_at, session.inside_until)
         around = [visit for visit in elsewhere.get(session.vehicle_key, ()) if visit.overlaps(here)]
         later = [visit for visit in around if visit.entered_at > session.entered_at]
         if later:

@@ -147,6 +147,12 @@ class Case:
             self._occupied = lots.count_occupied(self.db, self.lot.lot_id)
         return max(0, self.lot.spaces - self._occupied)
 
+    @property
+    def is_evidence(self) -> bool:
+        """Also where the barrier stays shut: it stands at the exit, and its visit is billed until it was last seen."""
+        return (self.direction == "exit" and self.session is not None and self.moved_from is None
+                and "overdue" in self.session.flags)
+
     def _has_no_space(self) -> bool:
         """Near the end of its spaces a lot's entries wait for one another: the last one is given once."""
         if 0 < self.free_spaces <= NEARLY_FULL:

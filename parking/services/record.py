@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.fact import Fact, FactRef
+from parking.core.fact import OF_VISIT, Fact, FactRef
 from parking.core.price import Vehicle
 from parking.core.secret import SealedPlate
 from parking.services.fold import refold
@@ -23,7 +24,7 @@ from parking.store import facts, terminals, vehicles
 from parking.store.facts import NewFact
 from parking.store.lots import Lot
 
-_FOLDED = ("undo", "plate_correction", "seen_elsewhere", "overdue", "manual_lift")
+_FOLDED = ("undo", "plate_correction", "seen_elsewhere", "manual_lift", *OF_VISIT)
 
 
 class FactDiffers(Exception):
@@ -72,12 +73,7 @@ def land_facts(
     :param own_keys: drivers who showed a code at an open barrier, or who may have entered by one, with their own keys
     """
     landing = [each.fact for each in new]
-    found = _concerned(db, lot.lot_id, landing)
-    held: dict[bytes, Vehicle] = {}
-    while found.keys - held.keys():
-        wanted = {key: (plates_sealed or {}).get(key) for key in found.keys}
-        held = vehicles.hold_vehicles(db, wanted, now=now)
-        found = _concerned(db, lot.lot_id, landing)
+    found, held = _hold(db, lot.lot_id, landing, plates_sealed or {}, now)
     facts.add_facts(db, new, lot_id=lot.lot_id, operator_id=lot.operator_id, received_at=now)
     terminals.count_fact(
         db, lot.lot_id, landing[0].ref.terminal_id, seen_at=now, count=len(new),
@@ -95,6 +91,38 @@ def land_facts(
         refold(
             db, lot=lot, since=since, held=held, safe=safe, now=now,
             landed=[] if speaks else [fact.ref for fact in landing])
+
+
+def say_of_visit(
+    db: Session, lot: Lot, said: Fact, *, cause_id: UUID, safe: KeySafe, now: datetime, reason: str | None = None,
+    body: Any = None, plates_sealed: Mapping[bytes, SealedPlate | None] | None = None,
+) -> FactRef | None:
+    """Say something of a visit's entry (`said.corrects`) through the lot's service terminal, which numbers it, and
+    bring the vehicles' sessions up to date; None if it was said for this cause before.
+
+    The vehicles are held before the terminal's numbering, as at a gate that corrects a plate.
+    """
+    _hold(db, lot.lot_id, [said], plates_sealed or {}, now)
+    if facts.has_cause(db, lot.lot_id, cause_id):
+        return None
+    service_id = said.ref.terminal_id
+    last = terminals.lock_last_sequence(db, lot.lot_id, service_id)
+    fact = replace(said, ref=FactRef(service_id, last + 1))
+    new = NewFact(fact, fact.occurred_at, reason=reason, cause_id=cause_id, body=body)
+    land_facts(db, lot, [new], last_sequence=last, safe=safe, now=now, plates_sealed=plates_sealed)
+    return fact.ref
+
+
+def _hold(
+    db: Session, lot_id: int, landing: Sequence[Fact], plates_sealed: Mapping[bytes, SealedPlate | None], now: datetime
+) -> tuple[_Concerned, dict[bytes, Vehicle]]:
+    """Hold the vehicles that facts bear on, making those that are new."""
+    found = _concerned(db, lot_id, landing)
+    held: dict[bytes, Vehicle] = {}
+    while found.keys - held.keys():
+        held = vehicles.hold_vehicles(db, {key: plates_sealed.get(key) for key in found.keys}, now=now)
+        found = _concerned(db, lot_id, landing)
+    return found, held
 
 
 def _concerned(db: Session, lot_id: int, landing: Sequence[Fact]) -> _Concerned:
@@ -123,5 +151,5 @@ def _concerned(db: Session, lot_id: int, landing: Sequence[Fact]) -> _Concerned:
 
 
 def _is_folded(fact: Fact, said: Collection[Fact]) -> bool:
-    """Whether the fold looks at it: a scan at which the barrier stayed shut is none of its business."""
-    return fact.kind in _FOLDED or (fact.kind == "scan" and (fact.opened or bool(said)))
+    """Whether the fold looks at it: an entry at which the barrier stayed shut is none of its business."""
+    return fact.kind in _FOLDED or (fact.kind == "scan" and (fact.opened or fact.direction == "exit" or bool(said)))

@@ -127,7 +127,7 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
     next_sequence = max(last_sequence, scan.sequence) + 1
     case.record_fact(ref, decision)
     session = case.session
-    if decision.opens:
+    if decision.opens or case.is_evidence:
         session = case.fold(ref)
     terminals.count_fact(
         db, lot.lot_id, terminal.terminal_id, last_sequence=next_sequence - 1, seen_at=question.now

@@ -71,9 +71,9 @@ def list_sessions(
         page = _sessions_of_driver(db, viewer.driver_id, before, limit + 1, (state,) if state else SHOWN_STATES)
     more = len(page) > limit
     page = page[:limit]
-    plates = _plates(db, secrets, page)
+    plates = open_plates(db, secrets, page)
     places = {lot_id: lots.get_lot(db, lot_id) for lot_id in {each.session.lot_id for each in page}}
-    shown = [_row(each, places[each.session.lot_id], plates) for each in page]
+    shown = [session_row(each, places[each.session.lot_id], plates) for each in page]
     last = page[-1].session if page and more else None
     return shown, write_cursor(last.entered_at, last.parking_session_id) if last else None
 
@@ -86,7 +86,7 @@ def find_session(
     if stored is None:
         return None
     lot = lots.get_lot(db, lot_id)
-    row = _row(stored, lot, _plates(db, secrets, [stored]))
+    row = session_row(stored, lot, open_plates(db, secrets, [stored]))
     charge = charges.find_standing_charge(db, lot_id, parking_session_id)
     receipt = None if charge is None else {"charge_id": str(charge.charge_id), "seal": charge.seal}
     fee = _sealed_fee(stored, charge, lot) if stored.session.state == "closed" else _running_fee(db, stored, lot, now)
@@ -104,11 +104,11 @@ def list_inside(
 ) -> list[dict[str, Any]]:
     """What a driver has inside now, with the running fee."""
     inside = _sessions_of_driver(db, driver_id, None, 20, ("open", "suspended"))
-    plates = _plates(db, secrets, inside)
+    plates = open_plates(db, secrets, inside)
     made = []
     for each in inside:
         lot = lots.get_lot(db, each.session.lot_id)
-        made.append({**_row(each, lot, plates), "fee": _running_fee(db, each, lot, now)})
+        made.append({**session_row(each, lot, plates), "fee": _running_fee(db, each, lot, now)})
     return made
 
 
@@ -147,7 +147,7 @@ def _may_see(db: Session, viewer: Viewer, stored: StoredSession) -> bool:
     }
 
 
-def _row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str, Any]:
+def session_row(stored: StoredSession, lot: Lot, plates: dict[bytes, str]) -> dict[str, Any]:
     session = stored.session
     plate = plates.get(session.vehicle_key)
     return {
@@ -218,7 +218,7 @@ def _sealed_fee(stored: StoredSession, charge: StoredCharge | None, lot: Lot) ->
     }
 
 
-def _plates(db: Session, secrets: Secrets, page: list[StoredSession]) -> dict[bytes, str]:
+def open_plates(db: Session, secrets: Secrets, page: list[StoredSession]) -> dict[bytes, str]:
     sealed = vehicles.list_sealed_plates(db, {each.session.vehicle_key for each in page})
     return {key: secrets.open_plate(key, blob) for key, blob in sealed.items()}
 

@@ -105,6 +105,8 @@ class ToldFact:
     occurred_at: datetime
     received_at: datetime
     ordered_at: datetime
+    direction: str | None
+    body: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,11 +346,12 @@ def list_scans_around(
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """What was said later of scans. joined: the last owner that the service worked out; fixed: that it did not."""
+    """What was said later of scans. joined: the last owner that the service worked out; fixed: that it did not,
+    None where nobody knows whose the scan was."""
 
     undone: set[FactRef]
     joined: dict[FactRef, bytes]
-    fixed: dict[FactRef, bytes]
+    fixed: dict[FactRef, bytes | None]
 
 
 def list_owners(
@@ -365,8 +368,11 @@ def list_owners(
             continue
         if fact.kind == "undo":
             found.undone.add(fact.corrects)
-        elif fact.kind == "plate_correction" and fact.vehicle_key is not None:
-            (found.joined if reason in recomputed else found.fixed)[fact.corrects] = fact.vehicle_key
+        elif fact.kind == "plate_correction":
+            if reason not in recomputed:
+                found.fixed[fact.corrects] = fact.vehicle_key
+            elif fact.vehicle_key is not None:
+                found.joined[fact.corrects] = fact.vehicle_key
     return found
 
 
@@ -402,7 +408,7 @@ def list_told(
         of_vehicle &= row.ordered_at <= until
     rows = db.execute(
         select(row.terminal_id, row.sequence, row.kind, row.opened, row.reason, row.occurred_at, row.received_at,
-               row.ordered_at)
+               row.ordered_at, row.direction, row.body)
         .where(row.lot_id == lot_id, of_vehicle | tuple_(row.terminal_id, row.sequence).in_(also))
         .order_by(row.ordered_at.desc(), row.terminal_id.desc(), row.sequence.desc()).limit(TOLD_MAX))
     return [ToldFact(*each) for each in rows][::-1]

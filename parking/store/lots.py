@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ class Lot(Table):
     """A place with gates and a tariff (APDS: Place). lot_id is the number that codes carry.
 
     Protects codes: a lot_id fits the 16 bits that a proof has for it.
+    stay_limit_hours: of a visit that is longer the exit is thought missed.
     """
 
     __tablename__ = "lot"
@@ -41,6 +42,7 @@ class Lot(Table):
         CheckConstraint("spaces >= 0", name="spaces"),
         CheckConstraint("collects IN (0, 1)", name="collects"),
         CheckConstraint("is_closed IN (0, 1)", name="is_closed"),
+        CheckConstraint("stay_limit_hours BETWEEN 1 AND 8760", name="stay_limit_hours"),
         spread(None, "reference"),
     )
 
@@ -53,11 +55,16 @@ class Lot(Table):
     collects: Mapped[bool] = mapped_column(Flag)
     is_closed: Mapped[bool] = mapped_column(Flag)
     turned_reasons: Mapped[list[str]] = mapped_column(Json)
+    stay_limit_hours: Mapped[int] = mapped_column(Integer, server_default="168")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     @cached_property
     def zone(self) -> ZoneInfo:
         return find_zone(self.time_zone)
+
+    @property
+    def stay_limit(self) -> timedelta:
+        return timedelta(hours=self.stay_limit_hours)
 
     @property
     def rules(self) -> LotRules:
@@ -135,6 +142,12 @@ def get_lot(db: Session, lot_id: int) -> Lot:
 
 def find_lot(db: Session, lot_id: int) -> Lot | None:
     return db.execute(select(Lot).where(Lot.lot_id == lot_id)).scalar_one_or_none()
+
+
+def set_stay_limit(db: Session, lot_id: int, hours: int) -> bool:
+    """False where there is no such lot."""
+    done = db.execute(update(Lot).where(Lot.lot_id == lot_id).values(stay_limit_hours=hours))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
 def has_gate(db: Session, lot_id: int, gate_id: int) -> bool:

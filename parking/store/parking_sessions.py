@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
+    func,
     insert,
     select,
     text,
@@ -41,6 +42,8 @@ from parking.store.statements import (
 )
 
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
+# Written out, as the indexes have them: an engine that is asked by a parameter does not see that they hold.
+_IS_OPEN, _IS_SUSPENDED = text("parking_session.state = 'open'"), text("parking_session.state = 'suspended'")
 
 
 class ParkingSessionRow(Table):
@@ -67,6 +70,10 @@ class ParkingSessionRow(Table):
               sqlite_where=text("state IN ('open', 'suspended')"),
               postgresql_where=text("state IN ('open', 'suspended')")),
         Index("ix_parking_session_operator", "operator_id", "entered_at"),
+        Index("ix_parking_session_still_open", "lot_id", "entered_at",
+              sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+        Index("ix_parking_session_suspended", "operator_id", "entered_at",
+              sqlite_where=text("state = 'suspended'"), postgresql_where=text("state = 'suspended'")),
         spread("lot_id", "lot"),
     )
 
@@ -80,6 +87,7 @@ class ParkingSessionRow(Table):
     entered_at: Mapped[datetime] = mapped_column(Instant)
     left_at: Mapped[datetime | None] = mapped_column(Instant)
     billed_until: Mapped[datetime | None] = mapped_column(Instant)
+    gone_at: Mapped[datetime | None] = mapped_column(Instant)
     opened_by_terminal_id: Mapped[UUID] = mapped_column(Uuid)
     opened_by_sequence: Mapped[int] = mapped_column(Wide)
     closed_by_terminal_id: Mapped[UUID | None] = mapped_column(Uuid)
@@ -238,6 +246,30 @@ def list_open_of_lot(db: Session, lot_id: int) -> list[StoredSession]:
         select(_session).where(_s.lot_id == lot_id, _s.state == "open").order_by(_s.entered_at, _s.parking_session_id))]
 
 
+def list_entered_before(db: Session, lot_id: int, at: datetime, *, limit: int) -> list[UUID]:
+    """The visits to a lot that go on and began before an instant, oldest first."""
+    return list(db.execute(
+        select(_s.parking_session_id).where(_s.lot_id == lot_id, _IS_OPEN, _s.entered_at < at)
+        .order_by(_s.entered_at).limit(limit)).scalars())
+
+
+def list_suspended(
+    db: Session, operator_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int, lot_id: int | None = None
+) -> list[StoredSession]:
+    """An operator's visits that are being checked, oldest entry first, from a cursor on."""
+    query = select(_session).where(_s.operator_id == operator_id, _IS_SUSPENDED)
+    if lot_id is not None:
+        query = query.where(_s.lot_id == lot_id)
+    if after is not None:
+        query = query.where(_s.entered_at >= after[0], tuple_(_s.entered_at, _s.parking_session_id) > after)
+    return [_stored(each) for each in db.execute(query.order_by(_s.entered_at, _s.parking_session_id).limit(limit))]
+
+
+def count_suspended(db: Session, operator_id: UUID) -> int:
+    return int(db.execute(select(func.count()).select_from(_session).where(
+        _s.operator_id == operator_id, _IS_SUSPENDED)).scalar_one())
+
+
 def find_session(db: Session, lot_id: int, parking_session_id: UUID) -> StoredSession | None:
     row = ParkingSessionRow
     found = db.execute(
@@ -342,7 +374,8 @@ def _values(booked: BookedSession) -> dict[str, Any]:
     return {
         "vehicle_key": session.vehicle_key, "driver_id": session.driver_id, "state": session.state,
         "money_state": booked.money_state, "entered_at": session.entered_at, "left_at": session.left_at,
-        "billed_until": session.billed_until, "opened_by_terminal_id": session.opened_by.terminal_id,
+        "billed_until": session.billed_until, "gone_at": session.gone_at,
+        "opened_by_terminal_id": session.opened_by.terminal_id,
         "opened_by_sequence": session.opened_by.sequence,
         "closed_by_terminal_id": session.closed_by.terminal_id if session.closed_by else None,
         "closed_by_sequence": session.closed_by.sequence if session.closed_by else None,
@@ -392,7 +425,7 @@ def _stored(row: Any) -> StoredSession:
         driver_id=row.driver_id, entered_at=row.entered_at,
         opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,
         left_at=row.left_at, closed_by=closed_by, billed_until=row.billed_until,
-        stop_of_day=row.stop_of_day, flags=tuple(row.flags),
+        stop_of_day=row.stop_of_day, flags=tuple(row.flags), gone_at=row.gone_at,
     )
     return StoredSession(
         session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,

@@ -19,6 +19,7 @@ from parking.store import (
     drawers,
     drivers,
     facts,
+    ghosts,
     identities,
     key_sets,
     keys,
@@ -48,7 +49,7 @@ from parking.store.columns import Table
 
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, charges, codes,
-    companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, identities,
+    companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts, identities,
     key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
     tariffs, terminals, transfers, vehicles, waivers, what_ifs,

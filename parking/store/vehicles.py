@@ -67,7 +67,7 @@ class VehiclePresence(Table):
 class VehicleParkingSession(Table):
     """A vehicle's parking sessions in all lots: an index that a lot-keyed table cannot give.
 
-    until_at: when it left, or when billing stopped because it must have left; None while inside.
+    until_at: when it left, or must have left; None while it may be inside.
     """
 
     __tablename__ = "vehicle_parking_session"
@@ -271,7 +271,7 @@ def index_sessions(db: Session, sessions: Sequence[ParkingSession]) -> None:
     unindex_sessions(db, [each for each in sessions if each.state == "voided"])
     put_all(db, VehicleParkingSession, [
         {"vehicle_key": each.vehicle_key, "parking_session_id": each.parking_session_id, "lot_id": each.lot_id,
-         "entered_at": each.entered_at, "until_at": each.until_at}
+         "entered_at": each.entered_at, "until_at": each.inside_until}
         for each in sessions if each.state != "voided"], changing=("entered_at", "until_at"))
 
 
@@ -302,6 +302,14 @@ def has_entered_elsewhere(db: Session, vehicle_key: bytes, at: datetime, *, than
     row = VehicleParkingSession
     return db.execute(select(row.lot_id).where(
         row.vehicle_key == vehicle_key, row.lot_id != than, row.entered_at == at).limit(1)).first() is not None
+
+
+def list_entries_after(db: Session, vehicle_key: bytes, at: datetime, *, limit: int) -> list[Visit]:
+    """A vehicle's visits, in all lots, that began after an instant, oldest first."""
+    visit = VehicleParkingSession
+    return [Visit(*row) for row in db.execute(
+        select(visit.lot_id, visit.parking_session_id, visit.entered_at, visit.until_at)
+        .where(visit.vehicle_key == vehicle_key, visit.entered_at > at).order_by(visit.entered_at).limit(limit))]
 
 
 def list_visits(

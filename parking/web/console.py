@@ -12,7 +12,16 @@ from parking.services import show
 from parking.services.recount import recount_visit
 from parking.services.tell_shift import count_cash
 from parking.services.watch import is_silent
-from parking.store import anomalies, lots, operators, settlements, silences, terminals, waivers
+from parking.store import (
+    anomalies,
+    lots,
+    operators,
+    parking_sessions,
+    settlements,
+    silences,
+    terminals,
+    waivers,
+)
 from parking.web import auth
 from parking.web.contract import SessionsQuery
 from parking.web.reading import read_query
@@ -35,6 +44,7 @@ def page() -> Any:
         waiting_count = waivers.count_waiting(db, operator_id)
         cash_count = count_cash(db, operator_id, now=auth.now())
         settling_count = settlements.count_waiting(db, operator_id)
+        ghost_count = parking_sessions.count_suspended(db, operator_id)
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -43,7 +53,7 @@ def page() -> Any:
         for each in devices if each.revoked_at is None]
     return render_template(
         "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
-        waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count,
+        waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from parking.core.clock import format_instant, from_ms, to_ms
 from parking.core.code_picture import code_png, code_svg
-from parking.core.identifier import uuid7_shaped
+from parking.core.identifier import new_uuid, uuid7_shaped
 from parking.core.payment import ORDER_LIFE
 from parking.core.plate import BadPlate, Plate, parse_plate
 from parking.core.pseudonym import token_hash
@@ -30,6 +30,7 @@ from parking.web.contract import (
     SessionsAnswer,
     SessionsQuery,
 )
+from parking.web.exit_claims import find_check
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
 from parking.web.visits import get_visit, read_plate
@@ -175,7 +176,11 @@ def sessions_page() -> Any:
 @blueprint.get("/driver/parking-sessions/<session_id>")
 @auth.driver
 def session_page(session_id: str) -> Any:
-    return render_template("session.html", session=get_visit(session_id))
+    """One visit; where its exit was missed and it is gone from the driver's, what became of what the driver said."""
+    found = find_check(session_id)
+    if found is not None and not found["is_visible"]:
+        return render_template("check.html", check=found, session_id=session_id, visit=None, typed={})
+    return render_template("session.html", session=get_visit(session_id), check=found, claim_id=new_uuid(auth.now()))
 
 
 def _phone(holding: auth.Holding) -> dict[str, Any]:

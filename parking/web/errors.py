@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
+from parking.core.clock import format_instant
 from parking.core.context import UnknownContext
 from parking.core.drawer import BadCount, GivenTooLittle, GivenTooMuch
 from parking.core.identifier import format_lot_id
@@ -35,6 +36,14 @@ from parking.services.close_day import (
     NotToBeClosed,
 )
 from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
+from parking.services.conclude import (
+    ConclusionIdReused,
+    NoClaim,
+    NoReading,
+    NotSuspended,
+    OutsideEvidence,
+    SameVehicle,
+)
 from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -52,6 +61,7 @@ from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, SettlementIdReused, SettlementWaits
 from parking.services.show import BadCursor
 from parking.services.take_cash import AmountChanged
+from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.unlock import NoKey
 from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
 from parking.store.database import DatabaseUnavailable
@@ -227,6 +237,24 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "not_next_period", f"Settlements follow one another: the next one begins on {error.first}.",
         errors=[("first", f"the next one begins on {error.first}")], extra=(("next_first", error.first.isoformat()),)),
     CannotRemit: lambda error: Problem(409, error.reason, _UNPAYABLE[error.reason]),
+    NotSuspended: lambda error: Problem(
+        409, "not_suspended", f"This visit is {error.state}: its exit is not missed, or no more.",
+        extra=(("state", error.state),)),
+    OutsideEvidence: lambda error: Problem(
+        409, "outside_evidence", "The vehicle can have left between `earliest` and `latest` only.",
+        errors=[("left_at", "outside what was seen")],
+        extra=(("earliest", format_instant(error.earliest)), ("latest", format_instant(error.latest)))),
+    NoClaim: lambda error: Problem(404, "no_claim", "No driver has said this of the visit."),
+    NoReading: lambda error: Problem(
+        409, "reading_not_yours", "Nothing later was read at a lot of yours.", errors=[("reading", "not yours")]),
+    SameVehicle: lambda error: Problem(
+        409, "same_vehicle", "This is the plate that was read.", errors=[("plate", "the one that was read")]),
+    ConclusionIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another settlement.", errors=[("id", "used before")]),
+    ClaimIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another claim.", errors=[("id", "used before")]),
+    TooManyClaims: lambda error: Problem(
+        409, "too_many_claims", "Five claims of a visit are enough."),
     MoreThanCharged: lambda error: Problem(
         409, "more_than_charged", "More than is left of the charge.",
         errors=[("amount_fen", str(error))], extra=(("left_fen", error.left_fen),)),

@@ -19,7 +19,7 @@ LotNumber = Annotated[Digits, Field(ge=1, le=65_535)]
 SessionId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-def _none_for_empty(value: Any) -> Any:
+def none_for_empty(value: Any) -> Any:
     """A form sends what nobody chose as an empty text."""
     return None if value == "" else value
 
@@ -80,7 +80,7 @@ class BooksQuery(Strict):
 
     first: DateText | None = None
     last: DateText | None = None
-    lot: Annotated[LotNumber | None, BeforeValidator(_none_for_empty)] = None
+    lot: Annotated[LotNumber | None, BeforeValidator(none_for_empty)] = None
 
 
 class ExportQuery(BooksQuery):

@@ -34,7 +34,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
                              "waiver_state_name": waiver_state_name, "cause_name": cause_name,
-                             "explanation_state_name": explanation_state_name,
+                             "explanation_state_name": explanation_state_name, "flag_name": flag_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
                              "sign_in_failure": sign_in_failure, "problem_words": problem_words,
                              "channel_name": channel_name, "channels_of_visit": channels_of_visit}
@@ -125,6 +125,16 @@ def explanation_state_name(state: str) -> str:
     return str(words[state])
 
 
+def flag_name(flag: str) -> str:
+    """What is unusual about a visit, in the reader's language."""
+    words = {
+        "entered_again": gettext("came in again"), "seen_elsewhere": gettext("seen elsewhere"),
+        "overdue": gettext("too long"), "exit_corrected": gettext("settled by a person"),
+        "exit_before_entry": gettext("left before it came"), "exit_time_unknown": gettext("time of exit unknown"),
+    }
+    return str(words[flag])
+
+
 def bucket_name(bucket: str) -> str:
     """A bucket of the books in the reader's language."""
     words = {
@@ -143,6 +153,7 @@ def story_name(what: str) -> str:
         "manual_lift": gettext("Lifted by hand"), "remote_lift": gettext("Lifted from afar"), "undo": gettext("Undone"),
         "heartbeat": gettext("Terminal heard"), "plate_correction": gettext("Plate corrected"),
         "seen_elsewhere": gettext("Seen at another car park"), "overdue": gettext("Inside for too long"),
+        "exit_correction": gettext("Left, as a person established"),
         "left_out": gettext("Earlier events are left out"),
         "charge": gettext("Charged"), "credit": gettext("Charge taken back"),
         "asked": gettext("Order made"), "closed": gettext("Order ended unpaid"), "paid": gettext("Paid"),
@@ -194,6 +205,7 @@ def problem_words(status: int, reason: str) -> str:
         "cross_site": gettext("This came from another site's page, so nothing was done. Please start from our own."),
         "too_many_requests": gettext("Too many questions from here. Please wait a minute."),
         "body_too_large": gettext("This is too large."),
+        "not_suspended": gettext("This visit is not being checked any more."),
         "no_tariff": gettext("This car park charges by no tariff at that time."),
     }
     if reason in words:
