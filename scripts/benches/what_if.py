@@ -4,8 +4,9 @@ tariff that is tried and under the one it was charged by.
 The visits are of one operator's eight lots in one month, by four real tariffs; lengths as at a kerb or an airport.
 Their charges are priced and written as the service does, but for the signature, which a what-if does not look at.
 Memory is the largest resident set of each process. `cpu_seconds` are those of this process and of the two, not those of
-the database's server; `held_up` counts how often the database was too busy to be told how far it is. `each` is the same
-with seconds counted, so that no two stays are alike and every one is priced by itself.
+the database's server; `waited_seconds` is how long each of the two stood ready without a core, that others had;
+`held_up` counts how often the database was too busy to be told how far it is. `each` is the same with seconds counted,
+so that no two stays are alike and every one is priced by itself.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def run(city: City, url: str, operator_id: UUID, tried: dict[str, Any], processe
     asked = Asked(tried, (FROM, TO), lot_ids=tuple(LOTS))
     kept = database.write(lambda db: ask_what_if(db, asked, operator_id=operator_id, asked_by=None, now=now()))
     replays, peaks = Replays(database, Place(url, "parking_app"), processes), dict[int, int]()
-    started, cpu, held_up = time.perf_counter(), _cpu_seconds(), 0
+    started, cpu, held_up, waits = time.perf_counter(), _cpu_seconds(), 0, dict[int, float]()
     while True:
         try:
             if not replays.step(now=now(), wait_seconds=0.1):
@@ -142,14 +143,16 @@ def run(city: City, url: str, operator_id: UUID, tried: dict[str, Any], processe
         crew = replays.current._crew if replays.current else None
         for pid in [os.getpid(), *(process.pid for process, _ in crew._lines.values())] if crew else []:
             peaks[pid] = max(peaks.get(pid, 0), _resident_kib(pid))
+            waits[pid] = _waited_seconds(pid)
     seconds = time.perf_counter() - started
     with database.reading() as db:
         found = what_ifs.find_what_if(db, operator_id, kept.question.what_if_id)
     assert found is not None and found.state == "done" and found.result is not None
     assert found.result["replay"]["differing"] == found.result["replay"]["not_replayed"] == 0
     mine = peaks.pop(os.getpid(), 0)
+    waits.pop(os.getpid(), None)
     return {"seconds": round(seconds, 1), "cpu_seconds": round(_cpu_seconds() - cpu, 1),
-            "held_up": held_up,
+            "waited_seconds": [round(each, 1) for each in waits.values()], "held_up": held_up,
             "visits_per_second": round(found.result["visits"] / seconds),
             "difference_yuan": found.result["difference_fen"] // 100, "more": found.result["more"],
             "less": found.result["less"], "peak_mib_of_a_process": max(peaks.values(), default=0) // 1024,
@@ -159,6 +162,14 @@ def run(city: City, url: str, operator_id: UUID, tried: dict[str, Any], processe
 def _cpu_seconds() -> float:
     """Of this process and those it has waited for; not the database server's."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _waited_seconds(pid: int) -> float:
+    """That a process stood ready to run and had no core."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def _resident_kib(pid: int | None) -> int:
