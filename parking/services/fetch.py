@@ -10,6 +10,7 @@ from typing import Literal
 from parking.core.channel import ChannelRefused, ChannelUnavailable, NoStatement
 from parking.core.clock import city_date, start_of_day
 from parking.core.statement import CHANNEL_ZONE, NO_BILL, BadStatement
+from parking.core.statement_file import FORMATS
 from parking.services.connect import Channels, NotConnected
 from parking.services.reckon import KINDS
 from parking.services.reconcile import StatementBeingRead, StatementDiffers, import_statement
@@ -32,7 +33,8 @@ def fetch_due(
     :param tell: called with each account and day, what came of it, and why
     """
     with database.reading() as db:
-        accounts = [each for each in channel_accounts.list_accounts(db) if each.disconnected_at is None]
+        accounts = [each for each in channel_accounts.list_accounts(db)
+                    if each.disconnected_at is None and each.channel in FORMATS]
     read = 0
     for account in accounts:
         for day in _days(now, days_back):

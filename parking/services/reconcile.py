@@ -62,10 +62,16 @@ def find_own_account(
 
     :raises NoAccount: there is none
     """
-    for account in channel_accounts.list_of_operator(db, operator_id, channel):
+    for account in list_own_accounts(db, operator_id, channel):
         if account_id in (None, account.account_id):
             return account
     raise NoAccount(channel or "any channel")
+
+
+def list_own_accounts(db: Session, operator_id: UUID, channel: str | None = None) -> list[ChannelAccount]:
+    """An operator's accounts at channels that write statements."""
+    found = channel_accounts.list_of_operator(db, operator_id, channel)
+    return [account for account in found if account.channel in FORMATS]
 
 
 def import_statement(

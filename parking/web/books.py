@@ -19,8 +19,8 @@ from parking.core.identifier import format_lot_id, new_uuid
 from parking.core.statement import BadStatement
 from parking.services.close_day import show_books_of_day, tell
 from parking.services.reckon import Day, Page, show_day
-from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement
-from parking.store import channel_accounts, day_closings, logins, statement_imports
+from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement, list_own_accounts
+from parking.store import day_closings, logins, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.reckonings import Difference
 from parking.web import auth
@@ -131,7 +131,7 @@ def show_day_page(
     on = read_day(day)
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
-        accounts = channel_accounts.list_of_operator(db, auth.operator_id())
+        accounts = list_own_accounts(db, auth.operator_id())
     try:
         books = show_books_of_day(_database(), _account(None, asked), on, now=auth.now())
     except NoAccount:
