@@ -30,6 +30,7 @@ from parking.store.channel_fees import Booked
 from parking.store.database import Database
 from parking.store.ledger_proofs import Proved, SealedCharge
 from parking.store.lots import Lot
+from parking.store.settlements import Noted
 from parking.store.transfers import Balance
 
 SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof, and fees; `flask parking prove --all` checks all
@@ -193,6 +194,9 @@ def _compare_settlements(db: Session, operator_id: UUID) -> Iterator[dict[str, A
                 for of in figures.lots}
         if said != settled.get(each.settlement_id, {}) or figures.total.net_fen != each.net_fen:
             yield _told("settlement_lots", about, figures.total.net_fen, each.net_fen)
+        days = {(day.account_id, day.day): Noted(day.generation, day.fee_number, day.lots) for day in figures.days}
+        if days != settlements.list_settled_days(db, operator_id, each.settlement_id):
+            yield _told("settlement_days", about, figures.total.net_fen, None)
         previous, number = kept_hash, each.number
 
 

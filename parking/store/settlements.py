@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -139,10 +139,11 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """How far a settled day is settled: the highest of the numbers that were noted."""
+    """How far a settled day is settled, and what was settled for its lots where that was asked for."""
 
     generation: int
     fee_number: int
+    lots: dict[int, Sums] = field(default_factory=dict)
 
 
 def add_settlement(db: Session, made: Settlement, *, body: str, body_hash: str) -> bool:
@@ -240,9 +241,17 @@ def sum_settled(db: Session, operator_id: UUID, account_id: UUID, day: date) -> 
     sums: dict[int, Sums] = {}
     for (lots,) in db.execute(select(row.lots).where(
         row.operator_id == operator_id, row.account_id == account_id, row.statement_date == day.isoformat())):
-        for lot_id, part in lots.items():
-            sums[int(lot_id)] = sums.get(int(lot_id), NOTHING) + Sums(*part)
+        for lot_id, part in _lots(lots).items():
+            sums[lot_id] = sums.get(lot_id, NOTHING) + part
     return sums
+
+
+def list_settled_days(db: Session, operator_id: UUID, settlement_id: UUID) -> dict[tuple[UUID, date], Noted]:
+    """What a closed settlement settled, by account and day: how far, and of which lots."""
+    row = SettlementDay
+    found = db.execute(select(row.account_id, row.statement_date, row.generation, row.fee_number, row.lots).where(
+        row.operator_id == operator_id, row.settlement_id == settlement_id))
+    return {(each[0], date.fromisoformat(each[1])): Noted(each[2], each[3], _lots(each[4])) for each in found}
 
 
 def list_settled_lots(db: Session, operator_id: UUID) -> dict[UUID, dict[int, tuple[int, ...]]]:
@@ -259,6 +268,10 @@ def list_settled_lots(db: Session, operator_id: UUID) -> dict[UUID, dict[int, tu
 def count_waiting(db: Session, operator_id: UUID) -> int:
     return int(db.execute(select(func.count()).where(
         SettlementRow.operator_id == operator_id, SettlementRow.state == "waiting")).scalar_one())
+
+
+def _lots(kept: dict[str, list[int]]) -> dict[int, Sums]:
+    return {int(lot_id): Sums(*part) for lot_id, part in kept.items()}
 
 
 def _select() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from parking.core.clock import format_instant
 from parking.core.settlement import Figures, LotFigures, SettledDay
@@ -15,10 +15,6 @@ from parking.web.tariff_contract import WhyText
 
 State = Literal["waiting", "closed", "rejected"]
 DayWord = Literal["balanced", "differs", "not_final", "no_statement", "not_connected"]
-
-
-def _none_for_empty(value: Any) -> Any:
-    return None if value == "" else value
 
 
 class SettlementRequest(Strict):
@@ -42,8 +38,8 @@ class SettlementsQuery(Strict):
 class PeriodQuery(Strict):
     """Left out: from the day on that comes next, to the end of its month."""
 
-    first: Annotated[DateText | None, BeforeValidator(_none_for_empty)] = None
-    last: Annotated[DateText | None, BeforeValidator(_none_for_empty)] = None
+    first: DateText | None = None
+    last: DateText | None = None
 
 
 class PeriodPageQuery(PeriodQuery):

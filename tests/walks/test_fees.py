@@ -126,6 +126,18 @@ def test_a_provisional_statement_is_not_booked_and_the_final_one_is_once(books: 
     assert fee_differences(books) == []
 
 
+@pytest.mark.parametrize("command", [["worker", "--once"], ["settlements", "book-fees"]])
+def test_the_worker_and_the_shell_book_what_closed_since(books: City, command: list[str]) -> None:
+    rows = [Row("late", 700, 4200)]
+    say(books, MARCH, rows)
+    keep(books, MARCH, rows)
+
+    done = books.app.test_cli_runner().invoke(args=["parking", *command])
+
+    assert done.exit_code == 0, done.output
+    assert booked(books) == [("2026-03-01", 4200, 4, 200)]
+
+
 def test_days_are_carried_in_the_order_in_which_they_close(books: City) -> None:
     close(books, MARCH + 5 * DAY, Row("a", 100, 600))
     close(books, MARCH, Row("b", 100, 600))

@@ -28,6 +28,7 @@ from tests.city import City, now
 from tests.settling import MARCH, Row, close, keep, open_lots, owner, say
 from tests.tariff_desk import ask as call
 from tests.tariff_desk import ids_of, second_of
+from tests.walks.test_days import say_refund
 
 DAY = timedelta(days=1)
 A, B, C = Row("a", 15_100, 90_600), Row("b", 5000, 30_300, lot=3), Row("c", 2500, 15_000, lot=3)
@@ -177,6 +178,17 @@ def test_what_turns_up_later_is_settled_later_and_the_first_stays_as_it_was(
     assert settled_differences(city) == []
 
 
+def test_a_refund_that_failed_after_all_is_taken_back_later(settled: tuple[City, dict[str, Any]]) -> None:
+    city, _ = settled
+
+    say_refund(city, "r", "failed")
+
+    following = preview(city, MARCH + 3 * DAY, MARCH + 3 * DAY)
+    assert lots_of(following) == {1: (0, -1000, 0, 13, 987)}
+    assert [(each["date"], each["state"], each["refunds"]) for each in following["days"] if each["is_correction"]] == [
+        ("2026-03-02", "differs", -1)]
+
+
 def test_days_without_a_balanced_statement_are_named_and_their_fees_come_later(books: City) -> None:
     set_terms(books)
     close(books, MARCH, A)
@@ -280,6 +292,8 @@ def test_a_month_in_which_more_went_back_than_came_in(books: City) -> None:
     ("UPDATE settlement_lot SET net_fen = net_fen - 1, commission_fen = commission_fen + 1 WHERE lot_id = 1",
      {"settlement_lots", "commission_posted"}),
     ("UPDATE settlement SET net_fen = net_fen + 1", {"settlement_lots"}),
+    ("UPDATE settlement_day SET generation = generation + 1 WHERE statement_date = '2026-03-02'", {"settlement_days"}),
+    ("UPDATE settlement_day SET lots = '{}' WHERE statement_date = '2026-03-01'", {"settlement_days"}),
     ("DELETE FROM ledger_transfer WHERE kind = 'commission' AND lot_id = 3", {"commission_posted", "balance"}),
     ("UPDATE settlement SET number = 2", {"settlement_follows"}),
 ])
