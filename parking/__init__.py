@@ -54,6 +54,7 @@ def create_app(config: Config) -> Flask:
         inbox,
         lanes,
         logs,
+        messages,
         metrics,
         openings,
         pages,
@@ -99,7 +100,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books,
+        apds, places, waivers, account_books, messages,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

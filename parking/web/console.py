@@ -12,7 +12,7 @@ from parking.services import show
 from parking.services.recount import recount_visit
 from parking.services.tell_shift import count_cash
 from parking.services.watch import is_silent
-from parking.store import anomalies, lots, operators, silences, terminals, waivers
+from parking.store import anomalies, lots, operators, outbox_messages, silences, terminals, waivers
 from parking.web import auth
 from parking.web.contract import SessionsQuery
 from parking.web.reading import read_query
@@ -34,6 +34,7 @@ def page() -> Any:
         gates = lots.list_gates(db, operator_id)
         waiting_count = waivers.count_waiting(db, operator_id)
         cash_count = count_cash(db, operator_id, now=auth.now())
+        dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -42,7 +43,7 @@ def page() -> Any:
         for each in devices if each.revoked_at is None]
     return render_template(
         "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
-        waiting_count=waiting_count, cash_count=cash_count,
+        waiting_count=waiting_count, cash_count=cash_count, dead_count=dead_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 
