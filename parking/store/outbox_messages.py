@@ -223,7 +223,7 @@ def count_dead(db: Session, operator_id: UUID) -> dict[str, int]:
     rows = db.execute(
         select(row.kind, func.count()).join(Lot, Lot.lot_id == row.lot_id)
         .where(Lot.operator_id == operator_id, row.failing_since.is_not(None), row.dead_at.is_not(None))
-        .group_by(row.kind).order_by(row.kind)).tuples()
+        .group_by(row.kind).order_by(row.kind))
     return dict(rows.all())
 
 

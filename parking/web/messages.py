@@ -50,7 +50,7 @@ def retry(message_id: str) -> Any:
     return _answer(*_retry(message_id))
 
 
-@blueprint.post("/v1/outbox-messages/retry")
+@blueprint.post("/v1/outbox-retries")
 @auth.operator
 @api("Have all your dead letters of a kind tried again", body=RetryRequest, answer=RetriedAnswer)
 def retry_all() -> Any:

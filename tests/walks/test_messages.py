@@ -172,7 +172,7 @@ def test_all_of_a_kind_are_tried_again_once_however_often_it_is_asked(city: City
 
     def once(_: int) -> int:
         answer = city.app.test_client().post(
-            "/v1/outbox-messages/retry", json={"kind": "settle"}, headers=bearer(owner))
+            "/v1/outbox-retries", json={"kind": "settle"}, headers=bearer(owner))
         assert answer.status_code == 200, answer.get_data(as_text=True)
         return int(answer.get_json()["retried"])
 
@@ -182,7 +182,7 @@ def test_all_of_a_kind_are_tried_again_once_however_often_it_is_asked(city: City
     assert sum(counts) == len(made) and once(0) == 0
     assert sorted(each.message_id for each in retries(city)) == sorted(made)
     assert [each.lot_id for each in rows(city) if each.dead_at] == [2], "another operator's is not touched"
-    assert call(city, owner, "POST", "/v1/outbox-messages/retry", {"kind": "charge"})["retried"] == 0
+    assert call(city, owner, "POST", "/v1/outbox-retries", {"kind": "charge"})["retried"] == 0
 
 
 def test_pages_of_the_list_hold_each_once_and_only_ones_own(city: City) -> None:
