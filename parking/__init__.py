@@ -58,6 +58,7 @@ def create_app(config: Config) -> Flask:
         inbox,
         lanes,
         logs,
+        messages,
         metrics,
         openings,
         pages,
@@ -106,6 +107,7 @@ def create_app(config: Config) -> Flask:
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
+        messages,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

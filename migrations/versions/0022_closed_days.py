@@ -9,7 +9,7 @@ from parking.store.columns import Bytes, Fen, Instant, Uuid
 from parking.store.migrations import grant
 
 revision = "0022"
-down_revision = "0020"
+down_revision = "0021"
 
 
 def upgrade() -> None:

@@ -60,6 +60,10 @@ RULES: dict[str, Words] = {
         "zh": "出场时间无法确定，本次不收费。",
         "en": "Nobody can tell when the vehicle left; the visit costs nothing.",
         "fr": "Nul ne sait quand le véhicule est sorti ; la visite ne coûte rien."},
+    "message_dead": {
+        "zh": "一条消息多次未能送达，系统已停止尝试。",
+        "en": "A message could not be delivered for a day and is tried no more.",
+        "fr": "Un message n'a pu être transmis pendant un jour ; il n'est plus tenté."},
 }
 # Flags of a session that a person should look at; they come and go with the fold.
 FLAG_RULES = ("exit_before_entry", "entered_again", "seen_elsewhere", "overdue", "exit_time_unknown")
@@ -70,7 +74,7 @@ FOLD_RULES = (*FLAG_RULES, "exit_without_entry")
 class Anomaly:
     """One odd thing at a lot.
 
-    about: the fact it was found in; sequence 0 where it is about the terminal's whole day.
+    about: the fact it was found in; sequence 0 where it is about the terminal's whole day, or about no fact.
     facts: every fact that it names, as (lot, fact), sorted.
     detail: what else a person needs, by name; never a plate.
     """

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.back_off import back_off
 from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
@@ -19,6 +20,7 @@ from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
 from parking.services.owe import lock_visit
 from parking.services.refund import settle
+from parking.services.retry import notice_dead
 from parking.services.unlock import KeySafe
 from parking.store import codes, companions, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
 from parking.store.database import Database, DatabaseUnavailable
@@ -26,7 +28,9 @@ from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
 
 LEASE = timedelta(seconds=30)
-BACK_OFF_MAX = timedelta(minutes=5)
+BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(seconds=1), timedelta(minutes=5)
+# An outside party may be away for a night: a message dies of a whole day of failing, and of more than a try or two.
+DEAD_AFTER, DEAD_AFTER_FAILURES = timedelta(hours=24), 12
 CODES_KEPT = timedelta(days=8)
 MESSAGES_KEPT = timedelta(days=400)
 LOGINS_KEPT = timedelta(days=30)
@@ -66,7 +70,7 @@ def _relay(desk: Desk, message: Message, now: datetime) -> int:
         raise
     except Exception as error:
         name = type(error).__name__
-        database.write(lambda db: _postpone(db, message, name, now))
+        database.write(lambda db: _fail(db, message, name, now))
         return 0
     return 1
 
@@ -86,16 +90,22 @@ def _lease(db: Session, message: Message, now: datetime) -> bool:
     return outbox_messages.lease_message(db, message, now=now, until=now + LEASE)
 
 
-def _postpone(db: Session, message: Message, error: str, now: datetime) -> None:
-    wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), BACK_OFF_MAX) * random.uniform(0.5, 1.5)  # noqa: S311
-    outbox_messages.postpone_message(db, message, due_at=now + wait, error=error)
+def _fail(db: Session, message: Message, error: str, now: datetime) -> None:
+    """Try again later, or no more: then it is a dead letter, and its operator is told."""
+    failures, since = message.failures + 1, message.failing_since or now
+    if failures >= DEAD_AFTER_FAILURES and now - since >= DEAD_AFTER:
+        outbox_messages.bury_message(db, message, error=error, now=now)
+        notice_dead(db, message, error=error, now=now)
+        return
+    wait = back_off(failures, first=BACK_OFF_FIRST, longest=BACK_OFF_MAX, whim=random.random())  # noqa: S311
+    outbox_messages.fail_message(db, message, error=error, due_at=now + wait, now=now)
 
 
 def _finish(db: Session, message: Message, again: datetime | None, now: datetime) -> None:
     if again is None:
         outbox_messages.finish_message(db, message, now=now)
     else:
-        outbox_messages.postpone_message(db, message, due_at=again, error=None)
+        outbox_messages.postpone_message(db, message, due_at=again)
 
 
 def _deliver(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:

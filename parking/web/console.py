@@ -16,6 +16,7 @@ from parking.store import (
     anomalies,
     lots,
     operators,
+    outbox_messages,
     parking_sessions,
     settlements,
     silences,
@@ -45,6 +46,7 @@ def page() -> Any:
         cash_count = count_cash(db, operator_id, now=auth.now())
         settling_count = settlements.count_waiting(db, operator_id)
         ghost_count = parking_sessions.count_suspended(db, operator_id)
+        dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -54,6 +56,7 @@ def page() -> Any:
     return render_template(
         "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
         waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
+        dead_count=dead_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 

@@ -57,6 +57,7 @@ from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.remit import CannotRemit
+from parking.services.retry import NoMessage
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, SettlementIdReused, SettlementWaits
 from parking.services.show import BadCursor
@@ -306,6 +307,7 @@ _KNOWN: dict[type[Exception], Any] = {
     CalendarNotConfirmed: lambda error: Problem(
         409, "calendar_not_confirmed", f"{str(error).capitalize()}, and this price depends on its holidays."),
     UnknownContext: lambda error: Problem(400, "bad_context", str(error), errors=[("context", str(error))]),
+    NoMessage: lambda error: Problem(404, "not_found", "There is no such message, or it is not yours."),
     NoDraft: lambda error: Problem(404, "not_found", "There is no such draft, or it is not yours."),
     NoProposal: lambda error: Problem(404, "not_found", "There is no such proposal, or it is not yours."),
     NoLot: lambda error: Problem(

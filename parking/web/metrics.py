@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -34,10 +35,18 @@ def register(app: Flask) -> None:
         return answer
 
 
-def render_metrics() -> Response:
-    """All processes together where gunicorn runs several (PROMETHEUS_MULTIPROC_DIR)."""
+def render_metrics(messages: Mapping[tuple[str, str], int]) -> Response:
+    """All processes together where gunicorn runs several (PROMETHEUS_MULTIPROC_DIR), and what the database counts.
+
+    :param messages: how many could not be delivered, by kind and state
+    """
     registry = PROCESS_REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    counted = CollectorRegistry()
+    undelivered = Gauge(
+        "parking_outbox_messages", "Messages that could not be delivered", ["kind", "state"], registry=counted)
+    for (kind, state), count in messages.items():
+        undelivered.labels(kind, state).set(count)
+    return Response(generate_latest(registry) + generate_latest(counted), content_type=CONTENT_TYPE_LATEST)

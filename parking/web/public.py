@@ -22,7 +22,8 @@ from parking.core.reason import LANGUAGES
 from parking.core.scan_answer import line_answer
 from parking.services.quote import quote_tariff
 from parking.services.rotate import published_jwks
-from parking.store import lots
+from parking.store import lots, outbox_messages
+from parking.store.database import DatabaseUnavailable
 from parking.web import auth
 from parking.web.contract import HealthAnswer, KeysAnswer, QuoteAnswer, QuoteRequest
 from parking.web.errors import Problem
@@ -121,7 +122,12 @@ def metrics() -> Any:
     """For the machine itself alone; a proxy in front must not pass it on."""
     if request.remote_addr not in ("127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
         abort(404)
-    return render_metrics()
+    try:
+        with current_app.extensions["database"].reading() as db:
+            messages = outbox_messages.count_failing(db)
+    except DatabaseUnavailable:
+        return render_metrics({})  # what the process itself counts is wanted then most of all
+    return render_metrics(messages)
 
 
 @blueprint.get("/vendor/<path:name>")
