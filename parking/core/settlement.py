@@ -2,6 +2,8 @@
 
     net = gross (payments) - refunded - the channels' fees - commission
 
+Cash is in the operator's hands as it is paid: it is in the net, and what is to be paid out is the net less that cash.
+
 A payment is of the day on which its channel took the money, a refund of the day on which it took that on, a fee of its
 statement's day, all by the channel's clock: what is settled for closed days is what their statements say. The
 commission is a rate in ten-thousandths of gross less refunded, of all lots together to the nearest fen, half a fen up;
@@ -23,13 +25,15 @@ from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
 
+from parking.core.drawer import CHANNEL as CASH
 from parking.core.json_text import canonical
 from parking.core.share import share_out
 
 RATE_UNIT = 10_000
 VERSION = 1
-DayState = Literal["balanced", "differs", "not_final", "no_statement", "not_connected"]
+DayState = Literal["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]
 OPEN: tuple[DayState, ...] = ("differs", "not_final", "no_statement")  # such a day makes a settlement provisional
+HELD = frozenset({CASH})  # channels whose money the operator holds itself
 
 
 class BadBody(ValueError):
@@ -106,6 +110,16 @@ class Figures:
     def total(self) -> LotFigures:
         return LotFigures(
             None, sum((each.sums for each in self.lots), NOTHING), sum(each.commission_fen for each in self.lots))
+
+    @property
+    def held_fen(self) -> int:
+        """What the operator has in its hands already: cash that it took less what it gave back of it."""
+        return sum(each.total.gross_fen - each.total.refunded_fen for each in self.days if each.channel in HELD)
+
+    @property
+    def to_pay_fen(self) -> int:
+        """What goes to the operator's bank; below nothing, the operator owes it."""
+        return self.total.net_fen - self.held_fen
 
     @property
     def corrections(self) -> list[SettledDay]:

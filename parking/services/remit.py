@@ -29,15 +29,16 @@ def find_transfer(
     :raises NoSettlement: none of the operator's
     :raises CannotRemit: why there is nothing that could be paid
     """
-    made = find_settlement(db, operator_id, settlement_id).settlement
+    kept = find_settlement(db, operator_id, settlement_id)
+    made, to_pay_fen = kept.settlement, kept.figures.to_pay_fen
     payee = operators.find_bank(db, operator_id)
     for is_so, reason in (
-        (made.state != "closed", "not_closed"), (made.net_fen <= 0, "nothing_to_pay"),
+        (made.state != "closed", "not_closed"), (to_pay_fen <= 0, "nothing_to_pay"),
         (payee is None, "no_bank_account"), (payer is None, "no_payer"),
     ):
         if is_so:
             raise CannotRemit(reason)
     assert payee is not None and payer is not None
     return CreditTransfer(
-        settlement_id.hex, made.net_fen, payer, payee, f"Parking settlement {made.number}, {made.first} to {made.last}",
+        settlement_id.hex, to_pay_fen, payer, payee, f"Parking settlement {made.number}, {made.first} to {made.last}",
         on)

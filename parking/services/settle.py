@@ -34,6 +34,7 @@ from parking.services.reckon import show_day
 from parking.store import (
     channel_accounts,
     channel_fees,
+    day_closings,
     movements,
     operators,
     reckonings,
@@ -210,11 +211,14 @@ def _look_at_day(database: Database, connection: Connection, day: date, now: dat
     account = connection.account
     with database.reading() as db:
         read = statement_imports.find_import(db, account.account_id, day)
+        is_closed = day_closings.find_closing(db, account.account_id, day) is not None
     state: DayState = "no_statement"
     if read is not None:
         shown = show_day(database, account, day, now=now)
         book_fees(database, shown, now=now)
-        state = "not_final" if not read.is_final else "balanced" if shown.is_balanced else "differs"
+        state = "balanced" if shown.is_balanced else "closed" if is_closed else "differs"
+    if read is not None and not read.is_final:
+        state = "not_final"
     with database.reading() as db:
         found = _add_up(db, connection, day, state)
     since, until = start_of_day(day, ZONE), start_of_day(day + DAY, ZONE)

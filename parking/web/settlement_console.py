@@ -29,6 +29,7 @@ from parking.web.settlement_contract import PeriodExportQuery, PeriodPageQuery
 from parking.web.settlement_text import (
     day_state_name,
     format_rate,
+    held_facts,
     open_days_text,
     settlement_sheets,
     settlement_state_name,
@@ -130,7 +131,7 @@ def _settlement_page(settlement_id: str, *, said: str | None = None, status: int
 
 _WORDS: dict[str, Any] = {
     "state_of": settlement_state_name, "open_days_text": open_days_text, "format_rate": format_rate,
-    "day_state_name": day_state_name}
+    "day_state_name": day_state_name, "held_facts": held_facts}
 
 
 def _refusal(refused: Exception) -> str:

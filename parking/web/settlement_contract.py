@@ -14,7 +14,7 @@ from parking.web.contract import Answer, DateText, Digits, FenCount, Strict, Uui
 from parking.web.tariff_contract import WhyText
 
 State = Literal["waiting", "closed", "rejected"]
-DayWord = Literal["balanced", "differs", "not_final", "no_statement", "not_connected"]
+DayWord = Literal["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]
 
 
 class SettlementRequest(Strict):
@@ -95,7 +95,10 @@ class OpenDayAnswer(Answer):
 
 
 class FiguresAnswer(Answer):
-    """rate: of the commission, in ten-thousandths. open_days: those that no final, balanced statement bears out."""
+    """rate: of the commission, in ten-thousandths. open_days: those that no final, balanced statement bears out.
+
+    held_fen: cash that the operator holds itself; to_pay_fen: the net less that.
+    """
 
     first: str
     last: str
@@ -106,6 +109,8 @@ class FiguresAnswer(Answer):
     lots: list[SettledLotAnswer]
     days: list[SettledDayAnswer]
     total: SettledSums
+    held_fen: FenCount
+    to_pay_fen: FenCount
 
 
 class PreviewAnswer(FiguresAnswer):
@@ -156,7 +161,7 @@ def figures_answer(figures: Figures) -> dict[str, Any]:
             {**_open_day(each), "is_correction": each.day < figures.first, "payments": each.total.payment_count,
              "gross_fen": each.total.gross_fen, "refunds": each.total.refund_count,
              "refunded_fen": each.total.refunded_fen, "fee_fen": each.total.fee_fen} for each in figures.days],
-        "total": _sums(figures.total),
+        "total": _sums(figures.total), "held_fen": figures.held_fen, "to_pay_fen": figures.to_pay_fen,
     }
 
 

@@ -63,6 +63,7 @@ def print_data(kept: Kept, names: Names) -> str:
         (gettext("Settlement number"), str(made.number)),
         (gettext("State"), settlement_state_name(made.state)),
         (gettext("Commission"), format_rate(figures.rate)),
+        *held_facts(figures),
     ]
     return json.dumps({
         "language": str(get_locale()), "title": gettext("Settlement"), "operator": names.operator,
@@ -74,6 +75,14 @@ def print_data(kept: Kept, names: Names) -> str:
                   (gettext("Number"), str(made.settlement_id))],
         "page_word": gettext("Page"),
     }, ensure_ascii=False)
+
+
+def held_facts(figures: Figures) -> list[tuple[str, str]]:
+    """Where cash is in it: what of the net the operator has already, and what is left to pay."""
+    if not figures.held_fen:
+        return []
+    return [(gettext("Cash that the operator holds"), format_yuan(figures.held_fen)),
+            (gettext("To be paid"), format_yuan(figures.to_pay_fen))]
 
 
 def open_days_text(figures: Figures) -> str:
@@ -92,8 +101,9 @@ def settlement_state_name(state: str) -> str:
 def day_state_name(state: str) -> str:
     """What a day's statement says, in the reader's language."""
     words = {
-        "balanced": gettext("balanced"), "differs": gettext("there are differences"),
-        "not_final": gettext("the day was not over"), "no_statement": gettext("no statement"),
+        "balanced": gettext("balanced"), "closed": gettext("closed, explained"),
+        "differs": gettext("there are differences"), "not_final": gettext("the day was not over"),
+        "no_statement": gettext("no statement"),
         "not_connected": gettext("not connected"),
     }
     return str(words[state])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,7 @@ SUMS = st.builds(Sums, st.integers(0, 50), AMOUNT, st.integers(0, 50), AMOUNT, s
 DAYS = st.lists(st.builds(
     SettledDay, account_id=st.sampled_from([UUID(int=7), UUID(int=8)]), channel=st.just("wechat_pay"),
     day=st.integers(-3, 30).map(lambda number: MARCH + timedelta(days=number)),
-    state=st.sampled_from(["balanced", "differs", "not_final", "no_statement", "not_connected"]),
+    state=st.sampled_from(["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]),
     generation=st.integers(0, 9), fee_number=st.integers(0, 9),
     lots=st.dictionaries(st.integers(1, 9), SUMS, max_size=5)), max_size=12)
 
@@ -86,7 +87,7 @@ def test_a_body_is_read_as_it_was_written(days: list[SettledDay], rate: int) -> 
 def test_days_that_no_statement_bears_out_make_it_provisional() -> None:
     full = Sums(1, 1000, 0, 0, 6)
     days = [day(-1, "differs", lot1=full), day(0, lot1=full), day(1, "no_statement", lot1=full),
-            day(2, "not_final", lot1=full), day(3, "differs"), day(4, "not_connected")]
+            day(2, "not_final", lot1=full), day(3, "differs"), day(4, "not_connected"), day(4, "closed", lot1=full)]
 
     figures = figure(days, first=MARCH, last=MARCH + timedelta(days=4), rate=0)
     closed = figure(days[:2], first=MARCH, last=MARCH, rate=0)
@@ -94,6 +95,14 @@ def test_days_that_no_statement_bears_out_make_it_provisional() -> None:
     assert [each.day.day for each in figures.open_days] == [2, 3, 4] and figures.is_provisional
     assert not closed.is_provisional, "an earlier day that is still open is no day of this period"
     assert [each.day.day for each in closed.corrections] == [28]
+
+
+def test_cash_is_in_the_net_and_not_paid_again() -> None:
+    cash = replace(day(0, lot1=Sums(2, 5000, 1, 1000, 0)), channel="cash")
+
+    figures = figure([cash, day(0, lot1=Sums(1, 3000, 0, 0, 18))], first=MARCH, last=MARCH, rate=1000)
+
+    assert (figures.total.net_fen, figures.held_fen, figures.to_pay_fen) == (6282, 4000, 2282)
 
 
 @pytest.mark.parametrize("change", [

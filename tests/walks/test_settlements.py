@@ -16,18 +16,22 @@ from sqlalchemy.exc import DBAPIError
 from parking.core import ledger
 from parking.core.clock import city_date, parse_instant
 from parking.core.settlement import body_hash, read_body
+from parking.services.close_day import Asked, close_day, explain
+from parking.services.connect import connect_account
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
 from parking.services.settle import find_standing
 from parking.store import settlements, transfers
 from parking.store.channel_accounts import ChannelAccountRow
 from parking.store.channel_fees import ChannelFee
+from parking.store.payments import PaymentRow
 from parking.store.settlements import SettlementLot
 from tests.channel import connect, simulated_channel
 from tests.city import City, now
-from tests.settling import MARCH, Row, close, keep, open_lots, owner, say
+from tests.settling import MARCH, Row, close, keep, keep_payment, open_lots, owner, say
 from tests.tariff_desk import ask as call
 from tests.tariff_desk import ids_of, second_of
+from tests.walks.test_books import account_of
 from tests.walks.test_days import say_refund
 
 DAY = timedelta(days=1)
@@ -210,6 +214,45 @@ def test_days_without_a_balanced_statement_are_named_and_their_fees_come_later(b
     propose(books, MARCH + 3 * DAY, MARCH + 3 * DAY)
     assert preview(books, MARCH + 4 * DAY, MARCH + 4 * DAY)["lots"] == []
     assert settled_differences(books) == []
+
+
+def test_a_day_that_was_closed_upon_an_explanation_is_not_open_and_its_fees_are_in_it(books: City) -> None:
+    set_terms(books)
+    keep(books, MARCH, [A])
+    say(books, MARCH, [A, Row("theirs", 700, 4200, lot=0)])
+    person = ids_of(books, books.operators[0])["by"]
+    asked = Asked(uuid4(), "payment", "theirs", "other_system", "of the car wash")
+    safe = books.app.extensions["key_safe"]
+
+    before = preview(books, MARCH, MARCH)
+    explain(database(books), account_of(books), MARCH, asked, by=person, now=now())
+    close_day(database(books), account_of(books), MARCH, by=person, safe=safe, now=now())
+    after = preview(books, MARCH, MARCH)
+
+    assert [each["state"] for each in before["open_days"]] == ["differs"]
+    assert (after["is_provisional"], after["days"][0]["state"]) == (False, "closed")
+    # 90,600 raw of lot 1's own, and 4,200 of a row that is of no lot, which the first of the operator's bears.
+    assert lots_of(after) == {1: (15_100, 0, 94, 0, 15_006)}
+    assert propose(books, MARCH, MARCH)["is_provisional"] is False
+    assert settled_differences(books) == []
+
+
+def test_cash_that_the_operator_took_is_not_paid_to_it_again(books: City) -> None:
+    set_terms(books, rate=1000)
+    close(books, MARCH, Row("card", 3000, 18_000))
+    paid = keep_payment(books, MARCH + DAY, Row("coins", 5000, 0, lot=3))
+    with database(books).writing() as db:
+        account_id = connect_account(
+            db, operator_id=owner(books), channel="cash", merchant_no="cash", settings={}, secret={},
+            sealer=books.app.extensions["secrets"].sealer, now=now())
+        db.execute(update(PaymentRow).where(PaymentRow.payment_id == paid).values(
+            channel="cash", account_id=account_id, paid_at=parse_instant("2026-03-01T10:00:00+08:00")))
+
+    figures = preview(books, MARCH, MARCH)
+
+    assert lots_of(figures) == {1: (3000, 0, 18, 300, 2682), 3: (5000, 0, 0, 500, 4500)}
+    assert (figures["total"]["net_fen"], figures["held_fen"], figures["to_pay_fen"]) == (7182, 5000, 2182)
+    assert [(each["channel"], each["state"]) for each in figures["open_days"]] == [("cash", "no_statement")]
 
 
 def test_above_the_limit_a_second_person_closes_it_as_it_was_proposed(books: City) -> None:
