@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -39,6 +40,8 @@ class Config:
             _provider(environ, name) for name in environ.get("SIGN_IN_PROVIDERS", "").split(",") if name]
         self.city_codes = _city_codes(environ)
         self.city_code_realm = environ.get("CITY_CODE_REALM", "") or (self.city_codes or {}).get("base_url", "")
+        self.webhook_networks = _networks(environ, "WEBHOOK_NETWORKS")
+        self.webhook_ca_file = environ.get("WEBHOOK_CA_FILE", "")
         self.signing_device = environ.get("SIGNING_DEVICE", "")  # module:function that makes a SigningDevice (an HSM's)
         self.payer = _payer(environ)
         self.log_level = environ.get("LOG_LEVEL", "INFO")
@@ -92,6 +95,14 @@ def _city_codes(environ: Mapping[str, str]) -> dict[str, Any] | None:
     if not all(prefix.lower().startswith(("https://", "http://")) for prefix in made["prefixes"]):
         raise BadConfig("CITY_CODE_PREFIXES holds beginnings of web addresses, with commas")
     return made
+
+
+def _networks(environ: Mapping[str, str], name: str) -> list[IPv4Network | IPv6Network]:
+    """Networks that integrators' endpoints may lie in although they are not public, with commas: 10.1.0.0/16."""
+    try:
+        return [ip_network(each.strip()) for each in environ.get(name, "").split(",") if each.strip()]
+    except ValueError:
+        raise BadConfig(f"{name} holds networks such as 10.1.0.0/16, with commas") from None
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -24,12 +24,14 @@ def create_app(config: Config) -> Flask:
     from parking.adapters.identity_suishen import Account, SuishenCodes
     from parking.adapters.payment_alipay import make_alipay
     from parking.adapters.payment_wechat import make_wechat_pay
+    from parking.adapters.webhook_http import WebhookHttp
     from parking.cli import group
     from parking.core.bank import read_bank_account
     from parking.core.code_wire import City
     from parking.core.seal import Sealer
     from parking.core.secret import Secrets
     from parking.services.connect import Channels, Maker
+    from parking.services.deliver import WebhookDesk
     from parking.services.equip import PlateNames
     from parking.services.follow import Desk
     from parking.services.offer import Bundles
@@ -74,6 +76,7 @@ def create_app(config: Config) -> Flask:
         tariff_console,
         tariffs,
         waivers,
+        webhooks,
         what_ifs,
     )
 
@@ -90,6 +93,7 @@ def create_app(config: Config) -> Flask:
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer, device)
     makers: dict[str, Maker] = {"wechat_pay": make_wechat_pay, "alipay": make_alipay}
     channels = Channels(database, secrets.sealer, makers, config.public_url)
+    poster = WebhookHttp(allowed=config.webhook_networks, ca_file=config.webhook_ca_file)
     providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
     reader = CityReader(codes, config.city_code_realm) if codes else None
@@ -99,6 +103,7 @@ def create_app(config: Config) -> Flask:
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
         "channels": channels, "desk": Desk(database, safe, channels),
+        "webhook_desk": WebhookDesk(database, secrets.sealer, poster, config.public_url),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }
     for part in (logs, metrics, errors, pages):
@@ -107,7 +112,7 @@ def create_app(config: Config) -> Flask:
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
-        messages,
+        messages, webhooks,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

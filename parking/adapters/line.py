@@ -11,9 +11,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -37,18 +37,19 @@ class Lines:
     :param seconds_max: after which a whole call is cut
     :param answer_bytes_max: of one answer
     :param ca_file: the authority that its certificate is under, where it is none that everybody knows
+    :param keeps_connections: a call may find one open from the call before; not where calls go to several parties
     """
 
     def __init__(
         self, name: str, *, count: int, seconds_max: float, timeout: httpx.Timeout, answer_bytes_max: int,
-        ca_file: str = "",
+        ca_file: str = "", keeps_connections: bool = True,
     ) -> None:
         self._seconds_max = seconds_max
         self._workers = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free: SimpleQueue[Line] = SimpleQueue()
         trust = ssl.create_default_context(cafile=ca_file or None)
         for _ in range(count):
-            self._free.put(Line(trust, timeout, answer_bytes_max))
+            self._free.put(Line(trust, timeout, answer_bytes_max, keeps_connections))
 
     def call(self, work: Callable[[Line], Result]) -> Result:
         """Do some work over a line, as far as it is done in time.
@@ -72,13 +73,15 @@ class Lines:
 class Line:
     """One connection, used by one call at a time, which another thread can cut."""
 
-    def __init__(self, trust: ssl.SSLContext, timeout: httpx.Timeout, answer_bytes_max: int) -> None:
+    def __init__(
+        self, trust: ssl.SSLContext, timeout: httpx.Timeout, answer_bytes_max: int, keeps_connections: bool
+    ) -> None:
         self._lock, self._turn, self._is_cut = threading.Lock(), 0, False
         self._socket: socket.socket | None = None
         self._answer_bytes_max = answer_bytes_max
         self._client = httpx.Client(
             timeout=timeout, verify=trust, trust_env=False, follow_redirects=False,
-            limits=httpx.Limits(max_connections=1),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1 if keeps_connections else 0),
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "parking"})
 
     def begin(self) -> int:
@@ -99,18 +102,32 @@ class Line:
 
         :raises NoAnswer: there is none, it is too long, or the address is none
         """
+        body = b""
+        with self._answer(method, url, more) as answer:
+            for part in answer.iter_raw():
+                body += part
+                if len(body) > self._answer_bytes_max:
+                    raise NoAnswer("too_long")
+        return answer.status_code, body
+
+    def request_status(self, method: str, url: str, **more: Any) -> int:
+        """Status of an answer of which nobody reads more.
+
+        :raises NoAnswer: there is none, or the address is none
+        """
+        with self._answer(method, url, more) as answer:
+            return answer.status_code
+
+    @contextmanager
+    def _answer(self, method: str, url: str, more: dict[str, Any]) -> Iterator[httpx.Response]:
         if self._is_cut:
             raise NoAnswer("too_slow")
-        body = b""
+        extensions = {"trace": self._trace, **more.pop("extensions", {})}
         try:
-            with self._client.stream(method, url, extensions={"trace": self._trace}, **more) as answer:
-                for part in answer.iter_raw():
-                    body += part
-                    if len(body) > self._answer_bytes_max:
-                        raise NoAnswer("too_long")
+            with self._client.stream(method, url, extensions=extensions, **more) as answer:
+                yield answer
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise NoAnswer(type(error).__name__) from None
-        return answer.status_code, body
 
     def _trace(self, event: str, told: dict[str, Any]) -> None:
         """Learn the socket of each new connection (httpcore's `trace` extension)."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date
+from uuid import UUID
 
 import click
 import structlog
@@ -12,8 +13,9 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
-from parking.services import relay
+from parking.services import deliver, relay
 from parking.services.book import book_due_fees
+from parking.services.deliver import WebhookDesk
 from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
 from parking.services.replay import Place, Replays
@@ -29,6 +31,7 @@ PROVE_SECONDS = 60.0
 BOOK_SECONDS = 60.0
 OVERDUE_SECONDS = 60.0
 FETCH_SECONDS = 1800.0
+COURIERS, COURIER_SECONDS = 8, 20.0
 log = structlog.get_logger("parking.worker")
 
 
@@ -50,6 +53,33 @@ class Statements:
             fetch_due, database(), current_app.extensions["channels"], now=right_now(), tell=_tell_fetched)
 
 
+class Couriers:
+    """Each endpoint that something is due for is sent to by a thread; a slow one takes its own alone."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(COURIERS)
+        self._under_way: dict[UUID, Future[None]] = {}
+
+    def step(self) -> None:
+        desk = current_app.extensions["webhook_desk"]
+        for endpoint_id in [each for each, turn in self._under_way.items() if turn.done()]:
+            error = self._under_way.pop(endpoint_id).exception()
+            if error is not None:
+                log.warning("webhook_not_delivered", endpoint=str(endpoint_id), error=type(error).__name__)
+        for endpoint_id in deliver.list_due(desk, now=right_now()):
+            if endpoint_id not in self._under_way:
+                self._under_way[endpoint_id] = self._pool.submit(_deliver, desk, endpoint_id)
+
+    def finish(self) -> None:
+        wait(self._under_way.values())
+
+
+def _deliver(desk: WebhookDesk, endpoint_id: UUID) -> None:
+    begun = time.monotonic()
+    while time.monotonic() - begun < COURIER_SECONDS and deliver.deliver_next(desk, endpoint_id, now=right_now()):
+        desk.database.give_way()
+
+
 def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) -> None:
     note = log.info if outcome in ("read", "no_trade", "not_yet") else log.warning
     note("statement_fetched", outcome=outcome, why=why, day=day.isoformat(), channel=account.channel,
@@ -60,10 +90,10 @@ def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) ->
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 @with_appcontext
 def worker(once: bool) -> None:
-    """Carry messages to lots and channels, suspend visits that are too long, work what-ifs out, and forget what need
-    not be kept."""
+    """Carry messages to lots, channels and integrators, suspend visits that are too long, work what-ifs out, and
+    forget what need not be kept."""
     swept_at = watched_at = proved_at = booked_at = looked_at = float("-inf")
-    statements = Statements()
+    statements, couriers = Statements(), Couriers()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
     while True:
@@ -72,8 +102,10 @@ def worker(once: bool) -> None:
                 watch_terminals(database(), now=right_now())
                 watched_at = time.monotonic()
             delivered = relay.relay_due(current_app.extensions["desk"], now=right_now())
+            couriers.step()
             if time.monotonic() - swept_at > SWEEP_SECONDS:
                 relay.sweep(database(), now=right_now())
+                deliver.sweep_deliveries(database(), now=right_now())
                 swept_at = time.monotonic()
             if time.monotonic() - booked_at > BOOK_SECONDS:
                 book_due_fees(database(), now=right_now())
@@ -91,6 +123,7 @@ def worker(once: bool) -> None:
             delivered, is_working = 0, False
             time.sleep(1.0)
         if once:
+            couriers.finish()
             return
         if not delivered and not is_working:
             time.sleep(IDLE_SECONDS)

@@ -64,6 +64,10 @@ RULES: dict[str, Words] = {
         "zh": "一条消息多次未能送达，系统已停止尝试。",
         "en": "A message could not be delivered for a day and is tried no more.",
         "fr": "Un message n'a pu être transmis pendant un jour ; il n'est plus tenté."},
+    "webhook_disabled": {
+        "zh": "集成方的接收地址多日未接收任何消息，已停用。",
+        "en": "An integrator's endpoint has taken no message for days, or is gone; it was disabled.",
+        "fr": "L'adresse d'un intégrateur ne prend plus de message depuis des jours ; elle est désactivée."},
 }
 # Flags of a session that a person should look at; they come and go with the fold.
 FLAG_RULES = ("exit_before_entry", "entered_again", "seen_elsewhere", "overdue", "exit_time_unknown")

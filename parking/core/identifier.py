@@ -32,6 +32,20 @@ def derived_uuid(at: datetime, *parts: object) -> UUID:
     return uuid7_shaped(at, _hash_of(parts))
 
 
+def ordered_uuid(at: datetime, number: int, *parts: object) -> UUID:
+    """As derived_uuid; of those of one millisecond, who has the lower number comes first (0 to 4095, then any).
+
+    The 12 bits after the version count (RFC 9562, 6.2, method 1).
+    """
+    made = derived_uuid(at, *parts)
+    return UUID(int=made.int & ~(0xFFF << 64) | min(number, 0xFFF) << 64)
+
+
+def first_uuid(at: datetime) -> UUID:
+    """Lower than every id of this millisecond, and higher than those before it."""
+    return UUID(int=to_ms(at) << 80)
+
+
 def sibling_uuid(first: UUID, *parts: object) -> UUID:
     """The id of what these parts name beside the first, with the time that the first has."""
     return _shaped(first.int >> 80, _hash_of((first, *parts)))

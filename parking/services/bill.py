@@ -20,13 +20,23 @@ from parking.core import ledger
 from parking.core.calendar import CalendarNotConfirmed, CannotPrice
 from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
-from parking.core.identifier import derived_uuid
+from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
 from parking.services.unlock import KeySafe
-from parking.store import charges, outbox_messages, parking_sessions, payments, tariffs, transfers, vehicles, waivers
+from parking.store import (
+    charges,
+    outbox_messages,
+    parking_sessions,
+    payments,
+    tariffs,
+    transfers,
+    vehicles,
+    waivers,
+    webhook_deliveries,
+)
 from parking.store.lots import Lot
 from parking.store.parking_sessions import BookedSession, StoredSession
 from parking.store.tariffs import TariffInForce
@@ -95,6 +105,7 @@ class Books:
         parking_sessions.write_sessions(self.db, booked)
         charges.add_charges(self.db, charged.rows)
         self._post(*charged.transfers)
+        self._note_events(entries, charged)
         for entry, row in zip(entries, booked, strict=True):
             if entry.paid_now != entry.paid_before:
                 parking_sessions.write_paid(
@@ -160,6 +171,28 @@ class Books:
             ref_id=derived_uuid(self.now, "moved", source, to), now=self.now))
         parking_sessions.write_paid(self.db, self.lot.lot_id, source, NOTHING_PAID)
         self.write([Entry(new.session, new, new.paid.joined(old.paid), new.replaced_by)])
+
+    def _note_events(self, entries: Sequence[Entry], charged: _Charged) -> None:
+        """What integrators are told: which visits are in another state, and what was charged and credited."""
+        for entry in entries:
+            session, old = entry.session, entry.old.session if entry.old else None
+            if old is None and session.state == "closed":
+                self._note("parking_session.opened", session.parking_session_id, session.parking_session_id, {})
+            if old is None or (old.state, old.left_at) != (session.state, session.left_at):
+                replaced_by = {
+                    "replaced_by": format_lot_id(self.lot.lot_id, entry.replaced_by)} if entry.replaced_by else {}
+                name = "opened" if session.state == "open" else session.state
+                self._note(f"parking_session.{name}", session.parking_session_id, session.parking_session_id,
+                           replaced_by)
+        for row in charged.rows:
+            credits = {"credits_charge_id": str(row["credits_charge_id"])} if row["kind"] == "credit" else {}
+            self._note("charge.credited" if credits else "charge.sealed", row["parking_session_id"], row["charge_id"],
+                       {"charge_id": str(row["charge_id"]), "total_fen": row["total_fen"], **credits})
+
+    def _note(self, kind: str, parking_session_id: UUID, subject: UUID, body: dict[str, Any]) -> None:
+        webhook_deliveries.note_event(
+            self.db, kind, lot_id=self.lot.lot_id, operator_id=self.lot.operator_id, subject=subject, now=self.now,
+            body={"parking_session_id": format_lot_id(self.lot.lot_id, parking_session_id), **body})
 
     @cached_property
     def _key(self) -> ReceiptKey:

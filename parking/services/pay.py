@@ -17,7 +17,7 @@ from parking.core import ledger
 from parking.core.calendar import CannotPrice
 from parking.core.channel import ChannelPayment, Order, Way
 from parking.core.clock import city_date, format_instant
-from parking.core.identifier import derived_uuid
+from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.money import format_yuan
 from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
 from parking.core.plate import Plate
@@ -37,6 +37,7 @@ from parking.store import (
     payments,
     reckonings,
     transfers,
+    webhook_deliveries,
 )
 from parking.store.database import Database
 from parking.store.parking_sessions import StoredSession
@@ -232,6 +233,11 @@ def credit_payment(
     """
     lot, session = lots.get_lot(db, payment.lot_id), stored.session
     _post_payment(db, payment, into or ledger.clearing(payment.channel), now)
+    webhook_deliveries.note_event(
+        db, "payment.paid", lot_id=payment.lot_id, operator_id=payment.operator_id, subject=payment.payment_id, now=now,
+        body={"parking_session_id": format_lot_id(payment.lot_id, payment.parking_session_id),
+              "payment_id": format_lot_id(payment.lot_id, payment.payment_id), "channel": payment.channel,
+              "amount_fen": payment.amount_fen})
     paid = stored.paid.joined(_paid_by(payment, stored, paid_at))
     books = Books(db, lot, {session.vehicle_key: vehicle}, safe, now)
     books.write([Entry(session, stored, paid, stored.replaced_by)])

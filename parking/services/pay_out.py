@@ -15,6 +15,7 @@ from parking.core.plate import mask_plate
 from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.close_shift import held_fen, hold_own_open_shift
+from parking.services.refund import tell_of_refund
 from parking.store import drawer_movements, parking_sessions, payments, reckonings, refunds, transfers, vehicles
 from parking.store.drawer_movements import Movement, Owed
 
@@ -81,6 +82,7 @@ def pay_out(
         "payout", debit=ledger.refunding(CHANNEL), credit=ledger.drawer(shift.drawer_id), amount_fen=refund.amount_fen,
         ref_id=refund_id, now=now,
     ), lot_id=lot_id, operator_id=operator_id, now=now)
+    tell_of_refund(db, "accepted", payment, refund, now=now)
     refunds.change_refund(db, refund, state="done", accepted_at=now, channel_refund_no=refund.refund_no)
     reckonings.touch_movement(
         db, payment.account_id, operator_id, number=refund.refund_no, day=city_date(now, CHANNEL_ZONE))

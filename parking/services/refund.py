@@ -6,6 +6,7 @@ Cash is not sent: it is paid out to who comes for it (pay_out.py).
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from parking.core import ledger
 from parking.core.channel import ChannelRefund
 from parking.core.clock import city_date
 from parking.core.drawer import CHANNEL as CASH
-from parking.core.identifier import derived_uuid
+from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.payment import Paid, money_state
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.owe import lock_visit, owed_until
@@ -28,6 +29,7 @@ from parking.store import (
     reckonings,
     refunds,
     transfers,
+    webhook_deliveries,
 )
 from parking.store.payments import Payment
 from parking.store.refunds import Refund
@@ -111,6 +113,8 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
         _post(db, "returned", refund, payment.channel, now)
     elif said.state == "failed" and was_returned:
         _post(db, "kept", refund, payment.channel, now)
+    if said.state == "failed" or not was_returned:
+        tell_of_refund(db, "failed" if said.state == "failed" else "accepted", payment, refund, now=now)
     accepted_at = refund.accepted_at or said.accepted_at or now
     refunds.change_refund(
         db, refund, state=said.state, accepted_at=accepted_at,
@@ -118,6 +122,17 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
     )
     reckonings.touch_movement(
         db, account_id, refund.operator_id, number=refund.refund_no, day=city_date(accepted_at, CHANNEL_ZONE))
+
+
+def tell_of_refund(
+    db: Session, what: Literal["accepted", "failed"], payment: Payment, refund: Refund, *, now: datetime
+) -> None:
+    """Integrators are told what became of a refund."""
+    webhook_deliveries.note_event(
+        db, f"refund.{what}", lot_id=refund.lot_id, operator_id=refund.operator_id, subject=refund.refund_id, now=now,
+        body={"parking_session_id": format_lot_id(refund.lot_id, payment.parking_session_id),
+              "payment_id": format_lot_id(refund.lot_id, payment.payment_id),
+              "refund_id": format_lot_id(refund.lot_id, refund.refund_id), "amount_fen": refund.amount_fen})
 
 
 def _post(db: Session, kind: str, refund: Refund, channel: str, now: datetime) -> None:

@@ -13,12 +13,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
+from parking.core.identifier import format_lot_id
 from parking.core.payment import money_state
 from parking.services.attest import NotCharged
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.owe import NoVisit, lock_visit
 from parking.services.refund import settle
-from parking.store import charges, lots, operators, parking_sessions, transfers, waivers
+from parking.store import charges, lots, operators, parking_sessions, transfers, waivers, webhook_deliveries
 from parking.store.parking_sessions import StoredSession
 from parking.store.waivers import Waiver
 
@@ -147,6 +148,10 @@ def _check(db: Session, stored: StoredSession, amount_fen: int) -> None:
 
 def _take_off(db: Session, waiver: Waiver, stored: StoredSession, now: datetime) -> None:
     lot_id, session_id = waiver.lot_id, waiver.parking_session_id
+    webhook_deliveries.note_event(
+        db, "waiver.done", lot_id=lot_id, operator_id=waiver.operator_id, subject=waiver.waiver_id, now=now,
+        body={"parking_session_id": format_lot_id(lot_id, session_id),
+              "waiver_id": format_lot_id(lot_id, waiver.waiver_id), "amount_fen": waiver.amount_fen})
     transfers.post(db, ledger.transfer(
         "waiver", debit=ledger.PAYABLE, credit=ledger.receivable(session_id), amount_fen=waiver.amount_fen,
         ref_id=waiver.waiver_id, now=now), lot_id=lot_id, operator_id=waiver.operator_id, now=now)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from parking.store import bundle_changes, lots, transfers
+from parking.store import bundle_changes, lots, transfers, webhook_deliveries
 
 Result = TypeVar("Result")
 WRITE_WAIT_SECONDS_MAX = 3.0
@@ -122,6 +122,7 @@ class Database:
     def _transaction(self) -> Iterator[Session]:
         with Session(self._writing, expire_on_commit=False, autoflush=False) as db, db.begin():
             yield db
+            webhook_deliveries.write_noted(db)
             # Rows that others wait for are held for the commit alone.
             lots.count_changes(db)
             bundle_changes.write_noted(db)

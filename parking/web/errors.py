@@ -23,6 +23,7 @@ from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
+from parking.core.webhook import BadAddress
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
@@ -61,6 +62,7 @@ from parking.services.retry import NoMessage
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, SettlementIdReused, SettlementWaits
 from parking.services.show import BadCursor
+from parking.services.subscribe import EndpointIdReused, NoDelivery, NoEndpoint, NothingToTell, TooManyEndpoints
 from parking.services.take_cash import AmountChanged
 from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.unlock import NoKey
@@ -308,6 +310,16 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "calendar_not_confirmed", f"{str(error).capitalize()}, and this price depends on its holidays."),
     UnknownContext: lambda error: Problem(400, "bad_context", str(error), errors=[("context", str(error))]),
     NoMessage: lambda error: Problem(404, "not_found", "There is no such message, or it is not yours."),
+    BadAddress: lambda error: Problem(
+        400, "bad_address", "Messages cannot be sent to this address.", errors=[("url", str(error))]),
+    NoEndpoint: lambda error: Problem(404, "not_found", "There is no such endpoint, or it is not yours."),
+    NoDelivery: lambda error: Problem(
+        404, "not_found", "There is no such message of this endpoint.", errors=[("message", "unknown, or forgotten")]),
+    EndpointIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another endpoint.", errors=[("id", "used before")]),
+    TooManyEndpoints: lambda error: Problem(
+        409, "too_many_endpoints", "There are as many endpoints as there may be; remove one."),
+    NothingToTell: lambda error: Problem(409, "no_lot", "There is no lot yet that something could happen at."),
     NoDraft: lambda error: Problem(404, "not_found", "There is no such draft, or it is not yours."),
     NoProposal: lambda error: Problem(404, "not_found", "There is no such proposal, or it is not yours."),
     NoLot: lambda error: Problem(
