@@ -121,7 +121,7 @@ class TestTheInbox:
         assert "seen" in client.get("/console/anomalies?state=resolved", headers=headers).get_data(as_text=True)
         other = client.post(path, data={"note": "x"}, headers=bearer(city.operators[1]))
         assert other.status_code == 404
-        assert "(1)" not in client.get("/console", headers=headers).get_data(as_text=True)
+        assert "To be looked at (1)" not in client.get("/console", headers=headers).get_data(as_text=True)
         assert rules(city) == ["entered_again"]
 
 
