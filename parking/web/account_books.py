@@ -19,7 +19,7 @@ from parking.store.ledger_sums import Posted
 from parking.web import auth
 from parking.web.channels import channel_name
 from parking.web.errors import Problem
-from parking.web.money_contract import AccountQuery, BooksAnswer, BooksQuery, ExportQuery, PostedAnswer
+from parking.web.money_contract import AccountQuery, BooksAnswer, BooksForm, BooksQuery, ExportQuery, PostedAnswer
 from parking.web.openapi import api
 from parking.web.pages import said
 from parking.web.reading import read_query
@@ -69,7 +69,7 @@ def posted() -> Any:
 @blueprint.get("/console/books")
 @auth.operator
 def page() -> Any:
-    asked = read_query(BooksQuery)
+    asked = read_query(BooksForm)
     found = _show(asked)
     names = _lot_names()
     return render_template(

@@ -12,9 +12,15 @@ from parking.web.tariff_contract import NoteText, WhyText
 
 
 class GhostsQuery(Strict):
-    lot: Annotated[LotNumber | None, BeforeValidator(none_for_empty)] = None
+    lot: LotNumber | None = None
     cursor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     limit: Annotated[Digits, Field(ge=1, le=20)] = 10
+
+
+class GhostsForm(GhostsQuery):
+    """The same from a page's form."""
+
+    lot: Annotated[LotNumber | None, BeforeValidator(none_for_empty)] = None
 
 
 class SettlementRequest(Strict):

@@ -27,7 +27,14 @@ from parking.services.examine import find_ghost, list_ghosts, settlement_data
 from parking.store import logins, lots
 from parking.store.ghosts import Settlement
 from parking.web import auth
-from parking.web.ghost_contract import GhostAnswer, GhostsAnswer, GhostsQuery, SettlementAnswer, SettlementRequest
+from parking.web.ghost_contract import (
+    GhostAnswer,
+    GhostsAnswer,
+    GhostsForm,
+    GhostsQuery,
+    SettlementAnswer,
+    SettlementRequest,
+)
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
 from parking.web.tariff_pages import read_text
@@ -70,7 +77,7 @@ def settle(session_id: str) -> Any:
 @blueprint.get("/console/ghosts")
 @auth.operator
 def page() -> Any:
-    asked = read_query(GhostsQuery)
+    asked = read_query(GhostsForm)
     items, cursor = _list(asked)
     with current_app.extensions["database"].reading() as db:
         names = {lot.lot_id: lot.name for lot, _ in lots.list_lots_with_occupancy(db, operator_id=auth.operator_id())}

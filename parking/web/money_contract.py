@@ -80,6 +80,12 @@ class BooksQuery(Strict):
 
     first: DateText | None = None
     last: DateText | None = None
+    lot: LotNumber | None = None
+
+
+class BooksForm(BooksQuery):
+    """The same from a page's form."""
+
     lot: Annotated[LotNumber | None, BeforeValidator(none_for_empty)] = None
 
 
