@@ -31,7 +31,7 @@ from parking.core.share import share_out
 
 RATE_UNIT = 10_000
 VERSION = 1
-DayState = Literal["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]
+DayState = Literal["balanced", "closed", "counted", "differs", "not_final", "no_statement", "not_connected"]
 OPEN: tuple[DayState, ...] = ("differs", "not_final", "no_statement")  # such a day makes a settlement provisional
 HELD = frozenset({CASH})  # channels whose money the operator holds itself
 
@@ -67,6 +67,7 @@ NOTHING = Sums()
 class SettledDay:
     """What is settled for an account's day, of the lots that have anything.
 
+    state: `counted` is a day of a channel that writes no statements: cash, whose shifts are counted.
     generation: which changes of the day are in it; fee_number: the booking of its fees, 0 while there is none.
     """
 

@@ -27,6 +27,7 @@ from parking.core.settlement import (
     write_body,
 )
 from parking.core.statement import CHANNEL_ZONE
+from parking.core.statement_file import FORMATS
 from parking.services.account import Period
 from parking.services.book import book_fees
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -212,7 +213,7 @@ def _look_at_day(database: Database, connection: Connection, day: date, now: dat
     with database.reading() as db:
         read = statement_imports.find_import(db, account.account_id, day)
         is_closed = day_closings.find_closing(db, account.account_id, day) is not None
-    state: DayState = "no_statement"
+    state: DayState = "no_statement" if account.channel in FORMATS else "counted"
     if read is not None:
         shown = show_day(database, account, day, now=now)
         book_fees(database, shown, now=now)
@@ -224,7 +225,7 @@ def _look_at_day(database: Database, connection: Connection, day: date, now: dat
     since, until = start_of_day(day, ZONE), start_of_day(day + DAY, ZONE)
     took_money = connection.connected_at < until and (
         connection.disconnected_at is None or connection.disconnected_at > since)
-    if state == "no_statement" and not took_money and not found.lots:
+    if state in ("no_statement", "counted") and not took_money and not found.lots:
         return replace(found, state="not_connected")
     return found
 

@@ -14,7 +14,7 @@ from parking.web.contract import Answer, DateText, Digits, FenCount, Strict, Uui
 from parking.web.tariff_contract import WhyText
 
 State = Literal["waiting", "closed", "rejected"]
-DayWord = Literal["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]
+DayWord = Literal["balanced", "closed", "counted", "differs", "not_final", "no_statement", "not_connected"]
 
 
 class SettlementRequest(Strict):

@@ -102,6 +102,7 @@ def day_state_name(state: str) -> str:
     """What a day's statement says, in the reader's language."""
     words = {
         "balanced": gettext("balanced"), "closed": gettext("closed, explained"),
+        "counted": gettext("counted at the booth"),
         "differs": gettext("there are differences"), "not_final": gettext("the day was not over"),
         "no_statement": gettext("no statement"),
         "not_connected": gettext("not connected"),

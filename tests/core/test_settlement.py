@@ -33,7 +33,7 @@ SUMS = st.builds(Sums, st.integers(0, 50), AMOUNT, st.integers(0, 50), AMOUNT, s
 DAYS = st.lists(st.builds(
     SettledDay, account_id=st.sampled_from([UUID(int=7), UUID(int=8)]), channel=st.just("wechat_pay"),
     day=st.integers(-3, 30).map(lambda number: MARCH + timedelta(days=number)),
-    state=st.sampled_from(["balanced", "closed", "differs", "not_final", "no_statement", "not_connected"]),
+    state=st.sampled_from(["balanced", "closed", "counted", "differs", "not_final", "no_statement", "not_connected"]),
     generation=st.integers(0, 9), fee_number=st.integers(0, 9),
     lots=st.dictionaries(st.integers(1, 9), SUMS, max_size=5)), max_size=12)
 
@@ -87,7 +87,8 @@ def test_a_body_is_read_as_it_was_written(days: list[SettledDay], rate: int) -> 
 def test_days_that_no_statement_bears_out_make_it_provisional() -> None:
     full = Sums(1, 1000, 0, 0, 6)
     days = [day(-1, "differs", lot1=full), day(0, lot1=full), day(1, "no_statement", lot1=full),
-            day(2, "not_final", lot1=full), day(3, "differs"), day(4, "not_connected"), day(4, "closed", lot1=full)]
+            day(2, "not_final", lot1=full), day(3, "differs"), day(4, "not_connected"), day(4, "closed", lot1=full),
+            day(4, "counted", lot1=full)]
 
     figures = figure(days, first=MARCH, last=MARCH + timedelta(days=4), rate=0)
     closed = figure(days[:2], first=MARCH, last=MARCH, rate=0)

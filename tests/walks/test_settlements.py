@@ -252,7 +252,9 @@ def test_cash_that_the_operator_took_is_not_paid_to_it_again(books: City) -> Non
 
     assert lots_of(figures) == {1: (3000, 0, 18, 300, 2682), 3: (5000, 0, 0, 500, 4500)}
     assert (figures["total"]["net_fen"], figures["held_fen"], figures["to_pay_fen"]) == (7182, 5000, 2182)
-    assert [(each["channel"], each["state"]) for each in figures["open_days"]] == [("cash", "no_statement")]
+    assert [(each["channel"], each["state"]) for each in figures["days"]] == [
+        ("cash", "counted"), ("wechat_pay", "balanced")]
+    assert figures["is_provisional"] is False, "no channel writes a statement of cash"
 
 
 def test_above_the_limit_a_second_person_closes_it_as_it_was_proposed(books: City) -> None:
