@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,10 +17,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Response
 from sqlalchemy import func, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from parking.adapters.webhook_http import WebhookHttp
+from parking.cli.worker import Couriers
 from parking.core.fact import FactRef
 from parking.core.webhook import EVENTS
 from parking.services import deliver
@@ -290,15 +294,34 @@ def test_an_endpoint_that_fails_again_and_again_rests(told: Told) -> None:
 
 
 def test_a_slow_receiver_holds_up_only_itself(told: Told) -> None:
-    city, desk = told.city, told.city.app.extensions["webhook_desk"]
-    with receiving() as other:
-        register(city, other.url)
-        told.receiver.answers = [500]
-        leave(told, 1)
-        due = deliver.list_due(desk, now=now())
-        assert len(due) == 2
-        told.work()
-        assert len(other.taken) == 1 and told.receiver.taken == []
+    is_over = threading.Event()
+
+    def hang() -> Response:
+        is_over.wait(20)
+        return Response("")
+
+    told.receiver.answer = hang
+    with receiving() as other, told.city.app.app_context():
+        register(told.city, other.url)
+        leave(told, 3)
+        couriers, deadline = Couriers(), time.monotonic() + 20
+        while len(other.taken) < 3 and time.monotonic() < deadline:
+            couriers.step()
+            time.sleep(0.02)
+        assert len(other.taken) == 3 and len(told.receiver.received) == 1, "which still waits for its answer"
+        is_over.set()
+        couriers.finish()
+
+    assert len(told.receiver.received) == 3
+
+
+def test_the_worker_sends_what_is_due_and_stops(told: Told) -> None:
+    leave(told, 3)
+
+    done = told.city.app.test_cli_runner().invoke(args=["parking", "worker", "--once"])
+
+    assert done.exit_code == 0, done.output
+    assert len(told.receiver.taken) == 3 and told.call("GET")["waiting"] == 0
 
 
 def test_two_workers_at_once_send_each_message_once(told: Told) -> None:
