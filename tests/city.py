@@ -104,8 +104,9 @@ def now() -> datetime:
     return from_ms(to_ms(datetime.now(UTC)))
 
 
-def make_city(app: Flask, *, spaces: int = 50) -> City:
-    city, extensions, at = City(app), app.extensions, now()
+def make_city(app: Flask, *, spaces: int = 50, at: datetime | None = None) -> City:
+    """at: when all of it is set up; without it now."""
+    city, extensions, at = City(app), app.extensions, at or now()
     with extensions["database"].writing() as db:
         for purpose in ("code", "receipt"):
             rotate_key(db, purpose, sealer=extensions["secrets"].sealer, now=at, at_once=True)

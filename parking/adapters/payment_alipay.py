@@ -140,7 +140,7 @@ class Alipay:
         return self._gateway.fetch(_text(answer, "bill_download_url"), into)
 
 
-def make_alipay(settings: dict[str, Any], notify_url: str) -> Alipay:
+def make_alipay(settings: dict[str, Any], notify_url: str, client: httpx.Client | None = None) -> Alipay:
     """The channel through an account: app_id, seller_id, gateway_url, private_key, and either alipay_keys (a list,
     the present one and, before a change, the next) or the files app_cert, alipay_cert and root_cert (PEM).
 
@@ -153,7 +153,7 @@ def make_alipay(settings: dict[str, Any], notify_url: str) -> Alipay:
         if settings.get("app_cert") else trust_keys(settings["alipay_keys"]))
     return Alipay(Merchant(
         settings["app_id"], settings["seller_id"], read_private_key(settings["private_key"]), trust,
-        settings["gateway_url"], notify_url))
+        settings["gateway_url"], notify_url), client)
 
 
 def _told(said: Mapping[str, str]) -> ChannelPayment | ChannelRefund:

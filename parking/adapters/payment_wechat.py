@@ -301,7 +301,7 @@ class WechatPay:
         return bool(found)
 
 
-def make_wechat_pay(settings: dict[str, Any], notify_url: str) -> WechatPay:
+def make_wechat_pay(settings: dict[str, Any], notify_url: str, client: httpx.Client | None = None) -> WechatPay:
     """The channel through an account: mchid, appid, serial, private_key (PEM), api_v3_key, base_url, and,
     where the account has a platform public key instead of certificates, platform_key_id and platform_key (PEM).
 
@@ -320,4 +320,4 @@ def make_wechat_pay(settings: dict[str, Any], notify_url: str) -> WechatPay:
         platform[settings["platform_key_id"]] = public
     return WechatPay(Merchant(
         settings["mchid"], settings["appid"], settings["serial"], private, settings["api_v3_key"].encode(),
-        settings["base_url"].rstrip("/"), notify_url, platform))
+        settings["base_url"].rstrip("/"), notify_url, platform), client)

@@ -27,10 +27,18 @@ def difference_account(channel: str) -> str:
     return f"difference/{channel}"
 
 
-def delta_fen(bucket: Bucket, kind: Kind, ours_fen: int | None, theirs_fen: int | None) -> int:
-    """How much more the channel holds by its statement than by our books, for one difference."""
-    theirs = 0 if bucket == "only_ours" or theirs_fen is None else theirs_fen
-    ours = 0 if bucket in ("only_theirs", "duplicate") or ours_fen is None else ours_fen
+def delta_fen(
+    bucket: Bucket, kind: Kind, ours_fen: int | None, theirs_fen: int | None, *, state: str | None = None,
+    status: str | None = None,
+) -> int:
+    """How much more the channel holds by its statement than by our books, for one difference.
+
+    :param state: our word for it: of a payment that is disputed our books hold nothing yet, whatever was asked for
+    :param status: theirs: of one that was revoked they hold nothing any more
+    """
+    theirs = 0 if bucket == "only_ours" or theirs_fen is None or status == "REVOKED" else theirs_fen
+    is_ours = bucket not in ("only_theirs", "duplicate") and state != "disputed"
+    ours = ours_fen if is_ours and ours_fen is not None else 0
     return signed(kind, theirs) - signed(kind, ours)
 
 

@@ -148,7 +148,8 @@ def _explain(
     fen = 0
     if asked.cause == BOOKED:
         kind: Kind = "refund" if found.kind == "refund" else "payment"
-        fen = delta_fen(found.bucket, kind, found.ours_fen, found.theirs_fen)
+        fen = delta_fen(
+            found.bucket, kind, found.ours_fen, found.theirs_fen, state=found.state, status=found.status)
     waits = abs(fen) > operators.get_operator(db, account.operator_id).waiver_limit_fen
     made = Explanation(
         account.account_id, asked.explanation_id, account.operator_id, day.isoformat(), found.kind, found.number,

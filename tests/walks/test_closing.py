@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import jwt
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from parking.core import ledger
 from parking.core.closing import delta_fen, difference_account, sides, suggest
@@ -21,6 +21,7 @@ from parking.services.book import book_due_fees
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
 from parking.store import transfers
+from parking.store.payments import PaymentRow
 from parking.store.transfers import LedgerTransfer
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, now
@@ -170,6 +171,30 @@ def test_the_books_still_prove_themselves(books: City) -> None:
               tell=lambda _, proved: found.extend(proved.differences))
 
     assert [each for each in found if each["what"] == "balance"] == []
+
+
+@pytest.mark.parametrize(("bucket", "ours", "theirs", "state", "status", "delta"), [
+    ("amount_differs", 1000, 800, "disputed", "SUCCESS", 800), ("amount_differs", 1000, 800, "paid", "SUCCESS", -200),
+    ("status_differs", 1000, 1000, "disputed", "SUCCESS", 1000),
+    ("status_differs", 1000, 1000, "paid", "REVOKED", -1000),
+    ("status_differs", None, 1000, None, "REVOKED", 0)])
+def test_what_is_disputed_is_not_in_our_books_and_what_is_revoked_not_at_the_channel(
+    bucket: Any, ours: int | None, theirs: int | None, state: str | None, status: str, delta: int
+) -> None:
+    assert delta_fen(bucket, "payment", ours, theirs, state=state, status=status) == delta
+
+
+def test_the_whole_of_a_payment_of_another_amount_is_written_off(city: City) -> None:
+    """The channel took less than was asked for: our books hold nothing of it until it is written off."""
+    with simulated_channel() as simulator:
+        connect(city.app, simulator)
+        add_books(city)
+        with city.app.extensions["database"].writing() as db:
+            db.execute(update(PaymentRow).where(PaymentRow.order_no == AMOUNT).values(
+                state="disputed", paid_at=None, transaction_no=None))
+        upload(city, FILE.read_bytes(), DAY)
+
+        assert explain(city, AMOUNT, cause="written_off")["booked_fen"] == 1000
 
 
 @pytest.mark.parametrize(("bucket", "kind", "ours", "theirs", "delta"), [
