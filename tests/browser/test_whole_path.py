@@ -214,8 +214,9 @@ def test_planted_differences_are_each_in_one_bucket(place: Place, tmp_path: Path
     with sync_playwright() as play:
         console = open_browser(play, tmp_path / "console", locale="en-US", viewport={"width": 1100, "height": 800})
         day = close_the_day(console, place, file)
-        table, differences = day.inner_text("table.buckets"), day.inner_text("table.visits")
-        day.click("table.visits a")
+        table = day.inner_text("table.buckets")
+        differences = "\n".join(each.inner_text() for each in day.query_selector_all("article.difference"))
+        day.click("article.difference a")
         day.wait_for_url("**/console/parking-sessions/*")
         assert "Paid" in day.inner_text("main table.visits"), "from a difference down to the scan"
         assert "Welcome" in day.inner_text("main table.visits")

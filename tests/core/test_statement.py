@@ -248,6 +248,6 @@ def test_a_row_that_does_not_fit_costs_its_block_no_slow_reading(monkeypatch: py
     monkeypatch.setattr(statement._Reader, "_read_line", lambda self, row, line: looked_at.append(row))
     wide = [lines[0], *lines[1:2] * 700, lines[1].replace(b"parking", b"a`b"), *lines[1:2] * 700]
 
-    part = next(read_statement(wide, merchant_no="1900000001", day=DAY, zone=ZONE))
+    part = next(read_statement(wide, merchant_no="1900000001", day=DAY, zone=ZONE, at_once=2000))
 
     assert (len(part), looked_at) == (1401, [702])
