@@ -22,10 +22,12 @@ def create_app(config: Config) -> Flask:
 
     from parking.adapters.identity_oidc import OpenIdProvider, Registration
     from parking.adapters.identity_suishen import Account, SuishenCodes
+    from parking.adapters.overheard import overheard_client
     from parking.adapters.payment_alipay import make_alipay
     from parking.adapters.payment_wechat import make_wechat_pay
     from parking.adapters.webhook_http import WebhookHttp
     from parking.cli import group
+    from parking.cli.tools import right_now
     from parking.core.bank import read_bank_account
     from parking.core.code_wire import City
     from parking.core.seal import Sealer
@@ -35,6 +37,7 @@ def create_app(config: Config) -> Flask:
     from parking.services.equip import PlateNames
     from parking.services.follow import Desk
     from parking.services.offer import Bundles
+    from parking.services.overhear import Overhearing
     from parking.services.resolve import CityReader
     from parking.services.scan import ScanDesk
     from parking.services.unlock import KeySafe
@@ -91,8 +94,11 @@ def create_app(config: Config) -> Flask:
     secrets = Secrets(config.pepper, Sealer(config.sealing_key))
     device = _signing_device(config.signing_device)
     city, safe = City(config.city_number, config.city_name), KeySafe(secrets.sealer, device)
-    makers: dict[str, Maker] = {"wechat_pay": make_wechat_pay, "alipay": make_alipay}
-    channels = Channels(database, secrets.sealer, makers, config.public_url)
+    makers: dict[str, Maker] = {
+        "wechat_pay": lambda settings, url, hear: make_wechat_pay(settings, url, overheard_client(hear)),
+        "alipay": lambda settings, url, hear: make_alipay(settings, url, overheard_client(hear))}
+    overhearing = Overhearing(database, right_now)
+    channels = Channels(database, secrets.sealer, makers, config.public_url, overhearing.hear)
     poster = WebhookHttp(allowed=config.webhook_networks, ca_file=config.webhook_ca_file)
     providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
@@ -102,7 +108,7 @@ def create_app(config: Config) -> Flask:
         "signing_device": device, "payer": read_bank_account(**config.payer) if config.payer else None,
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
-        "channels": channels, "desk": Desk(database, safe, channels),
+        "channels": channels, "overhearing": overhearing, "desk": Desk(database, safe, channels),
         "webhook_desk": WebhookDesk(database, secrets.sealer, poster, config.public_url),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }

@@ -124,6 +124,7 @@ def worker(once: bool) -> None:
             time.sleep(1.0)
         if once:
             couriers.finish()
+            current_app.extensions["overhearing"].finish()
             return
         if not delivered and not is_working:
             time.sleep(IDLE_SECONDS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.channel import Channel
+from parking.core.channel_message import ChannelMessage, Hear
 from parking.core.identifier import new_uuid
 from parking.core.seal import Sealer
 from parking.store import channel_accounts
@@ -18,8 +20,8 @@ from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
 
 SECRET_PURPOSE = "channel_account"  # noqa: S105
-# (settings with secrets, where the channel reaches our callback) -> the channel
-Maker = Callable[[dict[str, Any], str], Channel]
+# (settings with secrets, where the channel reaches our callback, who hears what is said) -> the channel
+Maker = Callable[[dict[str, Any], str, Hear | None], Channel]
 
 
 class NotConnected(Exception):
@@ -27,10 +29,17 @@ class NotConnected(Exception):
 
 
 class Channels:
-    """The channels by the accounts that operators have connected; each is made once a process."""
+    """The channels by the accounts that operators have connected; each is made once a process.
 
-    def __init__(self, database: Database, sealer: Sealer, makers: Mapping[str, Maker], public_url: str) -> None:
+    hear: told of each call of an account's and its answer, masked.
+    """
+
+    def __init__(
+        self, database: Database, sealer: Sealer, makers: Mapping[str, Maker], public_url: str,
+        hear: Callable[[UUID, ChannelMessage], None] | None = None,
+    ) -> None:
         self._database, self._sealer, self._makers, self._public_url = database, sealer, makers, public_url
+        self._hear = hear
         self._made: dict[UUID, tuple[bytes, Channel]] = {}
 
     def connected_names(self, operator_id: UUID) -> list[str]:
@@ -60,7 +69,7 @@ class Channels:
 
     def try_settings(self, name: str, settings: dict[str, Any]) -> None:
         """:raises ValueError, KeyError: the channel cannot be made of these settings"""
-        self._makers[name](settings, f"{self._public_url}/callbacks/{name}")
+        self._makers[name](settings, f"{self._public_url}/callbacks/{name}", None)
 
     def _channel(self, account: ChannelAccount) -> Channel:
         made = self._made.get(account.account_id)
@@ -68,7 +77,8 @@ class Channels:
             secret = json.loads(self._sealer.open(
                 account.secret_sealed, purpose=SECRET_PURPOSE, row=account.account_id.bytes))
             notify_url = f"{self._public_url}/callbacks/{account.channel}/{account.account_id}"
-            channel = self._makers[account.channel]({**account.settings, **secret}, notify_url)
+            hear = partial(self._hear, account.account_id) if self._hear is not None else None
+            channel = self._makers[account.channel]({**account.settings, **secret}, notify_url, hear)
             made = self._made[account.account_id] = (account.secret_sealed, channel)
         return made[1]
 

@@ -22,7 +22,18 @@ from parking.services.owe import lock_visit
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
 from parking.services.unlock import KeySafe
-from parking.store import codes, companions, facts, logins, lots, outbox_messages, pairing_codes, terminals, vehicles
+from parking.store import (
+    channel_messages,
+    codes,
+    companions,
+    facts,
+    logins,
+    lots,
+    outbox_messages,
+    pairing_codes,
+    terminals,
+    vehicles,
+)
 from parking.store.database import Database, DatabaseUnavailable
 from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
@@ -33,6 +44,7 @@ BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(seconds=1), timedelta(minutes=5)
 DEAD_AFTER, DEAD_AFTER_FAILURES = timedelta(hours=24), 12
 CODES_KEPT = timedelta(days=8)
 MESSAGES_KEPT = timedelta(days=400)
+CHANNEL_MESSAGES_KEPT = timedelta(days=90)
 LOGINS_KEPT = timedelta(days=30)
 PAIRING_CODES_KEPT = timedelta(days=30)
 BATCH = 50
@@ -80,6 +92,7 @@ def sweep(database: Database, *, now: datetime) -> int:
     return (
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
+        + database.write(lambda db: channel_messages.delete_old(db, before=now - CHANNEL_MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))

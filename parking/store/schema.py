@@ -9,6 +9,7 @@ from parking.store import (
     channel_accounts,
     channel_events,
     channel_fees,
+    channel_messages,
     charges,
     codes,
     companions,
@@ -50,9 +51,9 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, charges, codes,
-    companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts, identities,
-    key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
+    anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
+    codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
+    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
     tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints, what_ifs,
 )

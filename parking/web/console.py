@@ -9,6 +9,7 @@ from flask import Blueprint, current_app, render_template
 
 from parking.core.identifier import new_uuid, parse_lot_id
 from parking.services import show
+from parking.services.overhear import list_messages_of_visit
 from parking.services.recount import recount_visit
 from parking.services.tell_shift import count_cash
 from parking.services.watch import is_silent
@@ -77,7 +78,8 @@ def session_page(session_id: str, *, said: str | None = None, typed: Mapping[str
     with current_app.extensions["database"].reading() as db:
         story = recount_visit(db, *parse_lot_id(session_id))
         waived = waivers.list_of_session(db, *parse_lot_id(session_id))
-    return render_template("console_session.html", session=found, story=story, waived=waived, said=said,
+        told = list_messages_of_visit(db, *parse_lot_id(session_id))
+    return render_template("console_session.html", session=found, story=story, waived=waived, told=told, said=said,
                            typed=typed or {}, waiver_id=new_uuid(now))
 
 

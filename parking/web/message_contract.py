@@ -50,6 +50,31 @@ class MessageAnswer(Answer):
     next_try_at: str | None
 
 
+class ChannelMessageAnswer(Answer):
+    """direction: sent by us, or received from the channel. order_no: of the order or refund that it names.
+
+    Headers and bodies are as they went over the wire, but for what is masked (***). status is null where no answer
+    came; error says why.
+    """
+
+    at: str
+    direction: Literal["sent", "received"]
+    order_no: str
+    method: str
+    path: str
+    request_headers: dict[str, str]
+    request_body: str
+    status: int | None
+    answer_headers: dict[str, str] | None
+    answer_body: str
+    error: str | None
+    ms: int
+
+
+class ChannelMessagesAnswer(Answer):
+    items: list[ChannelMessageAnswer]
+
+
 class MessagesAnswer(Answer):
     items: list[MessageAnswer]
     next_cursor: str | None

@@ -1,7 +1,8 @@
-"""What could not be told to channels and to other lots, for people and programs, and how it is tried again."""
+"""What was told to channels and to other lots, for people and programs, and what could not be and is tried again."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request
@@ -9,14 +10,23 @@ from flask_babel import gettext
 
 from parking.core.clock import format_instant
 from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
+from parking.services.overhear import list_messages_of_visit
 from parking.services.retry import About, NoMessage, find_about, retry_kind, retry_message
 from parking.services.show import read_cursor, write_cursor
 from parking.store import logins, lots, outbox_messages
 from parking.store.outbox_messages import StoredMessage
 from parking.web import auth
-from parking.web.message_contract import MessageAnswer, MessagesAnswer, MessagesQuery, RetriedAnswer, RetryRequest
+from parking.web.message_contract import (
+    ChannelMessagesAnswer,
+    MessageAnswer,
+    MessagesAnswer,
+    MessagesQuery,
+    RetriedAnswer,
+    RetryRequest,
+)
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
+from parking.web.visits import get_visit, read_visit_id
 
 blueprint = Blueprint("messages", __name__)
 RETRIES_SHOWN = 20
@@ -55,6 +65,17 @@ def retry(message_id: str) -> Any:
 @api("Have all your dead letters of a kind tried again", body=RetryRequest, answer=RetriedAnswer)
 def retry_all() -> Any:
     return {"retried": _retry_kind(read_body(RetryRequest).kind)}
+
+
+@blueprint.get("/v1/parking-sessions/<session_id>/channel-messages")
+@auth.operator
+@api("What was said to payment channels about a visit, and what they answered: the last hundred of 90 days",
+     answer=ChannelMessagesAnswer, problems=(404,))
+def channel_messages(session_id: str) -> Any:
+    get_visit(session_id)
+    with current_app.extensions["database"].reading() as db:
+        found = list_messages_of_visit(db, *read_visit_id(session_id))
+    return {"items": [{"at": format_instant(each.at), **asdict(each.says)} for each in found]}
 
 
 @blueprint.get("/console/messages")

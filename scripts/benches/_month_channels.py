@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -134,7 +134,8 @@ def connected(app: Flask, operator_ids: list[UUID], *, now: datetime) -> Iterato
             trust_env=False, mounts={each.simulator.base_url: each.road for each in parties}))
         extensions["channels"] = Channels(
             extensions["database"], extensions["secrets"].sealer,
-            {"wechat_pay": partial(make_wechat_pay, client=client), "alipay": partial(make_alipay, client=client)},
+            {"wechat_pay": lambda settings, url, _: make_wechat_pay(settings, url, client),
+             "alipay": lambda settings, url, _: make_alipay(settings, url, client)},
             extensions["config"].public_url)
         extensions["desk"] = Desk(extensions["database"], extensions["key_safe"], extensions["channels"])
         yield parties

@@ -20,12 +20,14 @@ from parking.services.sign_in import hash_password
 from parking.store import logins
 from parking.store.migrations import migrate
 from tests.browsing import complain, cookie_of, open_browser, watch
+from tests.channel import connect, simulated_channel
 from tests.city import City, make_city, now
 from tests.conftest import make_app
 from tests.receiver import Receiver, receiving
 from tests.serving import serving
 from tests.tariff_desk import person_of
 from tests.walks.test_messages import BUSY, DAY, leave, live, retries, rows
+from tests.walks.test_payments import ask
 from tests.walks.test_webhooks import park, register
 
 LOOPBACK = "127.0.0.0/8"
@@ -150,8 +152,12 @@ def test_the_pages_are_accessible_in_each_language_light_and_width(
         headers={"Authorization": f"Bearer {city.operators[0]}"})
     endpoint = register(city, receiver.url)["id"]
     receiver.refuses = {"charge.sealed": 503}
-    park(city)
+    session_id = park(city)
     deliver_all(city)
+    with simulated_channel() as simulator:
+        connect(city.app, simulator)
+        ask(city, session_id)
+    city.app.extensions["overhearing"].finish()
     found: list[str] = []
     with sync_playwright() as play:
         for language, scheme, width in VIEWS:
@@ -159,11 +165,13 @@ def test_the_pages_are_accessible_in_each_language_light_and_width(
                 play, city, base, tmp_path / f"{language}-{scheme}-{width}", locale=language, color_scheme=scheme,
                 bypass_csp=True, viewport={"width": width, "height": 800})
             for path in ("/console", "/console/messages?state=all", "/console/webhooks",
-                         f"/console/webhooks/{endpoint}"):
+                         f"/console/webhooks/{endpoint}", f"/console/parking-sessions/{session_id}"):
                 page.goto(base + path)
                 for summary in page.locator("main summary").all():
                     summary.click()
                 found += complain(page, f"{language} {scheme} {width} {path}")
+            assert page.locator("pre.wire:visible").count() == 2
+            assert 'signature="***"' in page.inner_text("pre.wire >> nth=0")
             page.goto(f"{base}/console/webhooks")
             page.fill("input[name=url]", f"http://example.com/{uuid4()}")
             page.click("main form.narrow button")
