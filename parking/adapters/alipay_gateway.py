@@ -20,13 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from parking.adapters.alipay_trust import NotTrusted, Trust
 from parking.adapters.alipay_wire import SIGNED_BY, is_signed, sign, signed_text, split_answer
+from parking.adapters.channel_http import ANSWER_BYTES_MAX, fetch_file, make_client
 from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.json_text import BadJson, load_object
 from parking.core.statement import CHANNEL_ZONE
 
-TIMEOUT = httpx.Timeout(4.0, connect=2.0)
-ANSWER_BYTES_MAX = 256 * 1024
-FILE_BYTES_MAX = 512 * 1024 * 1024
 CERTIFICATE_ASKED_EVERY = timedelta(minutes=1)
 _DONE = "10000"
 _LATER_CODES = frozenset({"20000", "40005", "10003"})
@@ -54,7 +52,7 @@ class Gateway:
 
     def __init__(self, merchant: Merchant, client: httpx.Client | None = None) -> None:
         self._merchant, self._trust = merchant, merchant.trust
-        self._client = client or httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+        self._client = client or make_client()
         self._ask_certificate_at: datetime | None = None
         self._asking = threading.Lock()
 
@@ -89,19 +87,7 @@ class Gateway:
         """
         if self._merchant.gateway_url.startswith("https:") and address.startswith("http:"):
             address = f"https:{address[5:]}"  # what lies there is not signed
-        size = 0
-        try:
-            with self._client.stream("GET", address) as answer:
-                if answer.status_code != 200:
-                    raise ChannelUnavailable(f"a file of status {answer.status_code}")
-                for part in answer.iter_bytes():
-                    size += len(part)
-                    if size > FILE_BYTES_MAX:
-                        raise ChannelUnavailable("a file that is too long")
-                    into.write(part)
-        except httpx.HTTPError as error:
-            raise ChannelUnavailable(type(error).__name__) from None
-        return size
+        return fetch_file(self._client, address, into)
 
     def _send(
         self, method: str, content: dict[str, Any], now: datetime, more: Mapping[str, str]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from parking.adapters.payment_wechat import Merchant
+from parking.adapters.wechat_pay_gateway import Merchant
 
 
 @dataclass

@@ -476,7 +476,7 @@ def test_a_bill_comes_the_day_after_by_an_address_that_soon_lapses(
     with pytest.raises(ChannelUnavailable, match="404"):
         channel.fetch_statement(today, into, now=now())
     monkeypatch.undo()
-    monkeypatch.setattr("parking.adapters.alipay_gateway.FILE_BYTES_MAX", 10)
+    monkeypatch.setattr("parking.adapters.channel_http.FILE_BYTES_MAX", 10)
     with pytest.raises(ChannelUnavailable, match="too long"):
         channel.fetch_statement(today, into, now=now())
 

@@ -65,13 +65,13 @@ def test_many_at_once_wait_for_the_platforms_key(
     pair: tuple[WechatPay, WechatPaySimulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel, _ = pair
-    real = channel._ask_for_keys
+    real = channel._gateway._ask_for_keys
 
     def slowly(at: datetime) -> bool:
         time.sleep(0.3)
         return real(at)
 
-    monkeypatch.setattr(channel, "_ask_for_keys", slowly)
+    monkeypatch.setattr(channel._gateway, "_ask_for_keys", slowly)
     with ThreadPoolExecutor(4) as pool:
         shown = list(pool.map(lambda each: channel.create_order(order(f"{each:032d}"), now=now()), range(4)))
 

@@ -1,0 +1,44 @@
+"""What every payment channel's wire has in common: how long is waited, how much is read, and how a file is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import BinaryIO
+
+import httpx
+
+from parking.core.channel import ChannelUnavailable
+
+TIMEOUT = httpx.Timeout(4.0, connect=2.0)
+ANSWER_BYTES_MAX = 256 * 1024
+FILE_BYTES_MAX = 512 * 1024 * 1024
+
+
+def make_client() -> httpx.Client:
+    return httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+
+
+def fetch_file(
+    client: httpx.Client, address: str, into: BinaryIO, *, headers: Mapping[str, str] = {},
+    beside: Callable[[bytes], None] | None = None,
+) -> int:
+    """Write the file that lies at an address; returns its bytes.
+
+    :param beside: is given each part too, as a hash is
+    :raises ChannelUnavailable: it is not there, or too long
+    """
+    size = 0
+    try:
+        with client.stream("GET", address, headers=headers) as answer:
+            if answer.status_code != 200:
+                raise ChannelUnavailable(f"a file of status {answer.status_code}")
+            for part in answer.iter_bytes():
+                size += len(part)
+                if size > FILE_BYTES_MAX:
+                    raise ChannelUnavailable("a file that is too long")
+                if beside is not None:
+                    beside(part)
+                into.write(part)
+    except httpx.HTTPError as error:
+        raise ChannelUnavailable(type(error).__name__) from None
+    return size
