@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, Integer, Select, Text, case, func, select
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, aliased, mapped_column
 
 from parking.core.drawer import CHANNEL
 from parking.core.ledger import COUNTS
@@ -120,50 +120,51 @@ def compare_charged(db: Session, lot_id: int) -> list[Difference]:
     """What a visit's row says was charged, beside its charges less its credits."""
     session, charge = ParkingSessionRow, ChargeRow
     signed = case((charge.kind == "charge", charge.total_fen), else_=-charge.total_fen)
-    sums = select(charge.parking_session_id, func.sum(signed).label("fen")).where(
-        charge.lot_id == lot_id).group_by(charge.parking_session_id).subquery()
-    found = db.execute(
-        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.charged_fen)
-        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
-        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.charged_fen))
-    return _differences(found)
+    return _list_unlike(
+        db, lot_id, session.parking_session_id, session.charged_fen,
+        select(charge.parking_session_id, func.sum(signed)).where(charge.lot_id == lot_id))
 
 
 def compare_paid(db: Session, lot_id: int) -> list[Difference]:
     """What a visit's row says was paid, beside its payments less what goes back of them."""
     session, payment = ParkingSessionRow, PaymentRow
-    sums = select(
-        payment.parking_session_id, func.sum(payment.amount_fen - payment.refunded_fen).label("fen"),
-    ).where(payment.lot_id == lot_id, payment.state == "paid").group_by(payment.parking_session_id).subquery()
-    found = db.execute(
-        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.paid_fen)
-        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
-        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.paid_fen))
-    return _differences(found)
+    return _list_unlike(
+        db, lot_id, session.parking_session_id, session.paid_fen,
+        select(payment.parking_session_id, func.sum(payment.amount_fen - payment.refunded_fen)).where(
+            payment.lot_id == lot_id, payment.state == "paid"))
 
 
 def compare_waived(db: Session, lot_id: int) -> list[Difference]:
     """What a visit's row says is taken off, beside its waivers."""
     session, waiver = ParkingSessionRow, WaiverRow
-    sums = select(waiver.parking_session_id, func.sum(waiver.amount_fen).label("fen")).where(
-        waiver.lot_id == lot_id, waiver.state == "done").group_by(waiver.parking_session_id).subquery()
-    found = db.execute(
-        select(session.parking_session_id, func.coalesce(sums.c.fen, 0), session.waived_fen)
-        .outerjoin(sums, sums.c.parking_session_id == session.parking_session_id)
-        .where(session.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != session.waived_fen))
-    return _differences(found)
+    return _list_unlike(
+        db, lot_id, session.parking_session_id, session.waived_fen,
+        select(waiver.parking_session_id, func.sum(waiver.amount_fen)).where(
+            waiver.lot_id == lot_id, waiver.state == "done"))
 
 
 def compare_refunded(db: Session, lot_id: int) -> list[Difference]:
     """What a payment's row says goes back, beside its refunds."""
     payment, refund = PaymentRow, RefundRow
-    sums = select(refund.payment_id, func.sum(refund.amount_fen).label("fen")).where(
-        refund.lot_id == lot_id).group_by(refund.payment_id).subquery()
-    found = db.execute(
-        select(payment.payment_id, func.coalesce(sums.c.fen, 0), payment.refunded_fen)
-        .outerjoin(sums, sums.c.payment_id == payment.payment_id)
-        .where(payment.lot_id == lot_id, func.coalesce(sums.c.fen, 0) != payment.refunded_fen))
-    return _differences(found)
+    return _list_unlike(
+        db, lot_id, payment.payment_id, payment.refunded_fen,
+        select(refund.payment_id, func.sum(refund.amount_fen)).where(refund.lot_id == lot_id))
+
+
+def _list_unlike(
+    db: Session, lot_id: int, row_id: InstrumentedAttribute[UUID], kept_fen: InstrumentedAttribute[int],
+    parts: Select[UUID, Any],
+) -> list[Difference]:
+    """The rows of a lot whose kept sum is not the sum of their parts.
+
+    :param parts: a row's id, and the sum of its parts
+    """
+    part_of = parts.selected_columns[0]
+    sums = parts.group_by(part_of).subquery()
+    found_fen = func.coalesce(sums.c[1], 0)
+    return _differences(db.execute(
+        select(row_id, found_fen, kept_fen).outerjoin(sums, sums.c[0] == row_id)
+        .where(row_id.class_.lot_id == lot_id, found_fen != kept_fen)))
 
 
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
