@@ -36,6 +36,7 @@ from zoneinfo import ZoneInfo
 
 from parking.core.clock import format_instant
 from parking.core.money import format_yuan
+from parking.core.spreadsheet import neutral
 
 COLUMNS = (
     "row", "number", "order_no", "parking_session_id", "at", "amount", "given", "change", "by", "movements", "opening",
@@ -84,20 +85,16 @@ def write_statement(movements: Sequence[StatementMovement], total: StatementTota
             "parking_session_id": each.parking_session_id, "at": format_instant(each.at, zone),
             "amount": format_yuan(signed_fen), "given": _yuan(each.given_fen),
             "change": "" if each.given_fen is None else format_yuan(each.given_fen - each.amount_fen),
-            "by": harmless(each.by)})
+            "by": neutral(each.by)})
     writer.writerow(_total(total, len(movements), net_fen, zone))
     return "\ufeff" + out.getvalue()
-
-
-def harmless(text: str) -> str:
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
 
 
 def _total(total: StatementTotal, count: int, net_fen: int, zone: ZoneInfo) -> dict[str, str]:
     made = {
         "row": "total", "at": format_instant(total.at, zone) if total.at else "", "amount": format_yuan(net_fen),
-        "by": harmless(total.by), "movements": str(count), "opening": format_yuan(total.opening_fen),
-        "expected": _yuan(total.expected_fen), "counted": _yuan(total.counted_fen), "why": harmless(total.why),
+        "by": neutral(total.by), "movements": str(count), "opening": format_yuan(total.opening_fen),
+        "expected": _yuan(total.expected_fen), "counted": _yuan(total.counted_fen), "why": neutral(total.why),
         "handed_in": _yuan(total.handed_in_fen)}
     if total.counted_fen is not None and total.expected_fen is not None and total.handed_in_fen is not None:
         made["difference"] = format_yuan(total.counted_fen - total.expected_fen)

@@ -1,6 +1,6 @@
 """A table as a person sees it, and the same as a file: what is exported is what is on the page.
 
-A text that a spreadsheet would take for a formula is exported with an apostrophe before it (OWASP, "CSV injection").
+A text that a spreadsheet would take for a formula is exported with an apostrophe before it (core/spreadsheet.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal
 import xlsxwriter
 
 from parking.core.money import format_yuan
+from parking.core.spreadsheet import neutral
 
 Kind = Literal["text", "fen", "count"]
 Cell = str | int | None
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 SHEET_NAME_MAX = 31  # Excel's
 _NOT_IN_NAMES = str.maketrans("", "", "[]:*?/\\'")
 
@@ -73,11 +73,6 @@ def to_xlsx(sheets: Sequence[Sheet]) -> bytes:
         page.autofit()
     book.close()
     return out.getvalue()
-
-
-def neutral(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _text(cell: Cell, kind: Kind) -> str:

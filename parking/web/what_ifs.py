@@ -18,6 +18,7 @@ from werkzeug.datastructures import MultiDict
 from parking.core.clock import city_date, format_instant, parse_instant, start_of_day
 from parking.core.json_text import BadJson, check_text, load_strict
 from parking.core.money import format_yuan
+from parking.core.spreadsheet import neutral
 from parking.core.tariff import BadTariff
 from parking.services.what_if import Asked, BadPeriod, NoLot, NoTariff, TooManyWhatIfs, ask_what_if
 from parking.store import lots, tariff_drafts, tariffs, what_ifs
@@ -162,7 +163,7 @@ def write_changes(result: Mapping[str, Any], names: Mapping[int, Any]) -> str:
             after = each.get("after_fen")
             lot = names.get(each["lot_id"])
             writer.writerow([
-                name, each["parking_session_id"], each["lot_id"], _harmless(_said(lot)), each["entered_at"],
+                name, each["parking_session_id"], each["lot_id"], neutral(_said(lot)), each["entered_at"],
                 each["until_at"], each["size"], format_yuan(each["before_fen"]),
                 "" if after is None else format_yuan(after),
                 "" if after is None else format_yuan(after - each["before_fen"]), each.get("reason", "")])
@@ -171,10 +172,6 @@ def write_changes(result: Mapping[str, Any], names: Mapping[int, Any]) -> str:
 
 def _said(words: Mapping[str, str] | None) -> str:
     return (words or {}).get("en") or next(iter((words or {"": ""}).values()), "")
-
-
-def _harmless(text: str) -> str:
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _ask(asked: Asked) -> StoredWhatIf:
