@@ -11,14 +11,13 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from parking.core.channel_message import ChannelMessage
 from parking.core.identifier import new_uuid
 from parking.store import channel_messages, payments, refunds
 from parking.store.channel_messages import KeptMessage
-from parking.store.database import Database, DatabaseUnavailable
+from parking.store.database import Database
 
 WAITING_MAX = 1000
 AT_ONCE = 50
@@ -66,7 +65,7 @@ class Overhearing:
                     return
             try:
                 self._database.write(partial(channel_messages.add_messages, kept=part))
-            except (DatabaseUnavailable, SQLAlchemyError) as error:
+            except Exception as error:  # whatever it is, what is heard next must still be written
                 with self._lock:
                     self._lose(len(part), type(error).__name__)
             self._database.give_way()
