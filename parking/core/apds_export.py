@@ -20,18 +20,26 @@ from parking.core.apds import (
     EXTENSION,
     HEAVY,
     LIGHT,
-    Effect,
     Finding,
     finding_answer,
     to_amount,
     to_clock,
 )
 from parking.core.apds_curve import Curve, Size, TooMuchToAsk, lines_of
-from parking.core.apds_week import WEEK, days_mask, longest_run, periods_of, window_mask
+from parking.core.apds_leaves import (
+    CannotSay,
+    Leaf,
+    Losses,
+    asks_size,
+    find_leaves,
+    generalise,
+    take_head,
+    take_outermost,
+)
+from parking.core.apds_week import longest_run, periods_of
 from parking.core.clock import format_instant
 from parking.core.reason import LANGUAGES
 from parking.core.tariff import Tariff
-from parking.core.walls import WEEKDAYS
 
 HORIZON_MINUTES = 7 * DAY_MINUTES  # how far a stay is told whose price never settles into one increment
 LINES_MAX = 200
@@ -46,33 +54,6 @@ class Exported:
     unexpressed: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """A rule that holds in some minutes of the week, and what it is multiplied by."""
-
-    minutes: int
-    rule: Any
-    path: str
-    factor: int
-    label: str
-
-
-class _CannotSay(Exception):
-    """The price as a whole cannot be told in rate lines; the finding has been made."""
-
-
-@dataclass(slots=True)
-class _Losses:
-    findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
-
-    def add(self, path: str, rule: str, reason: str, effect: Effect = "price", **params: Any) -> None:
-        self.findings.setdefault((path, reason), Finding(path, rule, reason, effect, params))
-
-    def cannot(self, path: str, rule: Any, reason: str, **params: Any) -> _CannotSay:
-        self.add(path, getattr(rule, "kind", str(rule)), reason, **params)
-        return _CannotSay()
-
-
 def export_rate_table(
     tariff: Tariff, *, version: int, in_force_from: datetime, in_force_to: datetime | None = None,
     operator_id: str, lot_ids: Sequence[str] = (),
@@ -82,18 +63,18 @@ def export_rate_table(
     :param lot_ids: the places where it is charged; a right specification of none says so
     Source of the forms: the APDS API specification 4.1; docs/apds.md has what goes where.
     """
-    losses = _Losses()
+    losses = Losses()
     losses.add("time_zone", "time_zone", "time_zone_elsewhere", "note")
     losses.add("seconds", "seconds", "seconds_not_said", "reading")
     if tariff.exit_minute == "charged":
         losses.add("exit_minute", "exit_minute", "exit_minute")
-    rule, path, exempt, validation = _outermost(tariff.rule)
-    sizes: tuple[Size | None, ...] = ("small", "large") if _asks_size(rule) else (None,)
+    rule, path, exempt, validation = take_outermost(tariff.rule)
+    sizes: tuple[Size | None, ...] = ("small", "large") if asks_size(rule) else (None,)
     writer = _Writer(tariff, version, in_force_from, in_force_to, operator_id, validation)
     try:
         for size in sizes:
-            writer.add_tables(_leaves(rule, path, size, losses), size, losses)
-    except _CannotSay:
+            writer.add_tables(find_leaves(rule, path, size, losses), size, losses)
+    except CannotSay:
         writer.tables, writer.eligibilities = [], []
     else:
         if sizes != (None,):
@@ -143,7 +124,7 @@ class _Writer:
             specification["validPeriods"] = periods
         return {"validityStatus": "definedByValidityTimeSpec", "validityTimeSpecification": specification}
 
-    def add_tables(self, leaves: list[_Leaf], size: Size | None, losses: _Losses) -> None:
+    def add_tables(self, leaves: list[Leaf], size: Size | None, losses: Losses) -> None:
         qualification = {} if size is None else {
             "qualifications": [{"vehicleTypes": [LIGHT if size == "small" else HEAVY]}]}
         for leaf in leaves:
@@ -180,88 +161,7 @@ class _Writer:
         self.eligibilities.append(made)
 
 
-def _outermost(rule: Any) -> tuple[Any, str, list[str], bool]:
-    """Exemptions and validations around everything else, which eligibility and a member of the table say."""
-    path, exempt, validation = "rule", list[str](), False
-    while isinstance(rule, language.Exempt | language.Validated):
-        if isinstance(rule, language.Exempt):
-            exempt += [word for word in rule.when if word not in exempt]
-        else:
-            validation = True
-        rule, path = rule.then, f"{path}.then"
-    return rule, path, exempt, validation
-
-
-def _asks_size(rule: Any) -> bool:
-    return any(
-        isinstance(each, language.VehicleFactor) or (isinstance(each, language.When) and each.if_.size is not None)
-        for each in language.parts_of(rule))
-
-
-def _leaves(rule: Any, path: str, size: Size | None, losses: _Losses) -> list[_Leaf]:
-    """The rules between which the clock chooses, each with its minutes of the week."""
-    found: list[_Leaf] = []
-
-    def look(rule: Any, path: str, minutes: int, factor: int, label: str) -> None:
-        if not minutes:
-            return
-        rule, path, factor = _head(rule, path, factor, size, losses)
-        if isinstance(rule, language.Days):
-            for number, part in enumerate(rule.days):
-                days = [day for day in part.on if day in WEEKDAYS]
-                if len(days) < len(part.on):
-                    losses.add(f"{path}.days.{number}.on", "days", "special_days")
-                look(part.each, f"{path}.days.{number}.each", minutes & days_mask(days, rule.at_minute), factor,
-                     f"{days[0]}–{days[-1]}" if len(days) > 1 else "".join(days))
-        elif isinstance(rule, language.Windows) and len(rule.windows) > 1:
-            for number, window in enumerate(rule.windows):
-                mask = window_mask(window.from_minute, window.to_minute)
-                look(window.each, f"{path}.windows.{number}.each", minutes & mask, factor,
-                     f"{label} {window.name}".strip())
-        else:
-            found.append(_Leaf(minutes, rule, path, factor, label))
-
-    look(rule, path, WEEK, 1, "")
-    return found
-
-
-def _head(rule: Any, path: str, factor: int, size: Size | None, losses: _Losses) -> tuple[Any, str, int]:
-    """What stands at the head of a rule and asks who parks, answered or named; the rest is the general price."""
-    while True:
-        if isinstance(rule, language.VehicleFactor):
-            factor *= rule.large if size == "large" else 1
-            rule, path = rule.then, f"{path}.then"
-        elif isinstance(rule, language.When):
-            branch = _branch(rule, path, size, losses)
-            if branch is None:
-                return rule, path, factor
-            rule, path = getattr(rule, branch), f"{path}.{branch.removesuffix('_')}"
-        elif isinstance(rule, language.Exempt | language.Validated) or _asks_first_stop(rule):
-            losses.add(path, rule.kind, "first_stop" if _asks_first_stop(rule) else "not_for_all")
-            rule, path = rule.then, f"{path}.then"
-        else:
-            return rule, path, factor
-
-
-def _branch(rule: language.When, path: str, size: Size | None, losses: _Losses) -> str | None:
-    """The branch that holds for vehicles in general; None where the length of the stay decides."""
-    asked = rule.if_.model_dump(exclude_none=True)
-    wanted = asked.pop("size", None)
-    if wanted is not None and wanted != size:
-        return "else_"
-    if not asked:
-        return "then"
-    if set(asked) == {"stay_up_to"} and wanted is None:
-        return None
-    losses.add(f"{path}.if", "when", "condition", asks=", ".join(sorted(asked)))
-    return "else_"
-
-
-def _asks_first_stop(rule: Any) -> bool:
-    return isinstance(rule, language.FreeWithin) and rule.first_stop_of_day
-
-
-def _collection(leaf: _Leaf, size: Size | None, currency: str, losses: _Losses) -> dict[str, Any]:
+def _collection(leaf: Leaf, size: Size | None, currency: str, losses: Losses) -> dict[str, Any]:
     """Reset time, cap and rate lines of what holds in some minutes of the week."""
     rule, path, factor, made = leaf.rule, leaf.path, leaf.factor, dict[str, Any]()
     longest = longest_run(leaf.minutes)
@@ -273,12 +173,12 @@ def _collection(leaf: _Leaf, size: Size | None, currency: str, losses: _Losses) 
         else:
             raise losses.cannot(path, rule, "week")
         made["resetTime"] = to_clock(at)
-        rule, path, factor = _head(inner, path, factor, size, losses)
+        rule, path, factor = take_head(inner, path, factor, size, losses)
         longest = min(longest or DAY_MINUTES, DAY_MINUTES)
     if isinstance(rule, language.Cap) and rule.fen is not None:
         made["maxValueCollection"] = {"currencyType": currency, "currencyValue": to_amount(rule.fen * factor)}
-        rule, path, factor = _head(rule.of, f"{path}.of", factor, size, losses)
-    rule = _general(rule, path, size, is_whole_stay=longest is None, losses=losses)
+        rule, path, factor = take_head(rule.of, f"{path}.of", factor, size, losses)
+    rule = generalise(rule, path, size, is_whole_stay=longest is None, losses=losses)
     if isinstance(rule, language.Flat):
         return made | {"rateLines": [
             {"rateLineType": "flatRate", "value": to_amount(rule.fen * factor), "usageCondition": "once"}]}
@@ -288,43 +188,8 @@ def _collection(leaf: _Leaf, size: Size | None, currency: str, losses: _Losses) 
     return made | {"rateLines": lines}
 
 
-def _general(rule: Any, path: str, size: Size | None, *, is_whole_stay: bool, losses: _Losses) -> Any:
-    """The rule as the length of the stretch alone decides it, for vehicles in general.
-
-    :raises _CannotSay: something in it looks at the clock, or at the whole stay of which this is a part
-    """
-    def inner(name: str, inside: Any, place: str | None = None) -> Any:
-        at = f"{path}.{(place or name).removesuffix('_')}"
-        return _general(inside, at, size, is_whole_stay=is_whole_stay, losses=losses)
-
-    if isinstance(rule, language.When):
-        branch = _branch(rule, path, size, losses)
-        if branch is not None:
-            return inner(branch, getattr(rule, branch))
-        if not is_whole_stay:
-            raise losses.cannot(f"{path}.if", rule, "whole_stay")
-        return rule.model_copy(update={"then": inner("then", rule.then), "else_": inner("else", rule.else_)})
-    if isinstance(rule, language.Exempt | language.Validated) or _asks_first_stop(rule):
-        losses.add(path, rule.kind, "first_stop" if _asks_first_stop(rule) else "not_for_all")
-        return inner("then", rule.then)
-    if isinstance(rule, language.Steps | language.Ladder | language.Flat | language.ProRata):
-        return rule
-    if isinstance(rule, language.Cap):
-        if rule.by_stay is not None and not is_whole_stay:
-            raise losses.cannot(f"{path}.by_stay", rule, "whole_stay")
-        return rule.model_copy(update={"of": inner("of", rule.of)})
-    if isinstance(rule, language.Blocks):
-        return rule.model_copy(update={"each": inner("each", rule.each)})
-    if isinstance(rule, language.FreeWithin | language.FreeFirst | language.VehicleFactor | language.Round):
-        return rule.model_copy(update={"then": inner("then", rule.then)})
-    if isinstance(rule, language.Sum | language.LowerOf):
-        return rule.model_copy(update={"of": tuple(
-            inner("of", each, f"of.{number}") for number, each in enumerate(rule.of))})
-    raise losses.cannot(path, rule, "clock_inside")
-
-
 def _rate_lines(
-    rule: Any, path: str, factor: int, size: Size | None, longest: int | None, losses: _Losses
+    rule: Any, path: str, factor: int, size: Size | None, longest: int | None, losses: Losses
 ) -> list[dict[str, Any]]:
     by_the_minute = any(isinstance(each, language.ProRata) for each in language.parts_of(rule))
     told = DAY_MINUTES if by_the_minute else HORIZON_MINUTES

@@ -6,32 +6,25 @@ standard leaves the meaning open, whoever imports says which is meant (`Readings
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from parking.core import apds_document as form
 from parking.core.apds import (
-    DAY_MINUTES,
     EXTENSION,
     HEAVY,
     LIGHT,
-    WEEK_DAYS,
     WEEK_MINUTES,
     Finding,
     Findings,
     join,
-    parse_clock,
-    parse_duration,
-    to_clock,
 )
 from parking.core.apds_export import export_rate_table
-from parking.core.apds_lines import LineReader, Readings
-from parking.core.apds_week import WEEK, at_minute, cut_rule, entry_rule, longest_run, minutes_mask
-from parking.core.clock import BadInstant, parse_instant
+from parking.core.apds_lines import Readings
+from parking.core.apds_tables import Table, TableReader, find_in_force, read_instant, read_member
+from parking.core.apds_week import at_minute, cut_rule, entry_rule
 from parking.core.tariff import BadTariff, Tariff, read_tariff
 
 TABLES_MAX = 50
@@ -46,18 +39,6 @@ class Imported:
     in_force_from: datetime | None
     in_force_to: datetime | None
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A rate table read: its minutes of the week, and what they cost as a rule of ours."""
-
-    path: str
-    id: str
-    name: str
-    minutes: int
-    body: dict[str, Any]
-    priority: int = 1
 
 
 def import_rate_table(
@@ -80,21 +61,22 @@ def import_rate_table(
     if root != "":
         for name in sorted(set(data) - {"meta", "data", "rateTables", "rightSpecifications"}):
             found.add(name[:100], name[:100], "unknown_member")
-    read = [_read(form.RateTable, each, f"{root}{number}" if root != "" else "", found)
+    read = [read_member(form.RateTable, each, f"{root}{number}" if root != "" else "", found)
             for number, each in enumerate(tables)]
     specifications = [
-        _read(form.RightSpecification, each, f"rightSpecifications.{number}", found)
+        read_member(form.RightSpecification, each, f"rightSpecifications.{number}", found)
         for number, each in enumerate(rights)]
     if found.bar:
         return _none(found)
     readings = readings or Readings()
     first = next(each for each in read if each is not None)
     currency = first.rate_line_collections[0].applicable_currency
-    whole = _Import(readings, found, LineReader(readings, found, currency))
     paths = [f"{root}{number}" if root != "" else "" for number in range(len(tables))]
-    whole.tables = [whole.table(table, path) for table, path in zip(read, paths, strict=True) if table is not None]
-    start, end = whole.in_force([each for each in read if each is not None], paths)
-    rule = None if found.bar else whole.rule([each for each in specifications if each is not None])
+    reader = TableReader(readings, found, currency)
+    made = [reader.read(table, path) for table, path in zip(read, paths, strict=True) if table is not None]
+    start, end = find_in_force([each for each in read if each is not None], paths, found)
+    together = _Together(readings, found, made)
+    rule = None if found.bar else together.rule([each for each in specifications if each is not None])
     if rule is None or found.bar:
         return _none(found, start, end)
     name = {text.language: text.string[:200] for text in first.rate_table_name
@@ -168,162 +150,20 @@ def _priced(tables: Any, rights: Any) -> Any:
 
 def _bounds(data: Any, path: str, found: Findings) -> tuple[datetime | None, datetime | None]:
     """From when to when an export of ours holds."""
-    read = _read(form.Validity, data.get("validity"), join(path, "validity"), found)
+    read = read_member(form.Validity, data.get("validity"), join(path, "validity"), found)
     if read is None:
         return None, None
     times = read.validity_time_specification
-    return _instant(times.overall_start_time, path, found), _instant(times.overall_end_time, path, found)
-
-
-def _instant(text: str | None, path: str, found: Findings) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except BadInstant:
-        found.add(path, "validity", "not_an_instant")
-        return None
-
-
-def _read(model: type[Any], data: Any, path: str, found: Findings) -> Any:
-    """A member in its form, every unknown member inside it named; None where it has not that form."""
-    try:
-        made = model.model_validate(data)
-    except ValidationError as wrong:
-        for error in wrong.errors(include_url=False, include_input=False, include_context=False)[:50]:
-            loc = [str(part)[:100] for part in error["loc"] if part not in ("AmountInCurrency", "float")]
-            found.add(join(path, ".".join(loc)), loc[-1] if loc else model.__name__, "malformed", message=error["msg"])
-        return None
-    for place, member in _members(made, path):
-        for name, is_noted in member.extra_members():
-            found.add(join(place, name), name, "ignored" if is_noted else "unknown_member",
-                      "note" if is_noted else "price")
-    return made
-
-
-def _members(value: Any, path: str) -> Iterator[tuple[str, form.Member]]:
-    if isinstance(value, form.Member):
-        yield path, value
-        for name, described in type(value).model_fields.items():
-            yield from _members(getattr(value, name), join(path, described.alias or name))
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _members(each, f"{path}.{number}")
+    return read_instant(times.overall_start_time, path, found), read_instant(times.overall_end_time, path, found)
 
 
 @dataclass(slots=True)
-class _Import:
+class _Together:
+    """The tables of one document, as one rule."""
+
     readings: Readings
     found: Findings
-    reader: LineReader
-    tables: list[_Table] = field(default_factory=list)
-    validations: list[bool] = field(default_factory=list)
-
-    def table(self, table: form.RateTable, path: str) -> _Table:
-        found = self.found
-        if table.availability != "public" or table.rate_type in ("contract", "event"):
-            found.add(join(path, "rateType" if table.availability == "public" else "availability"),
-                      "availability", "not_public")
-        if table.active_times not in (None, ["P1D"]):
-            found.add(join(path, "activeTimes"), "activeTimes", "period")
-        self.validations.append(bool(table.validation))
-        minutes = self.minutes(table.validity, join(path, "validity"))
-        longest = longest_run(minutes)
-        bodies = [
-            self.collection(each, table, longest, join(path, f"rateLineCollections.{number}"))
-            for number, each in enumerate(table.rate_line_collections)]
-        body = bodies[0] if len(bodies) == 1 else {"kind": "sum", "of": bodies}
-        name = next((text.string for text in table.rate_table_name if text.string), table.id)
-        return _Table(path, table.id, name[:40], minutes, body)
-
-    def minutes(self, validity: form.Validity | None, path: str) -> int:
-        """In which minutes of the week a table holds: those that its days and its times of day have in common."""
-        if validity is None:
-            return WEEK
-        times = validity.validity_time_specification
-        if validity.validity_status == "suspended" or (validity.validity_status == "active" and times.valid_periods):
-            self.found.add(join(path, "validityStatus"), "validityStatus", "status")
-        path = join(path, "validityTimeSpecification")
-        if times.exception_periods:
-            self.found.add(join(path, "exceptionPeriods"), "exceptionPeriods", "period")
-        held = 0
-        for number, period in enumerate(times.valid_periods):
-            days = {day for each in period.recurring_day_week_month_period for day in each.applicable_day or WEEK_DAYS}
-            spans = [
-                self.span(each, join(path, f"validPeriods.{number}.recurringTimePeriodOfDay.{position}"))
-                for position, each in enumerate(period.recurring_time_period_of_day)] or [(0, DAY_MINUTES)]
-            held |= minutes_mask(days or WEEK_DAYS, spans)
-        return held if times.valid_periods else WEEK
-
-    def span(self, times: form.TimePeriodOfDay, path: str) -> tuple[int, int]:
-        """Minutes of one day [start, stop); an end at or before the start is past midnight, of the same days."""
-        end = times.end_time_of_period
-        if end in ("23:59", "23:59:59", "23:59:00", "24:00", "24:00:00"):
-            if not end.startswith("24"):
-                self.found.add(join(path, "endTimeOfPeriod"), "endTimeOfPeriod", "end_of_day", "reading")
-            end = "00:00"
-        start, stop = parse_clock(times.start_time_of_period), parse_clock(end)
-        for name, minute in (("startTimeOfPeriod", start), ("endTimeOfPeriod", stop)):
-            if minute is None:
-                self.found.add(join(path, name), name, "not_a_clock_time")
-        if start is None or stop is None:
-            return 0, DAY_MINUTES
-        return start, stop or DAY_MINUTES
-
-    def in_force(
-        self, tables: Sequence[form.RateTable], paths: Sequence[str]
-    ) -> tuple[datetime | None, datetime | None]:
-        """The one time for which all tables and their collections hold."""
-        bounds = []
-        for table, path in zip(tables, paths, strict=True):
-            times = table.validity.validity_time_specification if table.validity else None
-            bound = (
-                _instant(times.overall_start_time if times else table.validity_start, path, self.found),
-                _instant(times.overall_end_time if times else table.validity_end, path, self.found))
-            bounds.append(bound)
-            for number, each in enumerate(table.rate_line_collections):
-                place = join(path, f"rateLineCollections.{number}")
-                start, end = _instant(each.valid_start, place, self.found), _instant(each.valid_end, place, self.found)
-                if (start is not None and bound[0] is not None and start > bound[0]) or end not in (None, bound[1]):
-                    self.found.add(join(place, "validStart"), "validStart", "collection_validity")
-        if len(set(bounds)) > 1:
-            self.found.add(paths[0], "validity", "validities_differ")
-        return bounds[0] if bounds else (None, None)
-
-    def collection(
-        self, collection: form.RateLineCollection, table: form.RateTable, longest: int | None, path: str
-    ) -> dict[str, Any]:
-        found = self.found
-        if collection.applicable_currency != self.reader.currency:
-            found.add(join(path, "applicableCurrency"), "applicableCurrency", "currency",
-                      currency=collection.applicable_currency)
-        if collection.tax_included is not True:
-            found.add(join(path, "taxIncluded"), "taxIncluded", "tax")
-        if collection.reference_time_start is not None or collection.reference_time_end is not None:
-            found.add(join(path, "referenceTimeStart"), "referenceTimeStart", "event")
-        elif collection.relative_times:
-            found.add(join(path, "relativeTimes"), "relativeTimes", "relative_times", "reading")
-        if collection.max_time is not None:
-            found.add(join(path, "maxTime"), "maxTime", "max_stay", "note")
-        if collection.min_time is not None and parse_duration(collection.min_time) != 0:
-            found.add(join(path, "minTime"), "minTime", "minimum")
-        if self.reader.money(collection.min_value_collection, join(path, "minValueCollection")):
-            found.add(join(path, "minValueCollection"), "minValueCollection", "minimum")
-        reset = None
-        if collection.reset_time is not None:
-            reset = parse_clock(collection.reset_time)
-            if reset is None:
-                found.add(join(path, "resetTime"), "resetTime", "not_a_clock_time")
-            longest = min(longest or DAY_MINUTES, DAY_MINUTES)
-        elif table.rate_type == "daily":
-            found.add(join(path, "resetTime"), "rateType", "daily_without_reset")
-        body = self.reader.lines(collection.rate_lines, longest, join(path, "rateLines"))
-        cap = self.reader.money(collection.max_value_collection, join(path, "maxValueCollection"))
-        if cap is not None:
-            body = {"kind": "cap", "fen": cap, "of": body}
-        if reset is not None:
-            body = {"kind": "periods", "every": "day", "at": to_clock(reset), "each": body}
-        return body
+    tables: list[Table]
 
     def rule(self, rights: Sequence[form.RightSpecification]) -> dict[str, Any] | None:
         """All tables together: by who parks, then by the clock."""
@@ -342,18 +182,18 @@ class _Import:
         if set(made) == {HEAVY}:
             self.found.add("rightSpecifications", HEAVY, "eligibility")
             return None
-        if len(set(self.validations)) > 1:
+        if len({each.is_validated for each in self.tables}) > 1:
             self.found.add("validation", "validation", "validation_differs")
-        elif self.validations[0]:
+        elif self.tables[0].is_validated:
             rule = {"kind": "validated", "then": rule}
         return {"kind": "exempt", "when": exempt, "then": rule} if exempt else rule
 
     def groups(
         self, rights: Sequence[form.RightSpecification]
-    ) -> tuple[dict[str | None, list[_Table]], list[str]]:
+    ) -> tuple[dict[str | None, list[Table]], list[str]]:
         """The tables for everybody (None), or by type of vehicle; and for whom parking is free."""
-        by_id: Mapping[str, _Table] = {each.id: each for each in self.tables}
-        groups: dict[str | None, list[_Table]] = {}
+        by_id: Mapping[str, Table] = {each.id: each for each in self.tables}
+        groups: dict[str | None, list[Table]] = {}
         exempt: list[str] = []
         named = [(f"rightSpecifications.{number}.rateEligibility.{position}", each)
                  for number, right in enumerate(rights) for position, each in enumerate(right.rate_eligibility)]
@@ -390,8 +230,7 @@ class _Import:
             if table is None:
                 self.found.add(join(path, "rateTable"), "rateTable", "no_table")
                 continue
-            groups.setdefault(who, []).append(
-                _Table(table.path, table.id, table.name, table.minutes, table.body, each.priority or 1))
+            groups.setdefault(who, []).append(replace(table, priority=each.priority or 1))
         unused = set(by_id) - {each.id for tables in groups.values() for each in tables}
         for table in (by_id[name] for name in sorted(unused)):
             self.found.add(table.path, "rateTable", "no_table")
@@ -399,7 +238,7 @@ class _Import:
             self.found.add("rightSpecifications", "rateEligibility", "no_table")
         return groups, exempt
 
-    def by_clock(self, tables: Sequence[_Table]) -> dict[str, Any]:
+    def by_clock(self, tables: Sequence[Table]) -> dict[str, Any]:
         """Tables that share out the week between them, as one rule."""
         nothing = {"kind": "flat", "fen": 0}
         owner: list[int | None] = [None] * WEEK_MINUTES

@@ -1,15 +1,13 @@
 """Parts of a tariff without which, or with other prices in them, each tried stay costs the same.
 
-A part is tried by changing it: a rule inside another is put at a price that nobody could miss, a cap or free
-minutes are left out. Where no stay notices, the caps, roundings and cheaper products around the part are taken
-away and it is tried again: what a stay notices then is hidden by these (it never matters), what no stay notices
-even then is never reached (it is dead).
+A part is tried by changing it (part_change.py). Where no stay notices, the caps, roundings and cheaper products
+around the part are taken away and it is tried again: what a stay notices then is hidden by these (it never
+matters), what no stay notices even then is never reached (it is dead).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from itertools import chain, combinations
 from typing import Any
@@ -26,30 +24,19 @@ from parking.core.part import (
     with_fields,
     with_part,
 )
+from parking.core.part_change import UNMISSABLE, Change, list_changes
 from parking.core.stretch import DAY
 from parking.core.tariff import DAY_MINUTES, Tariff
 from parking.core.trial import Entry, Trials
 
-FEN_NOBODY_MISSES = 9_000_000
 NEAREST_TRIED = 200
-_UNMISSABLE = language.Flat(kind="flat", fen=FEN_NOBODY_MISSES)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A part put otherwise. rule: what is found where no stay notices. minutes: lengths of which some stay would."""
-
-    place: Place
-    new: Any
-    rule: str = "dead_rule"
-    minutes: tuple[int, ...] = ()
 
 
 def find_dead_parts(trials: Trials) -> Iterator[Finding]:
     if not trials.tried:
         return
     dead: list[Place] = []
-    for change in _changes(trials.tariff):
+    for change in list_changes(trials.tariff):
         if any(change.place[:len(place)] == place for place in dead):
             continue
         finding = _try(trials, change)
@@ -135,124 +122,6 @@ def _bare(tariff: Tariff, place: Place) -> tuple[Tariff, Place]:
     return tariff, place
 
 
-def _changes(tariff: Tariff) -> Iterator[Change]:
-    """Each part of the tariff put otherwise, from the outside in."""
-    for place, part in list_parts(tariff):
-        for step, inner in language.inner_parts(part):
-            if hasattr(inner, "kind"):
-                yield Change(place + step, _UNMISSABLE, minutes=_reaching(part, step))
-        make = _OWN.get(type(part))
-        if make is not None:
-            yield from make(part, place)
-
-
-def _reaching(part: Any, step: Place) -> tuple[int, ...]:
-    """Lengths of stays that reach what lies inside, where the part asks for one."""
-    if isinstance(part, language.FreeWithin | language.FreeFirst):
-        return (part.minutes + 1,)
-    if isinstance(part, language.When) and part.if_.stay_up_to is not None:
-        return (part.if_.stay_up_to + (step == ("else_",)),)
-    return ()
-
-
-def _dearer(priced: Any) -> Any:
-    return with_fields(priced, fen=priced.fen + FEN_NOBODY_MISSES)
-
-
-def _of_steps(part: language.Steps, place: Place) -> Iterator[Change]:
-    done = 0
-    for number, step in enumerate(part.steps):
-        yield Change((*place, "steps", number), _dearer(step), minutes=(done + 1,))
-        done += step.minutes * (step.times or 0)
-
-
-def _of_ladder(part: language.Ladder, place: Place) -> Iterator[Change]:
-    done = 0
-    for number, rung in enumerate(part.rungs):
-        yield Change((*place, "rungs", number), _dearer(rung), minutes=(done + 1,))
-        done = rung.minutes
-
-
-def _of_cap(part: language.Cap, place: Place) -> Iterator[Change]:
-    if part.by_stay is None:
-        yield Change(place, part.of, "cap_unreachable")
-        return
-    done = 0
-    for number, cap in enumerate(part.by_stay):
-        here, meant = (*place, "by_stay", number), (done + 1,)
-        yield Change(here, with_fields(cap, fen=0), minutes=meant)
-        yield Change(here, with_fields(cap, fen=FEN_NOBODY_MISSES), "cap_unreachable", meant)
-        done = cap.minutes_max or 0
-
-
-def _of_free(part: language.FreeWithin | language.FreeFirst, place: Place) -> Iterator[Change]:
-    yield Change(place, part.then, minutes=(part.minutes,))
-
-
-def _of_exempt(part: language.Exempt, place: Place) -> Iterator[Change]:
-    for number in range(len(part.when)):
-        rest = part.when[:number] + part.when[number + 1:]
-        yield Change(place, with_fields(part, when=rest) if rest else part.then)
-
-
-def _of_when(part: language.When, place: Place) -> Iterator[Change]:
-    yield Change(place, part.then, "never_matters")
-
-
-def _of_gather(part: language.Gather, place: Place) -> Iterator[Change]:
-    if len(part.within) == 1:
-        yield Change(place, part.then, "never_matters")
-    yield from _of_spans(part.within, (*place, "within"))
-
-
-def _of_condition(part: language.Condition, place: Place) -> Iterator[Change]:
-    for name in ("entered", "left"):
-        yield from _of_spans(getattr(part, name) or (), (*place, name))
-
-
-def _of_spans(spans: tuple[language.Span, ...], place: Place) -> Iterator[Change]:
-    for number in range(len(spans) if len(spans) > 1 else 0):
-        yield Change((*place, number), LEFT_OUT)
-
-
-def _without(inside: str) -> Any:
-    def make(part: Any, place: Place) -> Iterator[Change]:
-        yield Change(place, getattr(part, inside), "never_matters")
-
-    return make
-
-
-def _nothing_own(part: Any, place: Place) -> Iterable[Change]:
-    """What such a rule says lies all in the rules inside it."""
-    return ()
-
-
-_OWN: dict[type, Any] = {
-    language.Steps: _of_steps,
-    language.Ladder: _of_ladder,
-    language.Cap: _of_cap,
-    language.FreeWithin: _of_free,
-    language.FreeFirst: _of_free,
-    language.Exempt: _of_exempt,
-    language.When: _of_when,
-    language.Condition: _of_condition,
-    language.Gather: _of_gather,
-    language.Blocks: _without("each"),
-    language.Periods: _without("each"),
-    language.VehicleFactor: _without("then"),
-    language.Round: _without("then"),
-    language.Validated: _without("then"),
-    language.Slots: _nothing_own,
-    language.Flat: _nothing_own,
-    language.ProRata: _nothing_own,
-    language.Windows: _nothing_own,
-    language.Days: _nothing_own,
-    language.Sum: _nothing_own,
-    language.LowerOf: _nothing_own,
-}
-RULES_KNOWN = frozenset(_OWN)
-
-
 def _find_overlaps(trials: Trials, dead: set[str]) -> Iterator[Finding]:
     for place, part in list_parts(trials.tariff):
         for name in ("within", "entered", "left"):
@@ -302,7 +171,7 @@ def _of_same_products(trials: Trials, place: Place, part: language.LowerOf) -> I
         for here in ((*place, "of", other_number), (*place, "of", number)):
             without = with_part(trials.tariff, here, LEFT_OUT)
             alone = with_part(trials.tariff, place, part_at(trials.tariff, here))
-            held = _first_noticed(trials, alone, with_part(alone, (*place, "then"), _UNMISSABLE), ())
+            held = _first_noticed(trials, alone, with_part(alone, (*place, "then"), UNMISSABLE), ())
             if held is not None and _first_noticed(trials, trials.tariff, without, ()) is None:
                 level: Level = "look" if trials.is_cut else "wrong"
                 yield Finding("overlap", path_of(here), level, trials.example(*held), {

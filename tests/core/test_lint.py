@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from parking.core.calendar import CannotPrice
-from parking.core.dead_part import RULES_KNOWN
 from parking.core.effort import effort
 from parking.core.finding import finding_answer
 from parking.core.lint import RULES, Finding, Stay, lint, says
+from parking.core.part_change import RULES_KNOWN
 from parking.core.price import price
 from parking.core.reason import LANGUAGES
 from parking.core.tariff import DAY_MINUTES, BadTariff, Rule, Tariff, read_tariff
