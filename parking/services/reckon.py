@@ -6,10 +6,11 @@ everybody reads what was kept. Each part is a transaction of its own, so that no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import zip_longest
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -20,12 +21,14 @@ from parking.core.reconciliation import BUCKETS, Alike, KeptRow, Kind, OurRow, P
 from parking.core.statement import CHANNEL_ZONE
 from parking.store import movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
-from parking.store.database import Database
+from parking.store.database import Database, DatabaseUnavailable
 from parking.store.reckonings import Difference, Reckoning
 from parking.store.statement_imports import Import, Texts
 
 ROWS_AT_ONCE = 1000
 TEXTS_AT_ONCE = 5_000
+HELD_TRIES = 5
+Result = TypeVar("Result")
 MOMENT = timedelta(milliseconds=1)
 KINDS: tuple[Kind, ...] = ("payment", "refund")
 Placed = tuple[int, Pair]
@@ -82,12 +85,32 @@ def show_day(database: Database, account: ChannelAccount, day: date, *, page: Pa
     with database.reading() as db:
         reckoned = reckonings.find_reckoning(db, account.account_id, day)
         if reckoned is not None and reckoned.is_current:
-            return _read_day(db, account, day, reckoned, page)
+            return read_day(db, account, day, reckoned, page)
     reckon(database, account, day, now=now)
     with database.reading() as db:
         reckoned = reckonings.find_reckoning(db, account.account_id, day)
         assert reckoned is not None
-        return _read_day(db, account, day, reckoned, page)
+        return read_day(db, account, day, reckoned, page)
+
+
+def hold_day(
+    database: Database, account: ChannelAccount, day: date, deed: Callable[[Session, Reckoning], Result], *,
+    now: datetime,
+) -> Result:
+    """Do a deed upon a day as it now is: neither side of it, nor what is said of it, changes until the commit.
+
+    :raises DatabaseUnavailable: the day changes faster than it is reckoned
+    """
+    def write(db: Session) -> tuple[Result] | None:
+        reckoned = reckonings.lock_reckoning(db, account.account_id, day)
+        return (deed(db, reckoned),) if reckoned is not None and reckoned.is_current else None
+
+    for _ in range(HELD_TRIES):
+        show_day(database, account, day, now=now)
+        done = database.write(write)
+        if done is not None:
+            return done[0]
+    raise DatabaseUnavailable("the day changes faster than it is reckoned")
 
 
 def reckon(database: Database, account: ChannelAccount, day: date, *, now: datetime) -> None:
@@ -172,7 +195,8 @@ class _Sheet:
             now=self._now)
 
 
-def _read_day(db: Session, account: ChannelAccount, day: date, reckoned: Reckoning, page: Page) -> Day:
+def read_day(db: Session, account: ChannelAccount, day: date, reckoned: Reckoning, page: Page) -> Day:
+    """A day by a reckoning of it, and a page of its pairs."""
     read = statement_imports.find_import(db, account.account_id, day)
     if page.bucket == "matched":
         items, next_place = _list_matched(db, account, read, page)

@@ -7,10 +7,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, and_, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Fen, Instant, Table, Uuid, spread
+from parking.store.reckonings import StatementDifference
 from parking.store.statements import insert_new
 
 _STANDS = text("state IN ('waiting', 'stands')")
@@ -122,6 +123,32 @@ def list_explanations(db: Session, account_id: UUID, day: date) -> list[Explanat
         ExplanationRow.account_id == account_id, ExplanationRow.statement_date == day.isoformat(),
     ).order_by(ExplanationRow.asked_at, ExplanationRow.explanation_id))
     return [Explanation(*each) for each in found]
+
+
+def count_unexplained(db: Session, account_id: UUID, day: date, reckoning: int) -> int:
+    """Differences without an explanation that fits and stands."""
+    row, difference = ExplanationRow, StatementDifference
+    return int(db.execute(select(func.count()).select_from(difference).where(
+        difference.account_id == account_id, difference.statement_date == day.isoformat(),
+        difference.reckoning == reckoning,
+        ~select(1).where(_fits(), row.state == "stands").exists())).scalar_one())
+
+
+def list_unfounded(db: Session, account_id: UUID, day: date, reckoning: int) -> list[Explanation]:
+    """Explanations that wait or stand, and whose difference there is no more; oldest first."""
+    row = ExplanationRow
+    found = db.execute(_select().where(
+        row.account_id == account_id, row.statement_date == day.isoformat(), row.state.in_(("waiting", "stands")),
+        ~select(1).where(_fits(), StatementDifference.reckoning == reckoning).exists(),
+    ).order_by(row.asked_at, row.explanation_id))
+    return [Explanation(*each) for each in found]
+
+
+def _fits() -> Any:
+    """What makes an explanation and a difference belong together: the account, the day and `about`."""
+    row, difference = ExplanationRow, StatementDifference
+    return and_(*(getattr(row, name) == getattr(difference, name) for name in (
+        "account_id", "statement_date", "kind", "number", "bucket", "difference_fen")))
 
 
 def change_explanation(

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, delete, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Select, Text, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.reconciliation import Bucket
@@ -100,12 +100,30 @@ class Difference:
     lot_id: int | None
     parking_session_id: UUID | None
 
+    @property
+    def about(self) -> tuple[str, str, str, int]:
+        """What an explanation of it is about."""
+        return self.kind, self.number, self.bucket, self.difference_fen
+
 
 def find_reckoning(db: Session, account_id: UUID, day: date) -> Reckoning | None:
+    return _reckoning(db, _of_day(account_id, day))
+
+
+def lock_reckoning(db: Session, account_id: UUID, day: date) -> Reckoning | None:
+    """The same, of a day that no side of can change until the commit."""
+    return _reckoning(db, _of_day(account_id, day).with_for_update())
+
+
+def _of_day(account_id: UUID, day: date) -> Select[Any, Any, Any, Any]:
     row = StatementDay
-    found = db.execute(select(
+    return select(
         row.reckoning, row.reckoned_generation == row.generation, row.buckets, row.difference_count,
-    ).where(row.account_id == account_id, row.statement_date == day.isoformat(), row.reckoning > 0)).one_or_none()
+    ).where(row.account_id == account_id, row.statement_date == day.isoformat(), row.reckoning > 0)
+
+
+def _reckoning(db: Session, query: Select[Any, Any, Any, Any]) -> Reckoning | None:
+    found = db.execute(query).one_or_none()
     return None if found is None else Reckoning(found[0], bool(found[1]), found[2], found[3])
 
 
@@ -176,12 +194,25 @@ def list_differences(
 ) -> list[Difference]:
     row = StatementDifference
     found = db.execute(
-        select(row.place, row.bucket, row.kind, row.number, row.ours_fen, row.theirs_fen, row.difference_fen,
-               row.state, row.status, row.row, row.lot_id, row.parking_session_id)
-        .where(row.account_id == account_id, row.statement_date == day.isoformat(), row.reckoning == number,
-               row.place > after, *([row.bucket == bucket] if bucket else []))
-        .order_by(row.place).limit(limit))
-    return [Difference(*each) for each in found]  # type: ignore[call-arg,arg-type]
+        _differences_of(account_id, day, number)
+        .where(row.place > after, *([row.bucket == bucket] if bucket else [])).order_by(row.place).limit(limit))
+    return [Difference(*each) for each in found]
+
+
+def list_differences_of_order(
+    db: Session, account_id: UUID, day: date, number: int, *, kind: str, order_no: str
+) -> list[Difference]:
+    """All of a payment's or a refund's number: a channel may name it twice."""
+    row = StatementDifference
+    found = db.execute(
+        _differences_of(account_id, day, number).where(row.kind == kind, row.number == order_no).order_by(row.place))
+    return [Difference(*each) for each in found]
+
+
+def _differences_of(account_id: UUID, day: date, number: int) -> Select[*tuple[Any, ...]]:
+    row = StatementDifference
+    return select(*(getattr(row, name) for name in Difference.__slots__)).where(
+        row.account_id == account_id, row.statement_date == day.isoformat(), row.reckoning == number)
 
 
 def touch_movement(

@@ -33,7 +33,6 @@ from parking.web.reading import read_query
 blueprint = Blueprint("books", __name__)
 FILE_BYTES_MAX = 512 * 1024 * 1024
 PART_BYTES = 256 * 1024
-SHOWN_MAX = 200
 
 
 @blueprint.post("/v1/statements")
@@ -146,8 +145,8 @@ def show_day_page(
         "day.html", day=day, shown=books.day, books=books, days=days, before=before, after=after, refused=refused,
         said=said, staff=staff, me=auth.staff_id(), causes=CAUSES,
         merchants={each.account_id: f"{channel_name(each.channel)} {each.merchant_no}" for each in accounts},
-        told=[(_item(each.difference), each, new_uuid(now)) for each in books.told[:SHOWN_MAX]],
-        more=books.day.reckoned.difference_count - min(len(books.told), SHOWN_MAX),
+        told=[(_item(each.difference), each, new_uuid(now)) for each in books.told],
+        more=books.day.reckoned.difference_count - len(books.told),
     ), status
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,25 +9,22 @@ from flask import Blueprint, current_app, redirect, request
 from flask_babel import gettext
 
 from parking.core.closing import CAUSES
-from parking.services.close_day import (
+from parking.services.close_day import NotToBeClosed, close_day
+from parking.services.explain import (
+    DEEDS,
     Asked,
     DayClosed,
     ExplainedBefore,
     ExplanationIdReused,
     NoDifference,
     NoExplanation,
-    NotToBeClosed,
-    approve,
-    ask_channel,
-    close_day,
+    ask_again,
+    decide,
     explain,
-    reject,
-    show_books_of_day,
-    withdraw,
 )
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.reconcile import find_own_account
-from parking.store import channel_accounts, day_closings
+from parking.store import day_closings
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.day_closings import Explanation
 from parking.web import auth
@@ -115,11 +111,8 @@ def _do(do: str, account: ChannelAccount, day: str) -> None:
     if do == "close":
         close_day(_database(), account, on, by=by, safe=current_app.extensions["key_safe"], now=now)
     elif do == "ask":
-        wanted, told = (sent.get("kind"), sent.get("number")), show_books_of_day(_database(), account, on, now=now).told
-        found = next(
-            (each.difference for each in told if (each.difference.kind, each.difference.number) == wanted), None)
-        if found is None or not _database().write(lambda db: ask_channel(db, found, now=now)):
-            raise NoDifference
+        ask_again(
+            _database(), account, on, kind=sent.get("kind", ""), number=sent.get("number", ""), now=now)
     elif do == "explain":
         note, cause = read_text(sent, "note"), next((each for each in CAUSES if each == sent.get("cause")), None)
         if not note or cause is None:
@@ -133,28 +126,10 @@ def _do(do: str, account: ChannelAccount, day: str) -> None:
 
 
 def _decide(explanation_id: UUID, deed: str) -> Explanation:
-    by, now, operator_id = auth.staff_id(), auth.now(), auth.operator_id()
-    deeds: dict[str, Callable[[Any, ChannelAccount, Explanation], None]] = {
-        "approve": lambda db, account, found: approve(db, account, found, by=by, now=now),
-        "reject": lambda db, account, found: reject(db, found, by=by, now=now),
-        "withdraw": lambda db, account, found: withdraw(db, account, found, by=by, now=now),
-    }
-    if deed not in deeds:
+    known = next((each for each in DEEDS if each == deed), None)
+    if known is None:
         raise Problem(404, "not_found", "There is no such deed.")
-
-    def write(db: Any) -> Explanation:
-        found = day_closings.find_explanation(db, operator_id, explanation_id)
-        if found is None:
-            raise NoExplanation
-        account = channel_accounts.find_account(db, found.account_id)
-        assert account is not None
-        deeds[deed](db, account, found)
-        changed = day_closings.find_explanation(db, operator_id, explanation_id)
-        assert changed is not None
-        return changed
-
-    made: Explanation = _database().write(write)
-    return made
+    return decide(_database(), auth.operator_id(), explanation_id, known, by=auth.staff_id(), now=auth.now())
 
 
 def _refusal(refused: Exception) -> str:

@@ -28,14 +28,7 @@ from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
-from parking.services.close_day import (
-    DayClosed,
-    ExplainedBefore,
-    ExplanationIdReused,
-    NoDifference,
-    NoExplanation,
-    NotToBeClosed,
-)
+from parking.services.close_day import NotToBeClosed
 from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
 from parking.services.conclude import (
     ConclusionIdReused,
@@ -47,6 +40,7 @@ from parking.services.conclude import (
 )
 from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
+from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.issue import NotYourVehicle
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused

@@ -17,7 +17,8 @@ from parking.core.statement import NO_BILL
 from parking.services import close_shift as closing
 from parking.services import open_shift as opening
 from parking.services.book import book_due_fees
-from parking.services.close_day import Asked, NotToBeClosed, approve, close_day, explain, show_books_of_day
+from parking.services.close_day import NotToBeClosed, close_day, show_books_of_day
+from parking.services.explain import Asked, decide, explain
 from parking.services.fetch import fetch_due
 from parking.services.open_shift import Counted, Opening
 from parking.services.owe import due_fen
@@ -232,7 +233,7 @@ class DayDesk:
             asked = Asked(month.new_id(), kind, number, planted[kind, number].cause, "looked up at the channel")
             said = explain(database, account, _date(day), asked, by=first, now=month.at)
             if said.state == "waiting":
-                database.write(lambda db, said=said: approve(db, account, said, by=second, now=month.at))
+                decide(database, account.operator_id, said.explanation_id, "approve", by=second, now=month.at)
             self.explained += 1
         try:
             made = close_day(database, account, _date(day), by=first, safe=month.safe, now=month.at)

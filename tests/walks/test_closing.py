@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -16,18 +16,19 @@ import pytest
 from sqlalchemy import select, update
 
 from parking.core import ledger
+from parking.core.clock import parse_instant
 from parking.core.closing import delta_fen, difference_account, sides, suggest
 from parking.services.book import book_due_fees
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
-from parking.store import transfers
+from parking.store import reckonings, transfers
 from parking.store.payments import PaymentRow
 from parking.store.transfers import LedgerTransfer
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, now
 from tests.tariff_desk import ask as call
 from tests.tariff_desk import second_of
-from tests.walks.test_books import FILE, add_books, day_of, upload
+from tests.walks.test_books import FILE, account_of, add_books, add_payment, day_of, statement, upload
 from tests.walks.test_payments import land
 
 DAY = "2026-03-10"
@@ -161,6 +162,92 @@ def operator_of(city: City) -> str:
     from parking.store import lots
     with city.app.extensions["database"].reading() as db:
         return str(lots.get_lot(db, 1).operator_id)
+
+
+def appears(city: City, number: str, fen: int) -> None:
+    """Our books learn of a payment that the channel alone had."""
+    add_payment(city, number, fen, "2026-03-10T12:30:00+08:00")
+    account = account_of(city)
+    with city.app.extensions["database"].writing() as db:
+        reckonings.touch_movement(
+            db, account.account_id, account.operator_id, number=number, day=date.fromisoformat(DAY))
+
+
+def test_what_is_no_difference_any_more_is_not_written_off(books: City) -> None:
+    books.app.test_cli_runner().invoke(args=[
+        "parking", "staff", "waiver-limit", "10", "--operator", operator_of(books)])
+    before, second = clearing(books), second_of(books, books.operators[0])
+    waiting = explain(books, ALONE, cause="written_off")
+    appears(books, ALONE, 2000)
+
+    path = f"/v1/explanations/{waiting['id']}"
+    assert call(books, second, "POST", f"{path}/approve", status=404)["reason"] == "not_found"
+
+    assert clearing(books) == before
+    assert call(books, second, "POST", f"{path}/reject")["state"] == "rejected"
+
+
+def test_what_was_written_off_and_came_after_all_is_taken_back_also_of_a_closed_day(books: City) -> None:
+    before = clearing(books)
+    alone = explain(books, ALONE, cause="written_off")
+    next_day(books)
+    for number in (AMOUNT, CUT_OFF):
+        explain(books, number)
+    appears(books, ALONE, 2000)
+    assert (close(books, status=409)["why"], close(books, status=409)["count"]) == ("unexplained", 1)
+    call(books, books.operators[0], "POST", f"/v1/explanations/{alone['id']}/withdraw")
+    assert clearing(books) == before
+    with books.app.extensions["database"].writing() as db:
+        db.execute(update(PaymentRow).where(PaymentRow.order_no == ALONE).values(
+            state="asked", paid_at=None, transaction_no=None))
+        account = account_of(books)
+        reckonings.touch_movement(db, account.account_id, account.operator_id, number=ALONE, day=None)
+    again = explain(books, ALONE, cause="written_off")
+    closed = close(books)
+    with books.app.extensions["database"].writing() as db:
+        db.execute(update(PaymentRow).where(PaymentRow.order_no == ALONE).values(
+            state="paid", paid_at=parse_instant("2026-03-10T12:30:00+08:00"), transaction_no="t"))
+        reckonings.touch_movement(db, account.account_id, account.operator_id, number=ALONE, day=None)
+
+    page = books.app.test_client().get(f"/console/days/{DAY}", headers={
+        **bearer(books.operators[0]), "Accept": "text/html", "Accept-Language": "en"}).get_data(as_text=True)
+    assert "no difference any more" in page and page.count("Take back") == 1
+    back = call(books, books.operators[0], "POST", f"/v1/explanations/{again['id']}/withdraw")
+
+    assert back["state"] == "withdrawn" and clearing(books) == before
+    assert close(books) == closed, "what was sealed stays"
+
+
+def test_a_number_with_two_differences_has_an_explanation_for_each(city: City) -> None:
+    with simulated_channel() as simulator:
+        connect(city.app, simulator)
+        add_books(city)
+        upload(city, statement((AMOUNT, "SUCCESS", 1000), (AMOUNT, "SUCCESS", 1000), day=DAY), DAY)
+        of_it = [each["bucket"] for each in day_of(city, DAY)["items"] if each["number"] == AMOUNT]
+        assert sorted(of_it) == ["amount_differs", "duplicate"]
+
+        for _ in of_it:
+            assert explain(city, AMOUNT)["state"] == "stands"
+
+        assert explain(city, AMOUNT, status=409)["reason"] == "explained_before"
+        assert all(each["explanation"] for each in day_of(city, DAY)["items"] if each["number"] == AMOUNT)
+
+
+def test_a_day_is_not_closed_upon_what_is_being_taken_back(books: City) -> None:
+    next_day(books)
+    for number in (AMOUNT, ALONE):
+        explain(books, number)
+    for _ in range(4):
+        last = explain(books, CUT_OFF)
+        with ThreadPoolExecutor(2) as pool:
+            closing = pool.submit(lambda: books.app.test_client().post(
+                "/v1/closings", json={"channel": "wechat_pay", "date": DAY}, headers=bearer(books.operators[0])))
+            back = pool.submit(lambda last=last: books.app.test_client().post(
+                f"/v1/explanations/{last['id']}/withdraw", headers=bearer(books.operators[0])))
+        statuses = closing.result().status_code, back.result().status_code
+        assert statuses in ((200, 409), (409, 200)), statuses
+        if statuses[0] == 200:
+            return
 
 
 def test_the_books_still_prove_themselves(books: City) -> None:

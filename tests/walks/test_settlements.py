@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from parking.core import ledger
 from parking.core.clock import city_date, parse_instant
 from parking.core.settlement import body_hash, read_body
-from parking.services.close_day import Asked, close_day, explain
+from parking.services.close_day import close_day
 from parking.services.connect import connect_account
+from parking.services.explain import Asked, explain
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
 from parking.services.settle import find_standing
