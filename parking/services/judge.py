@@ -189,7 +189,7 @@ class Case:
         )
 
     def fold(self, ref: FactRef) -> ParkingSession | None:
-        """Bring the sessions up to date; returns the one that this fact opened or closed, if any."""
+        """Bring the sessions up to date; returns the one that this fact opened or closed, else its visit."""
         key = self.identity.vehicle_key
         if key is None:
             return None
@@ -202,10 +202,10 @@ class Case:
             now=self.question.now, landed=[ref] if self.moved_from is None else [],
         )
         self._occupied = self._occupied if folded.occupied is None else folded.occupied
-        for session in folded.sessions:
-            if ref in (session.opened_by, session.closed_by):
-                return session
-        return self.session
+        own = None if self.session is None else self.session.parking_session_id
+        touched = [each for each in folded.sessions if ref in (each.opened_by, each.closed_by)]
+        touched += [each for each in folded.sessions if each.parking_session_id == own]
+        return touched[0] if touched else self.session
 
     def fee(self, session: ParkingSession | None) -> dict[str, Any] | None:
         """The fee of a visit that has ended, or that may not end before it is paid."""

@@ -154,6 +154,8 @@ def test_a_car_that_stands_at_the_exit_is_seen_there_also_when_it_stays_shut(cit
     row, = rows(city, 3)
     assert row.state == "suspended" and row.billed_until is not None
     assert timedelta() <= now() - row.billed_until < timedelta(minutes=1)
+    shown = city.get(f"/v1/parking-sessions/3.{row.parking_session_id}", city.operators[0])["fee"]["total_fen"]
+    assert late["fee"]["total_fen"] == shown > 0
 
 
 def test_an_overdue_visit_follows_its_entry_to_another_vehicle(city: City) -> None:
