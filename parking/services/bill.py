@@ -131,7 +131,7 @@ class Books:
                 count += 1
                 charged_fen += self._charge(session, charge, count, charged)
         if waived_fen:
-            self._take_off(session, count, min(charged_fen, waived_fen) - (old.taken_off_fen if old else 0), charged)
+            self._take_off(session, count, old.taken_off_fen if old else 0, min(charged_fen, waived_fen), charged)
         return BookedSession(
             session, old is None, self.lot.operator_id,
             money_state(
@@ -176,7 +176,7 @@ class Books:
         """What integrators are told: which visits are in another state, and what was charged and credited."""
         for entry in entries:
             session, old = entry.session, entry.old.session if entry.old else None
-            if old is None and session.state == "closed":
+            if old is None and session.state != "open":
                 self._note("parking_session.opened", session.parking_session_id, session.parking_session_id, {})
             if old is None or (old.state, old.left_at) != (session.state, session.left_at):
                 replaced_by = {
@@ -253,15 +253,18 @@ class Books:
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
         return standing.total_fen
 
-    def _take_off(self, session: ParkingSession, count: int, fen: int, charged: _Charged) -> None:
-        """So much more of the charge is waived than before; less, where it came to less than what was waived."""
+    def _take_off(
+        self, session: ParkingSession, count: int, before_fen: int, after_fen: int, charged: _Charged
+    ) -> None:
+        """So much of the charge is waived now; less than before, where it came to less than what was waived."""
         sides = [ledger.PAYABLE, ledger.receivable(session.parking_session_id)]
+        fen = after_fen - before_fen
         if fen:
             kind = "waiver" if fen > 0 else "unwaived"
             debit, credit = sides if fen > 0 else sides[::-1]
             charged.transfers.append(ledger.transfer(
                 kind, debit=debit, credit=credit, amount_fen=abs(fen), now=self.now,
-                ref_id=derived_uuid(self.now, kind, session.parking_session_id, count)))
+                ref_id=derived_uuid(self.now, kind, session.parking_session_id, count, before_fen)))
 
     def _row(
         self, session: ParkingSession, charge_id: UUID, kind: str, revision: int, total_fen: int, body: str, seal: str

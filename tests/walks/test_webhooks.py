@@ -186,6 +186,17 @@ def test_a_journal_of_a_whole_visit_tells_that_it_came_and_left(told: Told) -> N
     assert kinds(told.receiver.taken) == ["parking_session.opened", "parking_session.closed", "charge.sealed"]
 
 
+def test_a_journal_of_a_visit_whose_exit_was_missed_tells_that_it_came(told: Told) -> None:
+    at = now() - timedelta(hours=2)
+    told.city.tell(1, "both", [
+        {"sequence": number, "kind": "scan", "occurred_at": (at + timedelta(minutes=number)).isoformat(),
+         "direction": "entry", "opened": True, "reason": "entered", "plate": "沪A12345"} for number in (1, 2)])
+    told.work()
+
+    assert sorted(kinds(told.receiver.taken)) == [
+        "parking_session.opened", "parking_session.opened", "parking_session.suspended"]
+
+
 def test_what_did_not_commit_is_not_told(told: Told) -> None:
     who = ids_of(told.city, told.city.operators[0])["operator_id"]
     with suppress(ZeroDivisionError), told.city.app.extensions["database"].writing() as db:
