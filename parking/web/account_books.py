@@ -19,7 +19,7 @@ from parking.store.ledger_sums import Posted
 from parking.web import auth
 from parking.web.channels import channel_name
 from parking.web.errors import Problem
-from parking.web.money_contract import AccountQuery, BooksAnswer, BooksForm, BooksQuery, ExportQuery, PostedAnswer
+from parking.web.money_contract import BooksAnswer, BooksForm, BooksQuery, ExportQuery, PostedAnswer, PostedQuery
 from parking.web.openapi import api
 from parking.web.pages import said
 from parking.web.reading import read_query
@@ -58,10 +58,10 @@ def books() -> Any:
 
 @blueprint.get("/v1/books/transfers")
 @auth.operator
-@api("What was posted to an account in a period, newest first", query=AccountQuery, answer=PostedAnswer,
+@api("What was posted to an account in a period, newest first", query=PostedQuery, answer=PostedAnswer,
      problems=(400, 404))
 def posted() -> Any:
-    asked = read_query(AccountQuery)
+    asked = read_query(PostedQuery)
     items, cursor = _list_posted(asked)
     return {"items": [_posted(each) for each in items], "next_cursor": cursor}
 
@@ -92,7 +92,7 @@ def export() -> Any:
 @blueprint.get("/console/books/account")
 @auth.operator
 def account_page() -> Any:
-    asked = read_query(AccountQuery)
+    asked = read_query(PostedQuery)
     items, cursor = _list_posted(asked)
     period = _period(asked)
     return render_template(
@@ -120,7 +120,7 @@ def _period(asked: BooksQuery) -> Period:
             errors=[("last", "before first, or more than 400 days after it")]) from None
 
 
-def _list_posted(asked: AccountQuery) -> tuple[list[Posted], str | None]:
+def _list_posted(asked: PostedQuery) -> tuple[list[Posted], str | None]:
     period, before = _period(asked), None if asked.cursor is None else read_cursor(asked.cursor)
     with _database().reading() as db:
         found = ledger_sums.list_posted(

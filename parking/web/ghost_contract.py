@@ -23,7 +23,7 @@ class GhostsForm(GhostsQuery):
     lot: Annotated[LotNumber | None, BeforeValidator(none_for_empty)] = None
 
 
-class SettlementRequest(Strict):
+class ConclusionRequest(Strict):
     """left: with left_at, or with the claim_id of what a driver said. other_vehicle: with the reading that was wrong,
     the entry of this visit or the next one, and the right plate where it is known. waive: alone.
     """
@@ -37,7 +37,7 @@ class SettlementRequest(Strict):
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
     @model_validator(mode="after")
-    def _says_what_its_way_needs(self) -> SettlementRequest:
+    def _says_what_its_way_needs(self) -> ConclusionRequest:
         if (self.way == "left") != ((self.left_at is None) != (self.claim_id is None)):
             raise ValueError("left_at or claim_id, for the way `left` alone")
         if (self.way == "other_vehicle") != (self.reading is not None):
@@ -91,7 +91,7 @@ class ClaimAnswer(Answer):
     fits: bool
 
 
-class SettlementAnswer(Answer):
+class ConclusionAnswer(Answer):
     id: str
     parking_session_id: str
     way: Literal["left", "other_vehicle", "waive"]
@@ -118,7 +118,7 @@ class GhostAnswer(SessionRow):
     here: list[HereAnswer]
     later: list[LaterAnswer]
     claims: list[ClaimAnswer]
-    settlements: list[SettlementAnswer]
+    settlements: list[ConclusionAnswer]
 
 
 class GhostsAnswer(Answer):

@@ -28,12 +28,12 @@ from parking.store import logins, lots
 from parking.store.ghosts import Settlement
 from parking.web import auth
 from parking.web.ghost_contract import (
+    ConclusionAnswer,
+    ConclusionRequest,
     GhostAnswer,
     GhostsAnswer,
     GhostsForm,
     GhostsQuery,
-    SettlementAnswer,
-    SettlementRequest,
 )
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
@@ -62,10 +62,10 @@ def one(session_id: str) -> Any:
 
 @blueprint.post("/v1/ghosts/<session_id>/settlements")
 @auth.operator
-@api("Settle it: when the vehicle left, that it was another one, or that all is waived", body=SettlementRequest,
-     answer=SettlementAnswer, problems=(404, 409))
+@api("Settle it: when the vehicle left, that it was another one, or that all is waived", body=ConclusionRequest,
+     answer=ConclusionAnswer, problems=(404, 409))
 def settle(session_id: str) -> Any:
-    asked = read_body(SettlementRequest)
+    asked = read_body(ConclusionRequest)
     plate = None if asked.plate is None else read_plate(asked.plate)
     made = _settle(Asked(
         asked.id, *read_visit_id(session_id), asked.way, asked.why, asked.left_at, asked.claim_id, asked.reading,

@@ -93,7 +93,7 @@ class ExportQuery(BooksQuery):
     table: Literal["trial", "lots", "days", "hours"] | None = None
 
 
-class AccountQuery(BooksQuery):
+class PostedQuery(BooksQuery):
     account: Annotated[str, Field(min_length=1, max_length=64)]
     cursor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     limit: Annotated[Digits, Field(ge=1, le=200)] = 50

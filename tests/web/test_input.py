@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -218,6 +219,14 @@ def test_pages_are_served_with_a_strict_policy_and_escape_what_they_show(city: C
     assert "<img" not in page.get_data(as_text=True)
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     assert client.get("/sign-in?next=//evil.example").get_data(as_text=True).count("evil.example") == 0
+
+
+def test_each_shape_that_the_document_names_is_in_it(city: City) -> None:
+    with city.app.app_context():
+        document = openapi(city.app)
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+
+    assert named and named == document["components"]["schemas"].keys() & named
 
 
 def test_the_document_is_true(city: City, tmp_path: Path) -> None:
