@@ -14,8 +14,8 @@ ANSWER_BYTES_MAX = 256 * 1024
 FILE_BYTES_MAX = 512 * 1024 * 1024
 
 
-def make_client() -> httpx.Client:
-    return httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+def make_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    return httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=transport)
 
 
 def fetch_file(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
+from parking.adapters.channel_http import make_client
 from parking.core.channel_message import (
     BODY_BYTES_READ_MAX,
     ChannelMessage,
@@ -17,16 +18,13 @@ from parking.core.channel_message import (
     mask_path,
 )
 
-TIMEOUT = httpx.Timeout(4.0, connect=2.0)
-
 
 def overheard_client(hear: Hear | None) -> httpx.Client | None:
     """A client for a payment channel's adapter, as its own would be; hear: told of each call, once it is over.
 
     None where nobody hears.
     """
-    return None if hear is None else httpx.Client(
-        timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=_Overheard(httpx.HTTPTransport(), hear))
+    return None if hear is None else make_client(_Overheard(httpx.HTTPTransport(), hear))
 
 
 class _Overheard(httpx.BaseTransport):
@@ -41,8 +39,8 @@ class _Overheard(httpx.BaseTransport):
             self._tell(request, sent, begun, error=type(error).__name__)
             raise
         assert isinstance(answer.stream, httpx.SyncByteStream)
-        answer.stream = _Heard(answer.stream, lambda body, size: self._tell(
-            request, sent, begun, answer=answer, body=body, size=size))
+        answer.stream = _Heard(answer.stream, lambda body, size, error: self._tell(
+            request, sent, begun, answer=answer, body=body, size=size, error=error))
         return answer
 
     def close(self) -> None:
@@ -64,21 +62,26 @@ class _Overheard(httpx.BaseTransport):
 
 
 class _Heard(httpx.SyncByteStream):
-    """Passes a body on as it comes, and keeps its beginning until it is closed."""
+    """Passes a body on as it comes, and keeps its beginning until it is closed, and what broke it off."""
 
-    def __init__(self, inner: httpx.SyncByteStream, done: Callable[[bytes, int], None]) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, done: Callable[[bytes, int, str | None], None]) -> None:
         self._inner, self._done, self._kept, self._size = inner, done, bytearray(), 0
+        self._error: str | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self._inner:
-            self._size += len(part)
-            if len(self._kept) < BODY_BYTES_READ_MAX:
-                self._kept += part
-            yield part
+        try:
+            for part in self._inner:
+                self._size += len(part)
+                if len(self._kept) < BODY_BYTES_READ_MAX:
+                    self._kept += part
+                yield part
+        except httpx.HTTPError as error:
+            self._error = type(error).__name__
+            raise
 
     def close(self) -> None:
         self._inner.close()
-        self._done(bytes(self._kept), self._size)
+        self._done(bytes(self._kept), self._size, self._error)
 
 
 def _plain(answer: httpx.Response, body: bytes) -> bytes | None:

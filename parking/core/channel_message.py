@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from parking.core.json_text import check_text, load_object
+
 MASK = "***"
 BODY_CHARS_MAX = 8192
 BODY_BYTES_READ_MAX = 64 * 1024
+DEPTH_MAX = 16
 HEADERS_KEPT = frozenset({
     "accept", "content-length", "content-type", "date", "request-id", "retry-after", "user-agent",
     "wechatpay-nonce", "wechatpay-serial", "wechatpay-signature-type", "wechatpay-timestamp",
@@ -74,9 +77,13 @@ def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def mask_path(url: str) -> str:
     """An address without its host; parameters that are not known to be harmless are masked."""
     parts = urlsplit(url)
-    shown = "&".join(f"{name}={value if name in PARAMETERS_KEPT else MASK}"
+    shown = "&".join(f"{name if name.isprintable() else MASK}={value if _is_plain(name, value) else MASK}"
                      for name, value in parse_qsl(parts.query, keep_blank_values=True))
     return f"{parts.path}?{shown}" if shown else parts.path
+
+
+def _is_plain(name: str, value: str) -> bool:
+    return name in PARAMETERS_KEPT and value.isprintable()
 
 
 def mask_body(body: bytes, content_type: str) -> str:
@@ -108,20 +115,19 @@ def find_number(url: str, *bodies: tuple[bytes, str]) -> str:
 
 
 def _read(body: bytes, content_type: str, *, masks: bool = True) -> Any:
-    """The body's JSON value, or a form's fields; None where it is neither, or too long."""
+    """The fields of the body's JSON or form; None where it is neither, too long, or what no column could hold."""
     if len(body) > BODY_BYTES_READ_MAX:
         return None
     try:
         if "form" in content_type:
             fields = {name: _opened(value) for name, value in parse_qsl(
                 body.decode(), keep_blank_values=True, max_num_fields=200)}
-            return _masked(fields) if masks else fields
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+            check_text(fields)
+        else:
+            fields = load_object(body, depth_max=DEPTH_MAX)
+    except ValueError:
         return None
-    if not isinstance(said, dict):
-        return None
-    return _masked(said) if masks else said
+    return _masked(fields) if masks else fields
 
 
 def _opened(value: str) -> Any:
@@ -129,8 +135,8 @@ def _opened(value: str) -> Any:
     if not value.startswith("{"):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
+        return load_object(value.encode(), depth_max=DEPTH_MAX)
+    except ValueError:
         return MASK
 
 

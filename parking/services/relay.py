@@ -92,11 +92,19 @@ def sweep(database: Database, *, now: datetime) -> int:
     return (
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
-        + database.write(lambda db: channel_messages.delete_old(db, before=now - CHANNEL_MESSAGES_KEPT))
+        + _sweep_channel_messages(database, before=now - CHANNEL_MESSAGES_KEPT)
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
     )
+
+
+def _sweep_channel_messages(database: Database, *, before: datetime, at_once: int = 500) -> int:
+    count = 0
+    while part := database.write(lambda db: channel_messages.delete_old(db, before=before, limit=at_once)):
+        count += part
+        database.give_way()
+    return count
 
 
 def _lease(db: Session, message: Message, now: datetime) -> bool:

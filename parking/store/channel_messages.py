@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, Text, delete, select
+from sqlalchemy import CheckConstraint, Index, Integer, Text, delete, select, tuple_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.channel_message import ChannelMessage
@@ -65,9 +64,13 @@ def list_of_orders(db: Session, order_nos: Collection[str], *, limit: int) -> li
     return [KeptMessage(each.message_id, each.account_id, each.at, _read(each)) for each in reversed(found)]
 
 
-def delete_old(db: Session, *, before: datetime) -> int:
-    done: Any = db.execute(delete(ChannelMessageRow).where(ChannelMessageRow.at < before))
-    return int(done.rowcount)
+def delete_old(db: Session, *, before: datetime, limit: int) -> int:
+    """Forget so many at most of those from before; returns how many."""
+    row = ChannelMessageRow
+    old = list(db.execute(select(row.order_no, row.message_id).where(row.at < before).limit(limit)))
+    if old:
+        db.execute(delete(row).where(tuple_(row.order_no, row.message_id).in_(old)))
+    return len(old)
 
 
 def _read(row: ChannelMessageRow) -> ChannelMessage:

@@ -52,6 +52,12 @@ def test_a_form_and_the_json_in_it_are_masked_alike() -> None:
     assert kept == f'app_id=2021&sign=***&buyer_id=***&biz_content={{"out_trade_no":"{NUMBER}","buyer_open_id":"***"}}'
 
 
+@pytest.mark.parametrize(("body", "kind"), [
+    (rb'{"code":"\ud800"}', "application/json"), (rb'{"code":"\u0000"}', "application/json"), (b"code=%00", FORM)])
+def test_what_no_column_could_hold_is_not_kept(body: bytes, kind: str) -> None:
+    assert mask_body(body, kind) == f"({len(body)} bytes, not kept)"
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"-----BEGIN PRIVATE KEY-----", b"[1]", b"[" * 60_000, b"x" * 70_000])
 def test_what_is_neither_json_nor_a_form_is_not_kept(body: bytes) -> None:
     assert mask_body(body, "text/plain") == f"({len(body)} bytes, not kept)"
@@ -69,6 +75,7 @@ def test_parameters_of_an_address_that_are_not_known_are_masked() -> None:
     assert mask_path("https://openapi.alipay.com/gateway.do?app_id=2021&sign=abc%3D&method=a.b&new=1") == (
         "/gateway.do?app_id=2021&sign=***&method=a.b&new=***")
     assert mask_path("https://api.example/v3/billdownload/file?token=secret") == "/v3/billdownload/file?token=***"
+    assert mask_path("https://api.example/file?charset=%00&%00=1") == "/file?charset=***&***=***"
 
 
 def test_the_number_is_found_in_the_address_or_the_bodies_a_refunds_first() -> None:
