@@ -112,7 +112,7 @@ def enable_endpoint(db: Session, operator_id: UUID, endpoint_id: UUID, *, now: d
         webhook_endpoints.change_endpoint(
             db, endpoint_id, disabled_at=None, disabled_why=None, failures=0, failing_since=None, paused_until=None,
             last_error=None)
-        webhook_deliveries.forget_failures(db, endpoint_id, now=now)
+        webhook_deliveries.forget_failures(db, endpoint_id)
     return find_endpoint(db, operator_id, endpoint_id)
 
 

@@ -289,12 +289,13 @@ def ask_again(
     return len(part), part[-1]
 
 
-def forget_failures(db: Session, endpoint_id: UUID, *, now: datetime) -> None:
-    """All that waits for an endpoint is due now, as if it had never failed."""
+def forget_failures(db: Session, endpoint_id: UUID) -> None:
+    """What failed at an endpoint and waits is due again in its old place, as if it had never failed."""
     row = WebhookDelivery
     db.execute(update(row).where(
         row.endpoint_id == endpoint_id, row.delivered_at.is_(None), row.given_up_at.is_(None),
-    ).values(due_at=now, failures=0, failing_since=None))
+        row.failing_since.is_not(None),
+    ).values(due_at=row.occurred_at, failures=0, failing_since=None))
 
 
 def delete_old(db: Session, *, before: datetime, limit: int) -> int:
