@@ -40,7 +40,7 @@ from parking.web.money_contract import (
     explanation_answer,
 )
 from parking.web.openapi import api
-from parking.web.reading import read_body, read_query
+from parking.web.reading import read_body, read_deed, read_query
 from parking.web.tariff_pages import read_text
 from parking.web.tariffs import read_id
 
@@ -95,7 +95,8 @@ def closing(channel: str, day: str) -> Any:
 @auth.operator
 def about_difference(day: str) -> Any:
     """`do`: ask, explain, approve, reject, withdraw or close; refused, the page says why."""
-    asked, do = read_query(AccountQuery).account, request.form.get("do", "")
+    asked, do = read_query(AccountQuery).account, read_deed(
+        request.form, "ask", "explain", "approve", "reject", "withdraw", "close")
     account = _account(None, asked)
     try:
         _do(do, account, day)
@@ -119,10 +120,8 @@ def _do(do: str, account: ChannelAccount, day: str) -> None:
             raise Problem(400, "bad_request", "Say why.")
         explain(_database(), account, on, Asked(
             read_id(sent.get("id", "")), sent.get("kind", ""), sent.get("number", ""), cause, note), by=by, now=now)
-    elif do in ("approve", "reject", "withdraw"):
-        _decide(read_id(sent.get("id", "")), do)
     else:
-        raise Problem(400, "bad_request", "Unknown deed.")
+        _decide(read_id(sent.get("id", "")), do)
 
 
 def _decide(explanation_id: UUID, deed: str) -> Explanation:

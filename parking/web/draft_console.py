@@ -19,7 +19,7 @@ from parking.services.four_eyes import SecondPersonNeeded
 from parking.store import logins, tariff_drafts, tariffs
 from parking.store.tariff_drafts import TariffDraft
 from parking.web import auth
-from parking.web.errors import Problem
+from parking.web.reading import read_deed
 from parking.web.tariff_editor import Edited, edit_new, edit_tariff, no_form, read_editor, written
 from parking.web.tariff_pages import REFUSED, name_lots, not_found, read_number, read_text, refusal
 from parking.web.tariff_preview import Preview, make_preview
@@ -105,7 +105,7 @@ def decide_draft(draft_id: str) -> Any:
     given: dict[str, Any] = {
         "draft_id": found_id, "revision": read_number(sent, "revision"), "now": now, "operator_id": auth.operator_id(),
         "by": auth.staff_id()}
-    do = sent.get("do")
+    do = read_deed(sent, "propose", "approve", "reject", "withdraw")
     if do == "propose":
         zone = _find_draft(found_id).tariff.zone
         try:
@@ -120,9 +120,8 @@ def decide_draft(draft_id: str) -> Any:
         if not why:
             return _draft_page(found_id, status=400, said=gettext("Say why it is sent back."))
         return _decide(found_id, lambda db: draft.reject_draft(db, why=why, **given))
-    if do == "withdraw":
-        return _decide(found_id, lambda db: draft.withdraw_draft(db, **given))
-    raise Problem(400, "bad_request", "Unknown deed.")
+    assert do == "withdraw"
+    return _decide(found_id, lambda db: draft.withdraw_draft(db, **given))
 
 
 def _editor(

@@ -26,6 +26,7 @@ from parking.web.message_contract import (
 )
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
+from parking.web.tariff_pages import read_text
 from parking.web.visits import get_visit, read_visit_id
 
 blueprint = Blueprint("messages", __name__)
@@ -103,7 +104,7 @@ def form(message_id: str) -> Any:
 @blueprint.post("/console/messages/retry")
 @auth.operator
 def form_of_kind() -> Any:
-    _retry_kind(request.form.get("kind", "")[:40])
+    _retry_kind(read_text(request.form, "kind")[:40])
     return redirect("/console/messages", code=303)
 
 

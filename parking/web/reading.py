@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from flask import request
@@ -33,6 +34,14 @@ def read_body(model: type[Model], *, texts_apart: bool = False, depth_max: int =
     if not isinstance(data, dict):
         raise Problem(400, "bad_request", "The body is a JSON object.", errors=[("", "not an object")])
     return _validate(model, data)
+
+
+def read_deed(sent: Mapping[str, str], *known: str) -> str:
+    """Which button of a form was pressed: its `do`, one of those that are known."""
+    deed = sent.get("do", "")
+    if deed not in known:
+        raise Problem(400, "bad_request", "Unknown deed.", errors=[("do", "one of " + ", ".join(known))])
+    return deed
 
 
 def read_query(model: type[Model]) -> Model:

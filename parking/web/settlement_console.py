@@ -24,7 +24,7 @@ from parking.store import logins, operators
 from parking.web import auth
 from parking.web.contract import parse_date
 from parking.web.errors import Problem
-from parking.web.reading import read_query
+from parking.web.reading import read_deed, read_query
 from parking.web.settlement_contract import PeriodExportQuery, PeriodPageQuery
 from parking.web.settlement_text import (
     day_state_name,
@@ -92,11 +92,11 @@ def settlement_page(settlement_id: str) -> Any:
 @auth.operator
 def decide(settlement_id: str) -> Any:
     """`do`: approve or reject."""
-    why = read_text(request.form, "why")
-    if request.form.get("do") == "reject" and not why:
+    deed, why = read_deed(request.form, "approve", "reject"), read_text(request.form, "why")
+    if deed == "reject" and not why:
         return _settlement_page(settlement_id, said=gettext("Say why."), status=400)
     try:
-        if request.form.get("do") == "approve":
+        if deed == "approve":
             decide_kept(settlement_id, approve_settlement)
         else:
             decide_kept(settlement_id, reject_settlement, why=why)

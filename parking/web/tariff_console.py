@@ -20,7 +20,7 @@ from parking.services.quote import NotInForce
 from parking.store import logins, lots, tariff_drafts, tariffs
 from parking.store.tariffs import PublishedVersion
 from parking.web import auth
-from parking.web.errors import Problem
+from parking.web.reading import read_deed
 from parking.web.tariff_contract import version_state
 from parking.web.tariff_editor import written
 from parking.web.tariff_pages import REFUSED, name_lots, not_found, read_number, read_text, refusal, speak
@@ -133,7 +133,7 @@ def decide_assignment(proposal_id: str) -> Any:
     found_id, sent = read_id(proposal_id), request.form
     given: dict[str, Any] = {
         "proposal_id": found_id, "now": auth.now(), "operator_id": auth.operator_id(), "by": auth.staff_id()}
-    do, why = sent.get("do"), read_text(sent, "why")
+    do, why = read_deed(sent, "approve", "reject", "withdraw"), read_text(sent, "why")
     if do == "reject" and not why:
         return _proposal_page(found_id, status=400, said=gettext("Say why it is sent back."))
     deeds: dict[str, Callable[[Any], Any]] = {
@@ -141,8 +141,6 @@ def decide_assignment(proposal_id: str) -> Any:
         "reject": lambda db: assign.reject_assignment(db, why=why, **given),
         "withdraw": lambda db: assign.withdraw_assignment(db, **given),
     }
-    if do not in deeds:
-        raise Problem(400, "bad_request", "Unknown deed.")
     try:
         current_app.extensions["database"].write(deeds[do])
     except REFUSED as refused:

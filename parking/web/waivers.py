@@ -30,7 +30,7 @@ from parking.web.money_contract import (
     waiver_answer,
 )
 from parking.web.openapi import api
-from parking.web.reading import read_body, read_query
+from parking.web.reading import read_body, read_deed, read_query
 from parking.web.tariff_pages import read_text
 from parking.web.tariffs import read_id
 from parking.web.visits import read_visit_id
@@ -82,11 +82,11 @@ def page() -> Any:
 @auth.operator
 def decide(waiver_id: str) -> Any:
     """`do`: approve or reject."""
-    why = read_text(request.form, "why")
-    if request.form.get("do") == "reject" and not why:
+    deed, why = read_deed(request.form, "approve", "reject"), read_text(request.form, "why")
+    if deed == "reject" and not why:
         return _page(400, gettext("Say why."))
     try:
-        if request.form.get("do") == "approve":
+        if deed == "approve":
             _decide(waiver_id, approve_waiver)
         else:
             _decide(waiver_id, reject_waiver, why=why)
@@ -103,7 +103,8 @@ def form(session_id: str) -> Any:
     why, typed = read_text(request.form, "why"), request.form.get("yuan", "")[:20]
     amount_fen = parse_yuan(typed)
     if not why or not amount_fen or amount_fen > AMOUNT_MAX:
-        said = gettext("Say why.") if amount_fen else gettext("An amount such as 12.50.")
+        is_amount = amount_fen and amount_fen <= AMOUNT_MAX
+        said = gettext("Say why.") if is_amount else gettext("An amount such as 12.50.")
         return session_page(session_id, said=said, typed={"yuan": typed, "why": why}), 400
     try:
         _ask(Asked(read_id(request.form.get("id", "")), lot_id, parking_session_id, amount_fen, why))

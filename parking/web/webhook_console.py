@@ -23,7 +23,7 @@ from parking.services.subscribe import (
 )
 from parking.store import logins, webhook_endpoints
 from parking.web import auth
-from parking.web.reading import read_query
+from parking.web.reading import read_deed, read_query
 from parking.web.tariffs import read_id
 from parking.web.webhook_contract import DeliveriesQuery
 from parking.web.webhooks import add, do, find, list_page, rotate_for, send_one_again, send_since, waiting_counts
@@ -61,7 +61,7 @@ def endpoint_page(endpoint_id: UUID) -> Any:
 @auth.operator
 def change(endpoint_id: UUID) -> Any:
     """`do`: enable, disable, test, rotate, remove, or again with `message` or `since` (hour, day, week, month)."""
-    what = request.form.get("do", "")
+    what = read_deed(request.form, *_DEEDS, "rotate", "remove", "again")
     if what == "rotate":
         return _endpoint_page(endpoint_id, secret=rotate_for(endpoint_id))
     if what == "remove":
@@ -71,7 +71,7 @@ def change(endpoint_id: UUID) -> Any:
         send_since(endpoint_id, auth.now() - SINCE[request.form["since"]])
     elif what == "again":
         send_one_again(endpoint_id, read_id(request.form.get("message", "")))
-    elif what in _DEEDS:
+    else:
         try:
             do(_DEEDS[what], endpoint_id)
         except NothingToTell:

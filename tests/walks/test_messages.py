@@ -203,3 +203,10 @@ def test_pages_of_the_list_hold_each_once_and_only_ones_own(city: City) -> None:
     assert call(city, owner, "GET", "/v1/outbox-messages/none", status=404)["reason"] == "not_found"
     assert call(city, owner, "GET", "/v1/outbox-messages?state=odd", status=400)["reason"] == "bad_request"
     assert call(city, city.drivers["li"], "GET", "/v1/outbox-messages", status=403)["reason"] == "operators_only"
+
+
+def test_a_kind_that_no_column_could_hold_is_refused(city: City) -> None:
+    answer = city.app.test_client().post(
+        "/console/messages/retry", headers=bearer(city.operators[0]), data={"kind": "send_refund\x00"})
+
+    assert answer.status_code == 400

@@ -134,6 +134,9 @@ def test_above_the_limit_a_second_person_decides_also_when_it_is_split(channel: 
     assert done["state"] == "done" and done["decided_by"] != done["asked_by"]
     assert call(city, second, "POST", f"{path}/approve", status=409)["state"] == "done"
     other = waive(city, session_id, 500)
+    for form, status in (({"do": "delete", "why": "x"}, 400), ({"why": "x"}, 400), ({"do": "reject"}, 400)):
+        answer = city.app.test_client().post(f"/console/waivers/{other['id']}", headers=bearer(second), data=form)
+        assert answer.status_code == status and visit(city).waived_fen == 10_001
     turned = call(city, second, "POST", f"/v1/waivers/{other['id']}/reject", {"why": "enough"})
     assert (turned["state"], turned["note"]) == ("rejected", "enough")
     work(city, wechat)
@@ -219,7 +222,8 @@ def test_the_console_takes_off_and_says_why_it_will_not(channel: tuple[City, Cha
 
     for yuan, why, status, said in (
         ("", "why", 400, "An amount such as"), ("12,5", "why", 400, "An amount such as"),
-        ("0", "why", 400, "An amount such as"), ("5", " ", 400, "Say why"), ("30.01", "why", 409, "30.00 yuan is left"),
+        ("0", "why", 400, "An amount such as"), ("5", " ", 400, "Say why"),
+        ("99999999", "why", 400, "An amount such as"), ("30.01", "why", 409, "30.00 yuan is left"),
     ):
         found, page = send(yuan, why)
         assert found == status and said in page and 'role="alert"' in page, (yuan, why)
