@@ -10,7 +10,7 @@ alone. Nothing is mended: a difference is told, with what it is about.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -37,6 +37,7 @@ SEALS_CHECKED_FOR = timedelta(days=2)  # by a nightly proof, and fees; `flask pa
 SEALS_AT_ONCE = 500
 DIFFERENCES_KEPT = 200
 FIRST_HOUR = 3  # of the lot's own night
+NO_LOT = 0
 
 
 def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool = False) -> Proved:
@@ -52,7 +53,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
     with database.reading() as db:
         own = [each.lot_id for each, _ in lots.list_lots_with_occupancy(db, operator_id=lot.operator_id)]
     if lot.lot_id == min(own):  # what is an operator's, not a lot's
-        differences += _compare_fees(database, lot, since)
+        differences += _compare_fees(database, lot.operator_id, since)
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
     seals = _Seals(lot.lot_id, since)
@@ -138,22 +139,22 @@ def _compare_events(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         yield _told(f"{kind}_posted", format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
 
 
-def _compare_fees(database: Database, first_lot: Lot, since: datetime | None) -> Iterator[dict[str, Any]]:
+def _compare_fees(database: Database, operator_id: UUID, since: datetime | None) -> Iterator[dict[str, Any]]:
     """What an operator's accounts were booked, beside their statements' rows."""
     with database.reading() as db:
-        booked = channel_fees.list_booked_since(db, first_lot.operator_id, since)
+        booked = channel_fees.list_booked_since(db, operator_id, since)
     before: Booked | None = None
     for each in booked:
         about = f"{each.account_id}.{each.number}"
         try:
             with database.reading() as db:
                 is_closed = day_closings.find_closing(db, each.account_id, each.day) is not None
-            fee_raw = add_up_fees(
-                database, each.account_id, each.import_id, other_lot=first_lot.lot_id if is_closed else None)
+            fee_raw = add_up_fees(database, each.account_id, each.import_id, other_lot=NO_LOT if is_closed else None)
         except FeeOfNoLot:
             yield _told("fee_of_no_lot", about, each.whole.fee_raw, None)
             continue
         kept = {number: part.fee_raw for number, part in each.lots.items() if part.fee_raw}
+        _give_to_one(fee_raw, kept)
         for number in sorted(number for number in {*fee_raw, *kept} if fee_raw.get(number, 0) != kept.get(number, 0)):
             yield _told("fee_rows_raw", f"{about}.{number}", fee_raw.get(number, 0), kept.get(number))
         for what, whole in (("fee_raw", each.whole.fee_raw), ("booked_fen", each.whole.booked_fen)):
@@ -163,6 +164,14 @@ def _compare_fees(database: Database, first_lot: Lot, since: datetime | None) ->
         if before is not None and before.account_id == each.account_id:
             yield from _compare_carried(before, each)
         before = each
+
+
+def _give_to_one(fee_raw: dict[int, int], kept: Mapping[int, int]) -> None:
+    """Fees of no order were booked with one lot: the operator's first then, which need not be its first now."""
+    of_none = fee_raw.pop(NO_LOT, 0)
+    taker = next((number for number in sorted(kept) if kept[number] - fee_raw.get(number, 0) == of_none), NO_LOT)
+    if of_none:
+        fee_raw[taker] = fee_raw.get(taker, 0) + of_none
 
 
 def _compare_carried(before: Booked, each: Booked) -> Iterator[dict[str, Any]]:

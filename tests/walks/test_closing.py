@@ -21,7 +21,8 @@ from parking.core.closing import delta_fen, difference_account, sides, suggest
 from parking.services.book import book_due_fees
 from parking.services.prove import prove_all
 from parking.services.reconcile import ZONE
-from parking.store import reckonings, transfers
+from parking.store import lots, reckonings, transfers
+from parking.store.channel_fees import ChannelFeeLot
 from parking.store.payments import PaymentRow
 from parking.store.transfers import LedgerTransfer
 from tests.channel import connect, simulated_channel
@@ -29,6 +30,7 @@ from tests.city import City, bearer, now
 from tests.tariff_desk import ask as call
 from tests.tariff_desk import second_of
 from tests.walks.test_books import FILE, account_of, add_books, add_payment, day_of, statement, upload
+from tests.walks.test_fees import fee_differences
 from tests.walks.test_payments import land
 
 DAY = "2026-03-10"
@@ -342,3 +344,22 @@ def test_the_fees_of_a_day_that_was_closed_are_booked_also_where_a_row_is_no_ord
         fees = db.execute(select(LedgerTransfer.amount_fen).where(LedgerTransfer.kind == "fee")).scalars().all()
     assert fees == [36], "9 + 27 + 6 + 12 - 18 fen, the fourth of an order of another system"
     assert book_due_fees(database, now=now()) == 0
+
+
+def test_fees_of_no_order_prove_also_where_another_lot_was_the_operators_first_then(
+    books: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, every = books.app.extensions["database"], lots.list_lots_with_occupancy
+    next_day(books)
+    for number in (AMOUNT, ALONE, CUT_OFF):
+        explain(books, number)
+    close(books)
+    with monkeypatch.context() as then:
+        then.setattr(lots, "list_lots_with_occupancy", lambda db, **of: [
+            each for each in every(db, **of) if each[0].lot_id != 1])
+        assert book_due_fees(database, now=now()) == 2
+    with database.reading() as db:
+        parts = db.execute(select(ChannelFeeLot.lot_id).where(ChannelFeeLot.fee_raw != 0)).scalars().all()
+    assert sorted(parts) == [1, 3]
+
+    assert fee_differences(books) == []
