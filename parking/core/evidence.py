@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parking.core.fact import Fact
-from parking.core.parking_session import ParkingSession
+from parking.core.fact import Fact, FactRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,48 @@ class Evidence:
         return self.here_until <= left_at <= self.latest(now)
 
 
-def weigh(facts: Sequence[Fact], session: ParkingSession) -> Evidence:
-    """:param facts: of the visit's vehicle at its lot, in their order, from the visit's entry on at least"""
-    here_until, gone_by, is_inside = session.entered_at, None, False
+class Signs:
+    """Gathers the evidence of one visit from the facts of its vehicle at its lot, in their order from its entry on.
+
+    :param before: sightings that stand before the entry in that order; they speak of the visit if they are later
+    """
+
+    def __init__(self, entered_at: datetime, before: Iterable[Fact] = ()) -> None:
+        self.here_until = entered_at
+        self.gone_by = next((each for each in before if each.occurred_at > entered_at), None)
+
+    def take(self, fact: Fact) -> None:
+        """Nothing counts after the first that shows it gone; a time that nobody knows is no sign of being here."""
+        if self.gone_by is not None:
+            return
+        if fact.kind == "seen_elsewhere" or is_entry(fact):
+            self.gone_by = fact
+        elif fact.kind == "scan" and fact.direction == "exit" and not fact.opened and not fact.is_time_unknown:
+            self.here_until = max(self.here_until, fact.ordered_at)
+
+    @property
+    def flag(self) -> str | None:
+        """The word for what shows that it was gone."""
+        if self.gone_by is None:
+            return None
+        return "entered_again" if self.gone_by.kind == "scan" else "seen_elsewhere"
+
+
+def is_entry(fact: Fact) -> bool:
+    return fact.kind == "scan" and fact.opened and fact.direction == "entry"
+
+
+def weigh(facts: Sequence[Fact], entered_at: datetime, opened_by: FactRef) -> Evidence:
+    """The evidence of the visit that a fact opened, as the fold gathers it.
+
+    :param facts: of the visit's vehicle at its lot, in their order, from the visit's entry on at least
+    """
+    signs, before, is_inside = Signs(entered_at), list[Fact](), False
     for fact in facts:
-        if fact.ref == session.opened_by:
-            is_inside = True
-        elif fact.kind == "seen_elsewhere" and fact.occurred_at > session.entered_at and gone_by is None:
-            gone_by = fact
-        elif is_inside and gone_by is None and fact.kind == "scan" and not fact.is_time_unknown:
-            if fact.direction == "entry" and fact.opened:
-                gone_by = fact
-            elif fact.direction == "exit" and not fact.opened:
-                here_until = max(here_until, fact.ordered_at)
-    return Evidence(here_until, gone_by)
+        if fact.ref == opened_by:
+            signs, is_inside = Signs(entered_at, before), True
+        elif is_inside:
+            signs.take(fact)
+        elif fact.kind == "seen_elsewhere":
+            before.append(fact)
+    return Evidence(signs.here_until, signs.gone_by)

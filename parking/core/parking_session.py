@@ -8,13 +8,14 @@ they were answered, whatever their terminals' clocks say (docs/decisions/0006).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from parking.core.clock import city_date
+from parking.core.evidence import Signs, is_entry
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
 
@@ -132,17 +133,16 @@ def fold_facts(
     early_exit: Fact | None = None
     last_date, stop_of_day = start.last_entry_date, start.stop_of_day
     for fact in facts:
-        if fact.kind == "scan" and fact.opened and fact.direction == "entry":
+        if is_entry(fact):
             if visit is not None:
-                visit.is_gone_by(fact, "entered_again")
+                visit.signs.take(fact)
                 sessions.append(visit.without_exit())
             today = city_date(fact.occurred_at, zone)
             stop_of_day = stop_of_day + 1 if today == last_date else 1
             last_date = today
-            visit = _Visit(_open(fact, lot_id, stop_of_day), overdue.get(fact.ref), established.get(fact.ref))
-            for sighting in sightings:
-                if sighting.occurred_at > fact.occurred_at:
-                    visit.is_gone_by(sighting, "seen_elsewhere")
+            visit = _Visit(
+                _open(fact, lot_id, stop_of_day), Signs(fact.occurred_at, sightings), overdue.get(fact.ref),
+                established.get(fact.ref))
             if early_exit is not None and _is_clock_error(early_exit, fact):
                 sessions.append(visit.ended_by(early_exit, "exit_before_entry"))
                 visit = None
@@ -156,12 +156,11 @@ def fold_facts(
             else:
                 strays += [early_exit] if early_exit is not None else []
                 early_exit = fact
-        elif fact.kind == "scan" and fact.direction == "exit" and visit is not None:
-            visit.is_here_at(fact)
-        elif fact.kind == "seen_elsewhere":
-            sightings.append(fact)
+        else:
+            if fact.kind == "seen_elsewhere":
+                sightings.append(fact)
             if visit is not None:
-                visit.is_gone_by(fact, fact.kind)
+                visit.signs.take(fact)
     if visit is not None:
         sessions.append(visit.without_exit())
     return Folding(sessions, (*strays, *([early_exit] if early_exit is not None else [])))
@@ -169,53 +168,36 @@ def fold_facts(
 
 @dataclass(slots=True)
 class _Visit:
-    """The visit that goes on while facts are folded.
-
-    seen_here_at: when the vehicle was last seen here. gone_by: the first fact that shows it was here no more, with
-    the flag of that.
-    """
+    """The visit that goes on while facts are folded, and what shows where its vehicle is."""
 
     session: ParkingSession
+    signs: Signs
     overdue: Fact | None
     established: Fact | None
-    seen_here_at: datetime = field(init=False)
-    gone_by: tuple[Fact, str] | None = None
-
-    def __post_init__(self) -> None:
-        self.seen_here_at = self.session.entered_at
-
-    def is_here_at(self, refused: Fact) -> None:
-        """It stood at an exit that stayed shut. A time that nobody knows is no evidence."""
-        if self.gone_by is None and not refused.is_time_unknown:
-            self.seen_here_at = max(self.seen_here_at, refused.ordered_at)
-
-    def is_gone_by(self, fact: Fact, flag: str) -> None:
-        self.gone_by = self.gone_by or (fact, flag)
 
     def without_exit(self) -> ParkingSession:
         """The visit as far as is known when no exit was seen."""
-        session, said = self.session, self.established
-        if said is not None and (self.gone_by is None or said.occurred_at <= self.gone_by[0].occurred_at):
+        session, said, gone_by, flag = self.session, self.established, self.signs.gone_by, self.signs.flag
+        if said is not None and (gone_by is None or said.occurred_at <= gone_by.occurred_at):
             return replace(
                 session, state="closed", left_at=max(said.occurred_at, session.entered_at), closed_by=said.ref,
                 flags=("exit_corrected",))
-        flags = [*(["overdue"] if self.overdue else []), *([self.gone_by[1]] if self.gone_by else [])]
+        flags = [*(["overdue"] if self.overdue else []), *([flag] if flag else [])]
         if not flags:
             return session
-        gone_at = self.gone_by[0].occurred_at if self.gone_by else None
-        billed_until = self.seen_here_at if self.overdue or gone_at is None else gone_at
+        gone_at = gone_by.occurred_at if gone_by else None
+        billed_until = self.signs.here_until if self.overdue or gone_at is None else gone_at
         return replace(
             session, state="suspended", billed_until=billed_until, gone_at=gone_at, flags=tuple(sorted(flags)))
 
     def ended_by(self, fact: Fact, flag: str | None = None) -> ParkingSession:
         """End it. Where nobody can date its end it is billed to its last evidence, which is its entry."""
-        session = self.session
+        session, gone_by = self.session, self.signs.gone_by
         left_at = max(fact.occurred_at, session.entered_at)
-        gone_at = billed_until = self.gone_by[0].occurred_at if self.gone_by else None
+        gone_at = billed_until = gone_by.occurred_at if gone_by else None
         if fact.is_time_unknown:
             billed_until = billed_until or session.entered_at
-        flags = {flag, self.gone_by[1] if self.gone_by else None,
-                 "exit_time_unknown" if fact.is_time_unknown else None,
+        flags = {flag, self.signs.flag, "exit_time_unknown" if fact.is_time_unknown else None,
                  "overdue" if self.overdue and self.overdue.occurred_at < left_at else None}
         return replace(
             session, state="closed", left_at=left_at, closed_by=fact.ref, billed_until=billed_until,

@@ -61,7 +61,8 @@ def find_ghost(
 def weigh_visit(db: Session, stored: StoredSession) -> Evidence:
     session = stored.session
     return weigh(facts.list_facts_of_vehicle(
-        db, session.lot_id, session.vehicle_key, since=session.entered_at - BEFORE_ENTRY), session)
+        db, session.lot_id, session.vehicle_key, since=session.entered_at - BEFORE_ENTRY),
+        session.entered_at, session.opened_by)
 
 
 def find_next_entry(db: Session, stored: StoredSession, evidence: Evidence) -> tuple[Lot, FactRef] | None:
