@@ -19,8 +19,8 @@ from parking.core.payment import ORDER_LIFE
 CHANNEL = "wallet"
 WAY = "wallet"
 CITY = 0  # where the ledger has a lot's number: the city's own; lots are numbered from 1
-# A registered prepaid card may hold 5,000 yuan, one that names nobody 1,000: China, Measures for Single-Purpose
-# Commercial Prepaid Cards (MOFCOM 2012 No. 9), article 18. A top-up of the second's size is no large loss to a slip.
+# What a registered prepaid card may hold in China, and one without a name: Measures for Prepaid Cards of Payment
+# Institutions and for Single-Purpose Commercial Prepaid Cards, both 2012. The second bounds what one slip can cost.
 BALANCE_MAX_FEN = 500_000
 TOP_UP_MIN_FEN, TOP_UP_MAX_FEN = 100, 100_000
 TOP_UP_LIFE = ORDER_LIFE

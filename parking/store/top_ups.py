@@ -164,7 +164,7 @@ def list_paid(db: Session, driver_id: UUID) -> list[TopUp]:
     row = TopUpRow
     found = db.execute(_top_ups().where(
         row.lot_id == CITY, row.driver_id == driver_id, row.state == "paid", row.withdrawn_fen < row.amount_fen,
-    ).order_by(row.paid_at.desc(), row.top_up_id.desc()))
+    ).order_by(row.paid_at.desc(), row.asked_at.desc(), row.top_up_id.desc()))
     return [TopUp(*each) for each in found]
 
 
@@ -214,7 +214,7 @@ def list_of_request(db: Session, driver_id: UUID, request_id: UUID) -> list[tupl
             TopUpRow.top_up_id == WithdrawalRow.top_up_id))
         .where(WithdrawalRow.lot_id == CITY, WithdrawalRow.request_id == request_id,
                WithdrawalRow.driver_id == driver_id)
-        .order_by(TopUpRow.paid_at.desc(), TopUpRow.top_up_id.desc()))
+        .order_by(TopUpRow.paid_at.desc(), TopUpRow.asked_at.desc(), TopUpRow.top_up_id.desc()))
     return [(Withdrawal(*each[:-1]), each[-1]) for each in found]
 
 

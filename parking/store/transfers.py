@@ -174,6 +174,14 @@ def list_balances(db: Session, *, lot_ids: Iterable[int]) -> list[tuple[int, str
     return [(each.lot_id, each.account, Balance(*each[2:])) for each in found]
 
 
+def list_balances_of(db: Session, lot_id: int, accounts: Iterable[str]) -> list[tuple[str, Balance]]:
+    """Those of these accounts of a lot that anything was posted to, by name: each is looked up."""
+    found = db.execute(
+        select(_balance.c.account, *(_balance.c[name] for name in _SUMS))
+        .where(_balance.c.lot_id == lot_id, _balance.c.account.in_(list(accounts))).order_by(_balance.c.account))
+    return [(each.account, Balance(*each[1:])) for each in found]
+
+
 def add_up(db: Session, lot_id: int, *, account: str | None = None) -> list[tuple[str, Balance]]:
     """Accounts of a lot that do not stand at nothing, added up from their transfers: all of them, or one."""
     ending = aliased(LedgerTransfer)
