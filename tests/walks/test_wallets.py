@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from parking.core import ledger
 from parking.core.channel import ChannelPayment, ChannelRefund
@@ -23,13 +25,15 @@ from parking.services.spend import Asked, WalletTooLow, pay_from_wallet, spend_f
 from parking.services.withdraw import Asked as Back
 from parking.services.withdraw import MoreThanHeld, withdraw
 from parking.store import channel_accounts, channel_events, lots, top_ups, transfers, wallets
+from parking.store.migrations import alembic_config, migrate
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
 from parking.store.top_ups import TopUpRow, WithdrawalRow
 from parking.store.wallets import WalletMovement, WalletRow
 from tests.channel import connect, simulated_channel
-from tests.city import City, bearer, now
+from tests.city import City, bearer, make_city, now
+from tests.conftest import make_app
 from tests.walks.test_payments import LI, Channel, ask, differences, land, order_no, work
 
 STRANGER = "京B54321"
@@ -581,3 +585,47 @@ def test_without_an_issuer_there_are_no_wallets(city: City) -> None:
     assert call(city, "POST", "/v1/wallet/top-ups", status=404, id=str(uuid4()), amount_fen=100,
                 channel="wechat_pay")["reason"] == "no_wallets"
     assert spend(city, enter(city), status=409)["reason"] == "wallet_too_low"
+
+
+def test_the_shell_designates_an_issuer_and_shows_what_wallets_hold(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    top_up(city, wechat, 5000)
+    with database(city).reading() as db:
+        own, other = (str(lots.get_lot(db, lot_id).operator_id) for lot_id in (1, 2))
+    shell = city.app.test_cli_runner()
+
+    same = shell.invoke(args=["parking", "wallets", "issue", "--operator", own])
+    refused = shell.invoke(args=["parking", "wallets", "issue", "--operator", other])
+    shown = shell.invoke(args=["parking", "wallets", "show"])
+
+    assert same.exit_code == 0 and refused.exit_code == 1 and "have wallets" in refused.output
+    assert shown.exit_code == 0 and "1 wallets of operator" in shown.output and "50.00" in shown.output
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_the_schema_goes_back_and_forth_with_its_rows_unless_a_wallet_was_used(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path / 'wallets.sqlite3'}" if engine == "sqlite" else (
+        request.getfixturevalue("postgres").create("wallets_back"))
+    migrate(url)
+    app = make_app(url)
+    try:
+        city = make_city(app)
+        with simulated_channel() as simulator:
+            connect(app, simulator)
+            wechat = Channel(simulator, app)
+            asked = ask(city, enter(city))
+            assert simulator.pay(order_no(asked)) and wechat.deliver(wechat.pocket.pop()) == 204
+            app.extensions["database"].close()
+            command.downgrade(alembic_config(url), "0024")
+            migrate(url)
+            assert differences(city) == []
+            database(city).write(lambda db: designate_issuer(db, lots.get_lot(db, 1).operator_id, now=now()))
+            top_up(city, wechat, 5000)
+            app.extensions["database"].close()
+            with pytest.raises((IntegrityError, ProgrammingError)):
+                command.downgrade(alembic_config(url), "0024")
+            assert held(city) == 5000 and differences(city) == []
+    finally:
+        app.extensions["database"].close()
