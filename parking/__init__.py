@@ -79,6 +79,7 @@ def create_app(config: Config) -> Flask:
         tariff_console,
         tariffs,
         waivers,
+        wallet,
         webhook_console,
         webhooks,
         what_ifs,
@@ -119,7 +120,7 @@ def create_app(config: Config) -> Flask:
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
-        messages, webhooks, webhook_console,
+        messages, webhooks, webhook_console, wallet,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

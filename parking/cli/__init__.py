@@ -19,12 +19,13 @@ from parking.cli import (
     statements,
     tariffs,
     terminals,
+    wallets,
     what_ifs,
     worker,
 )
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

@@ -15,6 +15,7 @@ from rich.table import Table
 from parking.cli.tools import database, right_now, sealer
 from parking.core.drawer import CHANNEL as CASH
 from parking.core.money import format_yuan
+from parking.core.wallet import CHANNEL as WALLET
 from parking.services.connect import connect_account
 from parking.store import channel_accounts, channel_events, operators, refunds
 
@@ -31,7 +32,7 @@ def list_channels() -> None:
             table.add_row(
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
                 "no" if each.disconnected_at else "yes",
-                "" if each.channel == CASH else f"{base}/callbacks/{each.channel}/{each.account_id}")
+                "" if each.channel in (CASH, WALLET) else f"{base}/callbacks/{each.channel}/{each.account_id}")
     Console(width=200).print(table)
 
 

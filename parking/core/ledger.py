@@ -12,12 +12,22 @@ The accounts of a lot:
     bank/cash             cash that was taken over, less what drawers were given to begin with
     difference/<channel>  what statements of a channel said otherwise than our books, and was written off
     over_and_short/cash   what counts of drawers found too little (debit) or too much (credit)
+    due_from_city/wallet  what the city's ledger owes the lot for visits that were paid from wallets
+
+The city has a ledger of its own, kept like a lot's, under the number CITY; money between the two passes `interlot`, and
+what a lot has as due from the city is what the city has as interlot of that lot:
+
+    wallet/<driver>       what a driver's wallet holds (credit)
+    clearing/<channel>    what the channel holds of top-ups, at the account of the operator that issues the wallets
+    refunding/<channel>   what is taken out of wallets and the channel has not accepted yet
+    interlot/<lot>        what the city owes a lot for visits paid from wallets (credit)
+    difference/<channel>  as a lot's, of top-ups
 
     charge    receivable → payable     a charge was sealed
     credit    payable → receivable     it was taken back
     waiver    payable → receivable     the operator takes something off it, for a reason
     unwaived  receivable → payable     it did, and the charge came to less than that
-    payment   clearing → receivable    the channel has the driver's money; of cash, the drawer
+    payment   clearing → receivable    the channel has the driver's money; of cash the drawer, of a wallet the city
     refund    receivable → refunding   we owe it back
     returned  refunding → clearing     the channel accepted that it goes back
     kept      clearing → refunding     it did not: the channel has it still, and we still owe it
@@ -34,6 +44,11 @@ The accounts of a lot:
     fee_back  clearing → payable       it gave more of its fees back that day than it took
     commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
     commission_back  earned → payable  more was given back to drivers than was paid
+    topup     clearing → wallet        a driver paid into a wallet
+    spent     wallet → interlot        a visit is paid from it; at the lot, in the same transaction, the payment
+    spent_back  interlot → wallet      that came back into it; at the lot, refund and returned
+    withdrawn   wallet → refunding     a driver takes money out of it
+    withdrawn_back  refunding → wallet the channel could not give it back
 
 (debit → credit.)
 
@@ -52,19 +67,22 @@ from typing import Literal
 from uuid import UUID
 
 from parking.core.identifier import derived_uuid
+from parking.core.wallet import CHANNEL as WALLET
 
 Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
 TRANSIT, BANK, OVER_AND_SHORT = "transit/cash", "bank/cash", "over_and_short/cash"
 COMMISSION = "earned/commission"
+DUE_FROM_CITY = f"due_from_city/{WALLET}"
 KINDS = (
     "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
     "over", "short", "deposit", "banked", "written_off", "written_back", "fee", "fee_back", "commission",
-    "commission_back",
+    "commission_back", "topup", "spent", "spent_back", "withdrawn", "withdrawn_back",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
 VISITS = "receivable"  # all visits' accounts together
+WALLETS = "wallet"  # all wallets together
 _DRAWER = "drawer/"
 
 
@@ -121,6 +139,25 @@ def clearing(channel: str) -> str:
 
 def refunding(channel: str) -> str:
     return f"refunding/{channel}"
+
+
+def holding(channel: str) -> str:
+    """Which account of a lot has what was paid by a channel; of cash it is a drawer."""
+    return DUE_FROM_CITY if channel == WALLET else clearing(channel)
+
+
+def wallet(driver_id: UUID) -> str:
+    return f"{WALLETS}/{driver_id.hex}"
+
+
+def wallet_of(account: str) -> UUID | None:
+    """The driver whose wallet an account is, if it is a wallet."""
+    kind, _, rest = account.partition("/")
+    return UUID(rest) if kind == WALLETS and rest else None
+
+
+def interlot(lot_id: int) -> str:
+    return f"interlot/{lot_id}"
 
 
 def visit_of(account: str) -> UUID | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.channel_fee import book_fee
+from parking.core.wallet import CITY
 from parking.services.reckon import KINDS, ROWS_AT_ONCE, Day, show_day
 from parking.store import (
     channel_accounts,
@@ -44,7 +45,8 @@ def book_fees(database: Database, shown: Day, *, now: datetime) -> bool:
         own = [lot.lot_id for lot, _ in lots.list_lots_with_occupancy(db, operator_id=account.operator_id)]
     if not shown.is_balanced and not is_closed:
         return False
-    fee_raw = add_up_fees(database, account.account_id, read.import_id, other_lot=min(own) if is_closed else None)
+    fee_raw = add_up_fees(
+        database, account.account_id, read.import_id, first_lot=min(own), other_lot=min(own) if is_closed else None)
     return database.write(lambda db: _book(db, shown, fee_raw, now))
 
 
@@ -59,10 +61,11 @@ def book_due_fees(database: Database, *, now: datetime) -> int:
 
 
 def add_up_fees(
-    database: Database, account_id: UUID, import_id: UUID, *, other_lot: int | None
+    database: Database, account_id: UUID, import_id: UUID, *, first_lot: int, other_lot: int | None
 ) -> dict[int, int]:
     """The raw fees of a statement's rows, by the lots of their orders; read in parts, so that nobody waits.
 
+    :param first_lot: whose the fees of top-ups are: who issues wallets bears what they cost
     :param other_lot: whose the fees of rows are that are of no order of ours, and were explained
     :raises FeeOfNoLot: a row that costs something is of no order of ours
     """
@@ -78,7 +81,7 @@ def add_up_fees(
                     lot_id = visits[each.number][0] if each.number in visits else other_lot
                     if lot_id is None:
                         raise FeeOfNoLot(f"line {each.row}")
-                    sums[lot_id] += each.fee_raw
+                    sums[first_lot if lot_id == CITY else lot_id] += each.fee_raw
         if len(rows) < ROWS_AT_ONCE:
             return dict(sums)
         after = rows[-1].row

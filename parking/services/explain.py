@@ -19,7 +19,9 @@ from parking.core.clock import format_instant
 from parking.core.closing import BOOKED, Cause, delta_fen, sides
 from parking.core.identifier import derived_uuid
 from parking.core.reconciliation import Kind
+from parking.core.wallet import CITY
 from parking.services.close_day import tell
+from parking.services.designate import desk_lot
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.reckon import hold_day, show_day
 from parking.store import (
@@ -71,6 +73,12 @@ class Asked:
     note: str
 
 
+# Of each kind of row, what its number may name of ours: what the worker is to do, and how it is told of which.
+_TO_ASK = {
+    "payment": {"payment": ("query_payment", "payment_id"), "topup": ("query_topup", "top_up_id")},
+    "refund": {"refund": ("send_refund", "refund_id"), "topup_refund": ("send_withdrawal", "withdrawal_id")}}
+
+
 def ask_again(
     database: Database, account: ChannelAccount, day: date, *, kind: str, number: str, now: datetime
 ) -> None:
@@ -82,14 +90,16 @@ def ask_again(
 
     def deed(db: Session) -> None:
         found = _find_differences(db, account, day, reckoned, kind, number)
-        known = payments.find_order(db, number, kind=kind) if any(each.lot_id is not None for each in found) else None
-        if known is None:
+        named = payments.find_kind(db, number) if any(each.lot_id is not None for each in found) else None
+        known = payments.find_order(db, number, kind=named) if named in _TO_ASK[kind] else None
+        if named is None or known is None:
             raise NoDifference
         lot_id, subject_id = known
-        to_ask, body = ("query_payment", {"payment_id": str(subject_id), "even_closed": True}) if (
-            kind == "payment") else ("send_refund", {"refund_id": str(subject_id)})
+        to_ask, of = _TO_ASK[kind][named]
+        body = {of: str(subject_id), **({"even_closed": True} if kind == "payment" else {})}
         outbox_messages.add_message(
-            db, lot_id=lot_id, message_id=derived_uuid(now, "asked_again", subject_id, format_instant(now)),
+            db, lot_id=desk_lot(db, account.operator_id) if lot_id == CITY else lot_id,
+            message_id=derived_uuid(now, "asked_again", subject_id, format_instant(now)),
             kind=to_ask, body=body, now=now)
 
     database.write(deed)
@@ -132,7 +142,8 @@ def _explain(
     waits = abs(fen) > operators.get_operator(db, account.operator_id).waiver_limit_fen
     made = Explanation(
         account.account_id, asked.explanation_id, account.operator_id, day.isoformat(), found.kind, found.number,
-        found.bucket, found.difference_fen, asked.cause, asked.note, found.lot_id or _first_lot(db, account),
+        found.bucket, found.difference_fen, asked.cause, asked.note,
+        _first_lot(db, account) if found.lot_id is None else found.lot_id,
         fen or None, "waiting" if waits else "stands", by, now, None if waits else by, None if waits else now)
     if not day_closings.add_explanation(db, made):
         raise ExplainedBefore

@@ -1,4 +1,4 @@
-"""A channel tells of a payment or a refund: each of its events is heard once."""
+"""A channel tells of a payment, a top-up or what goes back of them: each of its events is heard once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.channel import ChannelEvent, ChannelPayment
+from parking.core.channel import ChannelEvent, ChannelPayment, ChannelRefund
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
+from parking.services.top_up import confirm_top_up
 from parking.services.unlock import KeySafe
-from parking.store import channel_events
+from parking.services.withdraw import note_withdrawal
+from parking.store import channel_events, payments
 
 
 def hear_event(db: Session, account_id: UUID, event: ChannelEvent, *, safe: KeySafe, now: datetime) -> None:
@@ -19,6 +21,22 @@ def hear_event(db: Session, account_id: UUID, event: ChannelEvent, *, safe: KeyS
     if not channel_events.claim_event(db, account_id=account_id, event_no=event.event_no, now=now):
         return
     if isinstance(event.says, ChannelPayment):
-        confirm_payment(db, account_id, event.says, safe=safe, now=now)
+        confirm_order(db, account_id, event.says, safe=safe, now=now)
     else:
-        note_refund(db, account_id, event.says, now=now)
+        note_back(db, account_id, event.says, now=now)
+
+
+def confirm_order(db: Session, account_id: UUID, said: ChannelPayment, *, safe: KeySafe, now: datetime) -> None:
+    """Believe the channel's word about an order: of a visit, or of a wallet."""
+    if payments.find_kind(db, said.order_no) == "topup":
+        confirm_top_up(db, account_id, said, now=now)
+    else:
+        confirm_payment(db, account_id, said, safe=safe, now=now)
+
+
+def note_back(db: Session, account_id: UUID, said: ChannelRefund, *, now: datetime) -> None:
+    """Believe the channel's word about money that goes back: of a visit's payment, or of a top-up."""
+    if payments.find_kind(db, said.refund_no) == "topup_refund":
+        note_withdrawal(db, account_id, said, now=now)
+    else:
+        note_refund(db, account_id, said, now=now)

@@ -196,7 +196,7 @@ def confirm_payment(
     known = payments.find_order(db, said.order_no, kind="payment", account_id=account_id)
     if known is None:
         if said.state == "paid":
-            _set_aside(db, account_id, said, "unknown_order", now)
+            set_aside(db, account_id, said, "unknown_order", now)
         return
     lot_id, payment_id = known
     payment, stored, vehicle = _lock(db, lot_id, payment_id, now)
@@ -206,17 +206,17 @@ def confirm_payment(
     if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
         return
     if payment.state == "paid":
-        _set_aside(db, account_id, said, "paid_by_another_transaction", now)
+        set_aside(db, account_id, said, "paid_by_another_transaction", now)
     elif said.amount_fen != payment.amount_fen:
         payments.dispute_payment(db, payment)
         _end_pending(db, payment, "void", now)
-        _set_aside(db, account_id, said, "amount_differs", now)
+        set_aside(db, account_id, said, "amount_differs", now)
     elif said.paid_at is None or not payments.pay(
         db, payment, transaction_no=said.transaction_no, paid_at=said.paid_at, now=now
     ):
         payments.dispute_payment(db, payment)
         _end_pending(db, payment, "void", now)
-        _set_aside(db, account_id, said, "transaction_credited_before", now)
+        set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
         credit_payment(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
     day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
@@ -229,10 +229,10 @@ def credit_payment(
 ) -> None:
     """Count a paid order for its visit, whose vehicle is held; what is too much by it goes back.
 
-    :param into: the account that has the money, where that is not what the channel holds for us
+    :param into: the account that has the money, where that is not the channel's (ledger.holding)
     """
     lot, session = lots.get_lot(db, payment.lot_id), stored.session
-    _post_payment(db, payment, into or ledger.clearing(payment.channel), now)
+    _post_payment(db, payment, into or ledger.holding(payment.channel), now)
     webhook_deliveries.note_event(
         db, "payment.paid", lot_id=payment.lot_id, operator_id=payment.operator_id, subject=payment.payment_id, now=now,
         body={"parking_session_id": format_lot_id(payment.lot_id, payment.parking_session_id),
@@ -294,7 +294,8 @@ def _lock(
             return held, stored, vehicle
 
 
-def _set_aside(db: Session, account_id: UUID, said: ChannelPayment, why: str, now: datetime) -> None:
+def set_aside(db: Session, account_id: UUID, said: ChannelPayment, why: str, now: datetime) -> None:
+    """Keep what a channel says of an order and our books do not bear, for a person to look at."""
     body: dict[str, Any] = {
         "order_no": said.order_no, "amount_fen": said.amount_fen, "transaction_no": said.transaction_no,
         "paid_at": format_instant(said.paid_at) if said.paid_at else None,

@@ -3,7 +3,8 @@
 Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment,
 refund and channel's fee beside the ledger, and every drawer's account beside its last count and what moved since;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
-of the one before; the seals of what was charged lately are checked, and its fees reckoned again from the sealed body
+of the one before; each wallet beside its movements, these beside the city's ledger, and that beside the lots'; the
+seals of what was charged lately are checked, and its fees reckoned again from the sealed body
 alone. Nothing is mended: a difference is told, with what it is about.
 """
 
@@ -24,8 +25,20 @@ from parking.core.identifier import format_lot_id
 from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
+from parking.core.wallet import CITY
 from parking.services.book import FeeOfNoLot, add_up_fees
-from parking.store import channel_fees, day_closings, keys, ledger_proofs, lots, settlements, tariffs, transfers
+from parking.store import (
+    channel_fees,
+    day_closings,
+    keys,
+    ledger_proofs,
+    lots,
+    settlements,
+    tariffs,
+    transfers,
+    wallet_proofs,
+    wallets,
+)
 from parking.store.channel_fees import Booked
 from parking.store.database import Database
 from parking.store.ledger_proofs import Proved, SealedCharge
@@ -56,6 +69,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         differences += _compare_fees(database, lot.operator_id, since)
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
+        differences += _compare_wallets(database, lot.operator_id)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:
@@ -103,11 +117,7 @@ def prove_all(
 def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     """Kept balances, what visits owe and drawers hold, beside the sums of the transfers."""
     added_up = dict(transfers.add_up(db, lot_id))
-    kept = {account: each for _, account, each in transfers.list_balances(db, lot_ids=[lot_id])}
-    for account in sorted(kept.keys() | {each for each in added_up if is_lasting(each)}):
-        by_transfers, by_balance = added_up.get(account, Balance()), kept.get(account, Balance())
-        if by_transfers != by_balance:
-            yield _told("balance", f"{lot_id}.{account}", by_transfers.fen, by_balance.fen)
+    yield from _compare_balances(db, lot_id, added_up)
     owing = {receivable(each): (each, fen) for each, fen in ledger_proofs.list_unsettled(db, lot_id).items()}
     posted = {account: each.fen for account, each in added_up.items() if not is_lasting(account) and each.fen}
     for account in sorted(owing.keys() | posted.keys()):
@@ -119,6 +129,14 @@ def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         by_count, by_transfers = held.get(account, 0), added_up.get(account, Balance())
         if by_count != by_transfers.fen:
             yield _told("drawer_holds", f"{lot_id}.{account}", by_count, by_transfers.fen)
+
+
+def _compare_balances(db: Session, lot_id: int, added_up: dict[str, Balance]) -> Iterator[dict[str, Any]]:
+    kept = {account: each for _, account, each in transfers.list_balances(db, lot_ids=[lot_id])}
+    for account in sorted(kept.keys() | {each for each in added_up if is_lasting(each)}):
+        by_transfers, by_balance = added_up.get(account, Balance()), kept.get(account, Balance())
+        if by_transfers != by_balance:
+            yield _told("balance", f"{lot_id}.{account}", by_transfers.fen, by_balance.fen)
 
 
 def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
@@ -149,7 +167,8 @@ def _compare_fees(database: Database, operator_id: UUID, since: datetime | None)
         try:
             with database.reading() as db:
                 is_closed = day_closings.find_closing(db, each.account_id, each.day) is not None
-            fee_raw = add_up_fees(database, each.account_id, each.import_id, other_lot=NO_LOT if is_closed else None)
+            fee_raw = add_up_fees(
+                database, each.account_id, each.import_id, first_lot=NO_LOT, other_lot=NO_LOT if is_closed else None)
         except FeeOfNoLot:
             yield _told("fee_of_no_lot", about, each.whole.fee_raw, None)
             continue
@@ -167,7 +186,7 @@ def _compare_fees(database: Database, operator_id: UUID, since: datetime | None)
 
 
 def _give_to_one(fee_raw: dict[int, int], kept: Mapping[int, int]) -> None:
-    """Fees of no order were booked with one lot: the operator's first then, which need not be its first now."""
+    """Fees of no visit were booked with one lot: the operator's first then, which need not be its first now."""
     of_none = fee_raw.pop(NO_LOT, 0)
     taker = next((number for number in sorted(kept) if kept[number] - fee_raw.get(number, 0) == of_none), NO_LOT)
     if of_none:
@@ -180,6 +199,25 @@ def _compare_carried(before: Booked, each: Booked) -> Iterator[dict[str, Any]]:
     begun = {number: part.carried_before_raw for number, part in each.lots.items() if part.carried_before_raw}
     if before.number + 1 != each.number or left != begun:
         yield _told("fee_carried", f"{each.account_id}.{each.number}", sum(left.values()), sum(begun.values()))
+
+
+def _compare_wallets(database: Database, operator_id: UUID) -> Iterator[dict[str, Any]]:
+    """Of the operator that issues wallets: the city's ledger, each wallet, and what it owes to each lot of the city."""
+    with database.snapshot() as db:
+        if wallets.find_issuer(db) != operator_id:
+            return
+        yield from _compare_balances(db, CITY, dict(transfers.add_up(db, CITY)))
+    with database.snapshot() as db:
+        for what, found in (
+            ("wallet_holds", wallet_proofs.compare_held(db)),
+            ("top_up_withdrawn", wallet_proofs.compare_withdrawn(db)),
+            ("withdrawals_under_way", wallet_proofs.compare_under_way(db)),
+            ("interlot", wallet_proofs.compare_interlot(db)),
+        ):
+            yield from (_told(what, each.of, each.expected_fen, each.found_fen) for each in found)
+    with database.snapshot() as db:
+        for what, each in wallet_proofs.compare_moved(db):
+            yield _told(what, each.of, each.expected_fen, each.found_fen)
 
 
 def _compare_settlements(db: Session, operator_id: UUID) -> Iterator[dict[str, Any]]:

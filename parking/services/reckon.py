@@ -19,6 +19,8 @@ from parking.core.clock import start_of_day
 from parking.core.identifier import derived_uuid
 from parking.core.reconciliation import BUCKETS, Alike, KeptRow, Kind, OurRow, Pair, read_text, reconcile, signed
 from parking.core.statement import CHANNEL_ZONE
+from parking.core.wallet import CITY
+from parking.services.designate import desk_lot
 from parking.store import movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database, DatabaseUnavailable
@@ -182,17 +184,18 @@ class _Sheet:
         def deed(db: Session) -> None:
             reckonings.add_differences(
                 db, self._account.account_id, self._account.operator_id, self._day, self._number, found)
-            for lot_id, payment_id in waiting:
-                self._ask_for(db, lot_id, payment_id)
+            for lot_id, subject_id in waiting:
+                self._ask_for(db, lot_id, subject_id)
 
         self._database.write(deed)
 
-    def _ask_for(self, db: Session, lot_id: int, payment_id: UUID) -> None:
+    def _ask_for(self, db: Session, lot_id: int, subject_id: UUID) -> None:
         assert self._read is not None
+        kind, of = ("query_topup", "top_up_id") if lot_id == CITY else ("query_payment", "payment_id")
         outbox_messages.add_message(
-            db, lot_id=lot_id, kind="query_payment", body={"payment_id": str(payment_id), "even_closed": True},
-            message_id=derived_uuid(self._read.imported_at, "query_payment", payment_id, self._read.import_id),
-            now=self._now)
+            db, lot_id=desk_lot(db, self._account.operator_id) if lot_id == CITY else lot_id, kind=kind,
+            body={of: str(subject_id), "even_closed": True},
+            message_id=derived_uuid(self._read.imported_at, kind, subject_id, self._read.import_id), now=self._now)
 
 
 def read_day(db: Session, account: ChannelAccount, day: date, reckoned: Reckoning, page: Page) -> Day:
@@ -330,7 +333,7 @@ def _our_parts(
 
 
 def _differences(db: Session, account: ChannelAccount, placed: list[Placed]) -> list[Difference]:
-    """What is kept and shown of pairs, with the visits that ours were for."""
+    """What is kept and shown of pairs, with the visits that ours were for; of top-ups, the city's ledger alone."""
     visits = {kind: movements.list_visits(
         db, account.account_id, kind, [_number(pair) for _, pair in placed if _kind(pair) == kind]) for kind in KINDS}
     return [_difference(place, pair, *visits[_kind(pair)].get(_number(pair), (None, None))) for place, pair in placed]

@@ -1,6 +1,6 @@
 """Money goes back the way it came: reserved and owed at once, sent by the worker, followed to its end.
 
-Cash is not sent: it is paid out to who comes for it (pay_out.py).
+Cash is not sent: it is paid out to who comes for it (pay_out.py). What a wallet paid is back in it at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from parking.core.drawer import CHANNEL as CASH
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.payment import Paid, money_state
 from parking.core.statement import CHANNEL_ZONE
+from parking.core.wallet import CHANNEL as WALLET
+from parking.services.move import restore
 from parking.services.owe import lock_visit, owed_until
 from parking.store import (
     channel_events,
@@ -56,6 +58,11 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
     if payment.channel == CASH:
         return  # it waits at the booth for the driver (pay_out.py)
+    if payment.channel == WALLET:
+        restore(db, payment, refund_id=refund_id, amount_fen=amount_fen, now=now)
+        done = ChannelRefund(refund_id.hex, "done", refund_id.hex, amount_fen, now)
+        note_refund(db, payment.account_id, done, now=now)
+        return
     outbox_messages.add_message(
         db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
         body={"refund_id": str(refund_id)}, now=now,
@@ -98,11 +105,7 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
         return
     refund = refunds.lock_refund(db, *known)
     if said.amount_fen not in (0, refund.amount_fen):  # 0: it did not say
-        channel_events.set_aside(
-            db, event_id=derived_uuid(refund.asked_at, account_id, said.refund_no, said.amount_fen, said.state),
-            account_id=account_id, why="refund_differs", now=now,
-            body={"order_no": said.refund_no, "amount_fen": said.amount_fen, "transaction_no": said.channel_refund_no,
-                  "paid_at": None})
+        set_refund_aside(db, account_id, said, "refund_differs", refund.asked_at, now)
         return
     if refund.state in ("done", said.state) or (refund.state == "failed" and said.state == "accepted"):
         return
@@ -124,6 +127,17 @@ def note_refund(db: Session, account_id: UUID, said: ChannelRefund, *, now: date
         db, account_id, refund.operator_id, number=refund.refund_no, day=city_date(accepted_at, CHANNEL_ZONE))
 
 
+def set_refund_aside(
+    db: Session, account_id: UUID, said: ChannelRefund, why: str, asked_at: datetime, now: datetime
+) -> None:
+    """Keep what a channel says of a refund and our books do not bear, for a person to look at."""
+    channel_events.set_aside(
+        db, event_id=derived_uuid(asked_at, account_id, said.refund_no, said.amount_fen, said.state),
+        account_id=account_id, why=why, now=now,
+        body={"order_no": said.refund_no, "amount_fen": said.amount_fen, "transaction_no": said.channel_refund_no,
+              "paid_at": None})
+
+
 def tell_of_refund(
     db: Session, what: Literal["accepted", "failed"], payment: Payment, refund: Refund, *, now: datetime
 ) -> None:
@@ -137,7 +151,7 @@ def tell_of_refund(
 
 def _post(db: Session, kind: str, refund: Refund, channel: str, now: datetime) -> None:
     """The channel's word moves the money; the state it ends is part of the event, for it may turn twice."""
-    sides = [ledger.refunding(channel), ledger.clearing(channel)]
+    sides = [ledger.refunding(channel), ledger.holding(channel)]
     debit, credit = sides if kind == "returned" else sides[::-1]
     transfers.post(db, ledger.transfer(
         kind, debit=debit, credit=credit, amount_fen=refund.amount_fen,

@@ -17,7 +17,7 @@ from parking.core.identifier import derived_uuid
 from parking.core.price import Vehicle
 from parking.services.bill import CHARGE_LATER, charge_now
 from parking.services.fold import refold
-from parking.services.follow import Desk, query_payment, send_refund
+from parking.services.follow import Desk, query_payment, query_top_up, send_refund, send_withdrawal
 from parking.services.owe import lock_visit
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
@@ -202,4 +202,7 @@ _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
     "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
     CHARGE_LATER: _charge,
 }
-_OUTSIDE: dict[str, Callable[..., datetime | None]] = {"query_payment": query_payment, "send_refund": send_refund}
+_OUTSIDE: dict[str, Callable[..., datetime | None]] = {
+    "query_payment": query_payment, "send_refund": send_refund, "query_topup": query_top_up,
+    "send_withdrawal": send_withdrawal,
+}

@@ -24,6 +24,7 @@ from parking.core.plate import Plate, parse_plate
 from parking.core.secret import Secrets
 from parking.core.tariff import read_tariff
 from parking.services.calendars import seed_calendar
+from parking.services.designate import designate_issuer
 from parking.services.enrol import add_gate, enrol_terminal, open_lot
 from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
@@ -133,6 +134,7 @@ def seed_demo_city(
     for district_id, (zh, en) in _DISTRICTS.items():
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
     lots = [_add_lot(db, each, operators[each.operator], made, now) for each in _LOTS]
+    designate_issuer(db, operators[0], now=now)
     for name in _DRIVERS:
         _add_driver(db, name, dice, secrets, realm, made, now)
     _add_visits(db, lots, made, dice, secrets, safe, now)

@@ -162,7 +162,7 @@ def _list_unlike(
     part_of = parts.selected_columns[0]
     sums = parts.group_by(part_of).subquery()
     found_fen = func.coalesce(sums.c[1], 0)
-    return _differences(db.execute(
+    return differences(db.execute(
         select(row_id, found_fen, kept_fen).outerjoin(sums, sums.c[0] == row_id)
         .where(row_id.class_.lot_id == lot_id, found_fen != kept_fen)))
 
@@ -187,7 +187,7 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
         **_cash_events(lot_id),
     }
     row = LedgerTransfer
-    differences: list[tuple[str, Difference]] = []
+    unlike: list[tuple[str, Difference]] = []
     for kind, query in events.items():
         event = query.subquery()
         event_id, event_fen = event.c[0], event.c[1]
@@ -198,8 +198,8 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
                 posted.c.amount_fen.is_(None) | (posted.c.amount_fen != event_fen))
         alone = select(posted.c.ref_id, event_fen, posted.c.amount_fen).outerjoin(
             event, event_id == posted.c.ref_id).where(event_id.is_(None))
-        differences += [(kind, each) for query in (missing, alone) for each in _differences(db.execute(query))]
-    return differences
+        unlike += [(kind, each) for query in (missing, alone) for each in differences(db.execute(query))]
+    return unlike
 
 
 def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
@@ -231,10 +231,10 @@ def compare_cash(db: Session, lot_id: int) -> list[Difference]:
         booked = rows.subquery()
         moved = select(movement.movement_id.label("id"), movement.amount_fen.label("fen")).where(
             movement.lot_id == lot_id, movement.kind == kind).subquery()
-        found += _differences(db.execute(
+        found += differences(db.execute(
             select(booked.c.id, booked.c.fen, moved.c.fen).outerjoin(moved, moved.c.id == booked.c.id)
             .where(moved.c.fen.is_(None) | (moved.c.fen != booked.c.fen))))
-        found += _differences(db.execute(
+        found += differences(db.execute(
             select(moved.c.id, booked.c.fen, moved.c.fen).outerjoin(booked, booked.c.id == moved.c.id)
             .where(booked.c.id.is_(None))))
     return found
@@ -272,6 +272,7 @@ def list_sealed(
     return [SealedCharge(*each) for each in db.execute(query)]
 
 
-def _differences(rows: Iterable[Any]) -> list[Difference]:
+def differences(rows: Iterable[Any]) -> list[Difference]:
+    """Rows of what, expected and found."""
     return [Difference(str(each[0]), None if each[1] is None else int(each[1]),
                        None if each[2] is None else int(each[2])) for each in rows]

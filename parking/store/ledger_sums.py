@@ -1,4 +1,7 @@
-"""What a period moved between the accounts of an operator's lots, summed up by the database."""
+"""What a period moved between the accounts of an operator's lots, summed up by the database.
+
+The city's ledger is no lot's: what an operator that issues wallets has in it is not among its own books.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from parking.core.books import Moved
 from parking.core.ledger import COUNTS, VISITS
+from parking.core.wallet import CITY
 from parking.store.columns import Wide
 from parking.store.transfers import LedgerTransfer
 
@@ -39,7 +43,7 @@ def sum_moved(
     row = LedgerTransfer
     debit, credit = _together(row.debit).label("debit"), _together(row.credit).label("credit")
     query = select(row.lot_id, row.kind, debit, credit, func.sum(row.amount_fen), func.count()).where(
-        row.operator_id == operator_id, row.posted_at >= since, row.phase.in_(COUNTS))
+        row.operator_id == operator_id, row.posted_at >= since, row.phase.in_(COUNTS), row.lot_id != CITY)
     if until is not None:
         query = query.where(row.posted_at < until)
     if lot_id is not None:
@@ -58,7 +62,7 @@ def sum_by_quarter(
     quarter = (posted_ms - posted_ms % QUARTER_MS).label("quarter")
     query = select(quarter, row.kind, func.sum(row.amount_fen)).where(
         row.operator_id == operator_id, row.posted_at >= since, row.posted_at < until, row.phase.in_(COUNTS),
-        row.kind.in_(list(kinds))).group_by(quarter, row.kind)
+        row.lot_id != CITY, row.kind.in_(list(kinds))).group_by(quarter, row.kind)
     found = db.execute(query if lot_id is None else query.where(row.lot_id == lot_id))
     return [(int(each[0]) // QUARTER_MS, each[1], int(each[2])) for each in found]
 
@@ -72,7 +76,8 @@ def list_posted(
     side = or_(_together(row.debit) == account, _together(row.credit) == account)
     query = select(
         row.lot_id, row.transfer_id, row.kind, row.debit, row.credit, row.amount_fen, row.posted_at,
-    ).where(row.operator_id == operator_id, row.posted_at >= since, row.posted_at < until, row.phase.in_(COUNTS), side)
+    ).where(row.operator_id == operator_id, row.posted_at >= since, row.posted_at < until, row.phase.in_(COUNTS),
+            row.lot_id != CITY, side)
     if lot_id is not None:
         query = query.where(row.lot_id == lot_id)
     if before is not None:

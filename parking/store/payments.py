@@ -36,7 +36,7 @@ class PaymentRow(Table):
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount_fen"),
         CheckConstraint("state IN ('asked', 'paid', 'closed', 'disputed')", name="state"),
-        CheckConstraint("way IN ('qr', 'redirect', 'booth')", name="way"),
+        CheckConstraint("way IN ('qr', 'redirect', 'booth', 'wallet')", name="way"),
         CheckConstraint("(state = 'paid') = (transaction_no IS NOT NULL)", name="transaction_no"),
         CheckConstraint("(state = 'paid') = (paid_at IS NOT NULL)", name="paid_at"),
         CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="refunded_fen"),
@@ -69,12 +69,12 @@ class PaymentRow(Table):
 class ChannelOrder(Table):
     """The numbers by which channels know our orders and refunds: unique in the city, for ever.
 
-    subject_id: the payment's or the refund's id.
+    subject_id: the id of the payment or refund, of the top-up of a wallet, or of what goes back of that.
     """
 
     __tablename__ = "channel_order"
     __table_args__ = (
-        CheckConstraint("kind IN ('payment', 'refund')", name="kind"),
+        CheckConstraint("kind IN ('payment', 'refund', 'topup', 'topup_refund')", name="kind"),
         CheckConstraint("length(order_no) BETWEEN 1 AND 32", name="order_no"),
         spread("order_no", "channel_order", append_only=True),
     )
@@ -146,13 +146,18 @@ def claim_order_no(
 
 
 def find_order(db: Session, order_no: str, *, kind: str, account_id: UUID | None = None) -> tuple[int, UUID] | None:
-    """The lot and the payment or refund that an order number names."""
+    """The lot and what of this kind an order number names."""
     row = ChannelOrder
     found = db.execute(select(row.lot_id, row.subject_id, row.account_id).where(
         row.order_no == order_no, row.kind == kind)).one_or_none()
     if found is None or account_id not in (None, found.account_id):
         return None
     return found.lot_id, found.subject_id
+
+
+def find_kind(db: Session, order_no: str) -> str | None:
+    """What an order number names: of ChannelOrder's kinds."""
+    return db.execute(select(ChannelOrder.kind).where(ChannelOrder.order_no == order_no)).scalar_one_or_none()
 
 
 def find_payment(db: Session, lot_id: int, payment_id: UUID) -> Payment | None:
@@ -182,13 +187,16 @@ def pay(
     db: Session, payment: Payment, *, transaction_no: str, paid_at: datetime, now: datetime
 ) -> bool:
     """Credit a channel's transaction to its order; False if that transaction was credited before."""
-    if not insert_new(
-        db, ChannelTransaction, transaction_no=transaction_no, channel=payment.channel,
-        order_no=payment.order_no, credited_at=now,
-    ):
+    if not claim_transaction(db, transaction_no, channel=payment.channel, order_no=payment.order_no, now=now):
         return False
     _change(db, payment, state="paid", transaction_no=transaction_no, paid_at=paid_at)
     return True
+
+
+def claim_transaction(db: Session, transaction_no: str, *, channel: str, order_no: str, now: datetime) -> bool:
+    """Take a channel's transaction for an order; False if it was credited before."""
+    return insert_new(
+        db, ChannelTransaction, transaction_no=transaction_no, channel=channel, order_no=order_no, credited_at=now)
 
 
 def close_payment(db: Session, payment: Payment) -> None:

@@ -41,9 +41,11 @@ from parking.store import (
     tariff_drafts,
     tariffs,
     terminals,
+    top_ups,
     transfers,
     vehicles,
     waivers,
+    wallets,
     webhook_deliveries,
     webhook_endpoints,
     what_ifs,
@@ -55,7 +57,7 @@ MODULES = (
     codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
     identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
-    tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints, what_ifs,
+    tariffs, terminals, top_ups, transfers, vehicles, waivers, wallets, webhook_deliveries, webhook_endpoints, what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

@@ -31,6 +31,8 @@ class TransferDiffers(Exception):
 class LedgerTransfer(Table):
     """One movement of money, both sides in one row, so every transaction adds up to nothing.
 
+    lot_id: whose ledger it is in: a lot's, or the city's (core/wallet.py: CITY), which is no lot.
+
     Protects: an event counts once, is pending once, and a pending one ends once (the unique indexes);
     nothing is edited or deleted.
     """
@@ -54,7 +56,7 @@ class LedgerTransfer(Table):
         spread("lot_id", "lot", append_only=True),
     )
 
-    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    lot_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     transfer_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     operator_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("operator.operator_id"))
     kind: Mapped[str] = mapped_column(Text)
@@ -80,7 +82,7 @@ class LedgerBalance(Table):
         spread("lot_id", "lot"),
     )
 
-    lot_id: Mapped[int] = mapped_column(Integer, ForeignKey("lot.lot_id"), primary_key=True, autoincrement=False)
+    lot_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     account: Mapped[str] = mapped_column(Text, primary_key=True)
     debit_fen: Mapped[int] = mapped_column(Fen)
     credit_fen: Mapped[int] = mapped_column(Fen)
@@ -170,6 +172,14 @@ def list_balances(db: Session, *, lot_ids: Iterable[int]) -> list[tuple[int, str
         select(_balance.c.lot_id, _balance.c.account, *(_balance.c[name] for name in _SUMS))
         .where(_balance.c.lot_id.in_(list(lot_ids))).order_by(_balance.c.lot_id, _balance.c.account))
     return [(each.lot_id, each.account, Balance(*each[2:])) for each in found]
+
+
+def list_balances_of(db: Session, lot_id: int, accounts: Iterable[str]) -> list[tuple[str, Balance]]:
+    """Those of these accounts of a lot that anything was posted to, by name: each is looked up."""
+    found = db.execute(
+        select(_balance.c.account, *(_balance.c[name] for name in _SUMS))
+        .where(_balance.c.lot_id == lot_id, _balance.c.account.in_(list(accounts))).order_by(_balance.c.account))
+    return [(each.account, Balance(*each[1:])) for each in found]
 
 
 def add_up(db: Session, lot_id: int, *, account: str | None = None) -> list[tuple[str, Balance]]:

@@ -11,7 +11,7 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import BANK, COMMISSION, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
+from parking.core.ledger import BANK, COMMISSION, DUE_FROM_CITY, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
 from parking.services.show import read_cursor, write_cursor
 from parking.store import ledger_sums, lots
@@ -201,10 +201,13 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: written off", channel=channel_name(of)))
     if kind == "drawer":
         return str(gettext("Cash in drawer %(n)s", n=of))
+    if kind == "interlot":
+        return str(gettext("Car park %(n)s: owed for visits paid from wallets", n=of))
     words = {
         VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned"),
         TRANSIT: gettext("Cash handed in, not taken over yet"), BANK: gettext("Cash taken over"),
         COMMISSION: gettext("City: commission"),
+        DUE_FROM_CITY: gettext("City: owes for visits paid from wallets"),
         OVER_AND_SHORT: gettext("Cash over and short")}
     return str(words.get(account, account))
 

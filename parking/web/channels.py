@@ -6,7 +6,9 @@ from flask import current_app, request
 from flask_babel import gettext
 
 from parking.core.identifier import parse_lot_id
-from parking.store import lots
+from parking.core.wallet import CHANNEL as WALLET
+from parking.store import lots, wallets
+from parking.web import auth
 
 # What an app's own browser calls itself, and the channel that pays in it.
 _OWN_BROWSER = {"MicroMessenger": "wechat_pay", "AlipayClient": "alipay"}
@@ -14,19 +16,34 @@ _OWN_BROWSER = {"MicroMessenger": "wechat_pay", "AlipayClient": "alipay"}
 
 def channel_name(channel: str) -> str:
     """A payment channel in the reader's language; one that has no name yet by its word."""
-    words = {"wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay"), "cash": gettext("Cash")}
+    words = {"wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay"), "cash": gettext("Cash"),
+             "wallet": gettext("Wallet")}
     return str(words.get(channel, channel))
 
 
 def offered_channels(lot_id: int) -> list[str]:
-    """The channels at which the lot's operator has an account; first the one whose app this page is open in."""
+    """The channels at which the lot's operator has an account; first the one whose app this page is open in.
+
+    Before them the caller's own wallet, where one is signed in and something is in it.
+    """
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
         operator_id = lots.get_lot(db, lot_id).operator_id
     offered = extensions["channels"].connected_names(operator_id)
     agent = request.headers.get("User-Agent", "")
     own = next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
-    return sorted(offered, key=lambda each: each != own)
+    found = sorted(offered, key=lambda each: each != own)
+    return [WALLET, *found] if _wallet_fen() else found
+
+
+def _wallet_fen() -> int:
+    """What the wallet of the driver who calls holds."""
+    person = auth.person()
+    if person is None or person.driver_id is None:
+        return 0
+    with current_app.extensions["database"].reading() as db:
+        found = wallets.find_wallet(db, person.driver_id)
+    return found.balance_fen if found else 0
 
 
 def channels_of_visit(public_id: str) -> list[str]:

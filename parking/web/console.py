@@ -23,6 +23,7 @@ from parking.store import (
     silences,
     terminals,
     waivers,
+    wallets,
     webhook_endpoints,
 )
 from parking.web import auth
@@ -50,6 +51,7 @@ def page() -> Any:
         ghost_count = parking_sessions.count_suspended(db, operator_id)
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
+        issues_wallets = wallets.find_issuer(db) == operator_id
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -57,7 +59,8 @@ def page() -> Any:
         (each, is_silent(each.last_seen_at, now=now), each.bundle_made_at and now - each.bundle_made_at)
         for each in devices if each.revoked_at is None]
     return render_template(
-        "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
+        "console.html", name=name, issues_wallets=issues_wallets,
+        lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
         waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
         dead_count=dead_count, disabled_count=disabled_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])

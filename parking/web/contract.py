@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from parking.core.clock import BadInstant, parse_instant
+from parking.core.money import FEN_MAX
 
 Model = TypeVar("Model", bound=BaseModel)
 SEQUENCE_MAX = 2**53 - 1
@@ -298,10 +299,15 @@ class QuoteRequest(Strict):
 
 
 class PaymentRequest(Strict):
-    """For a visit of one's own by its id, or for any car by its plate and the code on the lot's wall."""
+    """For a visit of one's own by its id, or for any car by its plate and the code on the lot's wall.
+
+    By `wallet` it is paid at once, from the caller's own. shown_fen: of a wallet, what the driver was shown as due; if
+    it is more by then, nothing is paid.
+    """
 
     id: UuidText
-    channel: Literal["wechat_pay", "alipay"]
+    channel: Literal["wechat_pay", "alipay", "wallet"]
+    shown_fen: Annotated[int, Field(ge=1, le=FEN_MAX)] | None = None
     way: Literal["qr", "redirect"] = "qr"
     parking_session_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -312,6 +318,8 @@ class PaymentRequest(Strict):
         by_plate = self.plate is not None and self.lot_code is not None
         if (self.parking_session_id is not None) == by_plate or (self.plate is None) != (self.lot_code is None):
             raise ValueError("parking_session_id, or plate with lot_code")
+        if self.shown_fen is not None and self.channel != "wallet":
+            raise ValueError("shown_fen is for a wallet")
         return self
 
 

@@ -23,6 +23,7 @@ from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
+from parking.core.wallet import BadTopUp, WalletTooFull
 from parking.core.webhook import BadAddress
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
@@ -39,6 +40,7 @@ from parking.services.conclude import (
     SameVehicle,
 )
 from parking.services.connect import NotConnected
+from parking.services.designate import NoIssuer
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -56,11 +58,14 @@ from parking.services.retry import NoMessage
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed
 from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, SettlementIdReused, SettlementWaits
 from parking.services.show import BadCursor
+from parking.services.spend import MoreIsDue, WalletTooLow
 from parking.services.subscribe import EndpointIdReused, NoDelivery, NoEndpoint, NothingToTell, TooManyEndpoints
 from parking.services.take_cash import AmountChanged
 from parking.services.testify import ClaimIdReused, TooManyClaims
+from parking.services.top_up import TopUpIdReused
 from parking.services.unlock import NoKey
 from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
+from parking.services.withdraw import MoreThanHeld, WithdrawalIdReused
 from parking.store.database import DatabaseUnavailable
 from parking.web.printer import DocumentTooLong, PrinterBusy, ReceiptTooLong
 
@@ -220,6 +225,21 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "not_to_be_closed", f"The day cannot be closed: {error}.",
         extra=(("why", error.reason), ("count", error.count))),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
+    NoIssuer: lambda error: Problem(404, "no_wallets", "Nobody issues wallets in this city, or it is not you."),
+    BadTopUp: lambda error: Problem(
+        400, "bad_top_up", "A top-up is between 1 and 1,000 yuan.", errors=[("amount_fen", "out of bounds")]),
+    WalletTooFull: lambda error: Problem(
+        409, "wallet_too_full", "A wallet holds at most 5,000 yuan; orders that can still be paid count too."),
+    WalletTooLow: lambda error: Problem(409, "wallet_too_low", "The wallet holds less than is due; nothing was paid."),
+    MoreIsDue: lambda error: Problem(
+        409, "more_is_due", "More is due by now than was shown; nothing was paid.",
+        errors=[("shown_fen", "less than is due")]),
+    MoreThanHeld: lambda error: Problem(
+        409, "more_than_held", "The wallet does not hold so much.", errors=[("amount_fen", "more than there is")]),
+    TopUpIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another top-up.", errors=[("id", "used before")]),
+    WithdrawalIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another amount.", errors=[("id", "used before")]),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),

@@ -112,6 +112,8 @@ def kind_name(kind: str) -> str:
     """What a message is to do, in the reader's language."""
     words = {
         "query_payment": gettext("Ask what became of a payment"), "send_refund": gettext("Give money back"),
+        "query_topup": gettext("Ask what became of a top-up"),
+        "send_withdrawal": gettext("Give money of a wallet back"),
         "settle": gettext("Settle a visit"), "charge": gettext("Charge a visit"),
         "seen_elsewhere": gettext("Tell of an entry elsewhere"),
         "not_seen_elsewhere": gettext("Take back word of an entry elsewhere"),

@@ -195,6 +195,9 @@ def problem_words(status: int, reason: str) -> str:
     words = {
         "not_charged": gettext("There is a receipt once the vehicle has left."),
         "nothing_due": gettext("There is nothing to pay now."),
+        "wallet_too_low": gettext("Your wallet holds less than is due. Pay in first, or choose another way."),
+        "more_is_due": gettext("More is due by now than you were shown, so nothing was paid. Please look again."),
+        "no_wallets": gettext("There are no wallets in this city, or they are not yours to see."),
         "not_your_vehicle": gettext("This plate is not among your vehicles."),
         "channel_not_connected": gettext("This car park takes no money this way."),
         "channel_refused": gettext("The payment channel refused. Please choose another way, or call the attendant."),

@@ -11,7 +11,8 @@ from parking.core.clock import format_instant
 from parking.core.code_picture import link_svg
 from parking.core.identifier import BadIdentifier, format_lot_id, new_uuid, parse_lot_id, sibling_uuid
 from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
-from parking.services import show
+from parking.core.wallet import CHANNEL as WALLET
+from parking.services import show, spend
 from parking.services.connect import NotConnected
 from parking.services.pay import (
     Asked,
@@ -46,7 +47,11 @@ def pay() -> Any:
     if asked.parking_session_id is not None:
         lot_id, session_id = _own_session(asked.parking_session_id)
     else:
+        if asked.channel == WALLET:
+            _wallet_owner()
         lot_id, session_id = _asked_by_plate(asked.lot_code or "", asked.plate or "", asked.id)
+    if asked.channel == WALLET:
+        return _answer(_spend(asked.id, lot_id, session_id, asked.shown_fen))
     return _answer(_start(Asked(asked.id, lot_id, session_id, asked.channel, asked.way)))
 
 
@@ -117,6 +122,8 @@ def lane_picture() -> Any:
 
 def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
     """The order of a form that was sent: twice is one order, by another channel another."""
+    if channel == WALLET:
+        return _spend(sibling_uuid(_form_id(), channel), lot_id, session_id, _shown_fen())
     if channel not in offered_channels(lot_id):
         raise NotConnected(channel)
     return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, "redirect"))
@@ -128,6 +135,31 @@ def _start(asked: Asked) -> Payment:
         return_url=f"{_base()}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
         payer_ip=request.remote_addr or "127.0.0.1",
     )
+
+
+def _spend(payment_id: UUID, lot_id: int, session_id: UUID, shown_fen: int | None) -> Payment:
+    """Pay from the wallet of the driver who calls."""
+    asked, now = spend.Asked(payment_id, lot_id, session_id, _wallet_owner(), shown_fen), auth.now()
+    safe = current_app.extensions["key_safe"]
+    paid: Payment = current_app.extensions["database"].write(
+        lambda db: spend.pay_from_wallet(db, asked, safe=safe, now=now))
+    return paid
+
+
+def _wallet_owner() -> UUID:
+    """:raises Problem: 401, no driver is signed in"""
+    person = auth.person()
+    if person is None or person.driver_id is None:
+        raise Problem(401, "not_signed_in", "Sign in as a driver to pay from a wallet.")
+    return person.driver_id
+
+
+def _shown_fen() -> int:
+    """What the form's page showed as due."""
+    try:
+        return int(request.form.get("shown_fen", "")[:12])
+    except ValueError:
+        abort(400)
 
 
 def _page_address(payment: Payment) -> str:
