@@ -66,12 +66,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def empty_postgres(url: str) -> None:
+    """Delete what a test has written, and give its pages back; TRUNCATE takes a hundred times as long."""
     import psycopg
 
     from parking.store.schema import TABLES
 
+    looks = (f"SELECT '{table.name}' FROM (SELECT 1 FROM {table.name} LIMIT 1) AS written" for table in TABLES)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
+        written = [name for name, in connection.execute(" UNION ALL ".join(looks))]
+        if written:
+            connection.execute("SET session_replication_role = replica")  # in whatever order
+            connection.execute("; ".join(f"DELETE FROM {name}" for name in written))
+            connection.execute(f"VACUUM {', '.join(written)}")
 
 
 def make_app(url: str) -> Flask:
