@@ -16,11 +16,13 @@ from parking.store.migrations import migrate
 from parking.web import companions, pairing, pay, sign_in
 from parking.web.limits import Limit
 from tests.city import KEYS, City, make_city
+from tests.once import compile_once
 from tests.postgres import Postgres
 
 # A slow machine is no failing test: timings are scripts/bench's affair.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+compile_once()
 
 
 @pytest.fixture(autouse=True)
