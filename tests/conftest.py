@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.postgres import Postgres
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 compile_once()
+MEMORY_BYTES_MIN = 64 * 2**20
 
 
 @pytest.fixture(autouse=True)
@@ -56,15 +59,26 @@ def postgres_url(postgres: Postgres) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """An empty, migrated database of each engine in turn."""
     if request.param == "sqlite":
-        path = tmp_path / "parking.sqlite3"
+        path = request.getfixturevalue("memory_path") / "parking.sqlite3"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
     url: str = request.getfixturevalue("postgres_url")
     empty_postgres(url)
     return url
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one: each commit waits for the disk, and most of a test is waiting."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < MEMORY_BYTES_MIN:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="parking-", dir=memory, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def empty_postgres(url: str) -> None:
