@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ class Lines:
         self._seconds_max = seconds_max
         self._workers = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._free: SimpleQueue[Line] = SimpleQueue()
-        trust = ssl.create_default_context(cafile=ca_file or None)
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else _known_authorities()
         for _ in range(count):
             self._free.put(Line(trust, timeout, answer_bytes_max, keeps_connections))
 
@@ -68,6 +69,12 @@ class Lines:
         except TimeoutError:
             line.cut(turn)
             raise NoAnswer("too_slow") from None
+
+
+@cache
+def _known_authorities() -> ssl.SSLContext:
+    """The system's, read once a process: it takes as long as all else that starts."""
+    return ssl.create_default_context()
 
 
 class Line:

@@ -35,7 +35,8 @@ def main() -> None:
         run(PYTHON, "-m", "mypy", "-p", "parking", cwd=ROOT, env=environment)
     say("pytest")
     done = subprocess.run(
-        [str(PYTHON), "-m", "pytest", "-q", "-n", str(os.cpu_count() or 2), "--dist", "loadgroup", *sys.argv[1:]],
+        [str(PYTHON), "-m", "pytest", "-q", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup",
+         *sys.argv[1:]],
         cwd=ROOT, env=environment, check=False,
     )
     raise SystemExit(done.returncode)
