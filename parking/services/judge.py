@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -204,6 +204,9 @@ class Case:
         self._occupied = self._occupied if folded.occupied is None else folded.occupied
         for session in folded.sessions:
             if ref in (session.opened_by, session.closed_by):
+                known = self.session
+                if known is not None and known.parking_session_id == session.parking_session_id:
+                    return replace(session, validations=known.validations)
                 return session
         return self.session
 
