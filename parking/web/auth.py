@@ -142,6 +142,13 @@ def find_terminal(token: str) -> TerminalAtGate | None:
         return terminals.find_terminal_by_token(db, token_hash(token), now=now())
 
 
+def find_desk(token: str) -> tuple[MerchantDesk, Merchant] | None:
+    if not 0 < len(token) <= TOKEN_MAX:
+        return None
+    with current_app.extensions["database"].reading() as db:
+        return merchant_desks.find_desk_by_token(db, token_hash(token))
+
+
 def check_same_site() -> None:
     """Refuse a change that another site's page makes with our cookie.
 
@@ -253,10 +260,7 @@ def _require_desk() -> Any:
     if token is None and MERCHANT_COOKIE in request.cookies:
         check_same_site()
         token = request.cookies[MERCHANT_COOKIE]
-    found = None
-    if token and len(token) <= TOKEN_MAX:
-        with current_app.extensions["database"].reading() as db:
-            found = merchant_desks.find_desk_by_token(db, token_hash(token))
+    found = find_desk(token) if token else None
     if found is None:
         if wants_page():
             return redirect("/merchant/pair", code=303)
