@@ -52,6 +52,7 @@ def create_app(config: Config) -> Flask:
         cash,
         companions,
         console,
+        coupon_desk,
         credentials,
         day_desk,
         draft_console,
@@ -63,6 +64,9 @@ def create_app(config: Config) -> Flask:
         inbox,
         lanes,
         logs,
+        merchant_console,
+        merchant_desk,
+        merchants,
         messages,
         metrics,
         openings,
@@ -120,7 +124,7 @@ def create_app(config: Config) -> Flask:
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
-        messages, webhooks, webhook_console, wallet,
+        messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk, coupon_desk,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -14,6 +14,7 @@ from parking.cli import (
     keys,
     lint,
     lots,
+    merchants,
     settlements,
     staff,
     statements,
@@ -25,7 +26,7 @@ from parking.cli import (
 )
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets, merchants):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

@@ -39,6 +39,7 @@ def seed_demo(seed: int, sign_ins: Path, base: str, realm: str, root_file: Path 
         half.chmod(0o600)
         half.write_text(json.dumps({
             "base": base, "drivers": made.drivers, "terminals": made.terminals, "operators": made.operators,
+            "merchants": made.merchants,
         }, ensure_ascii=False, indent=1), "utf-8")
         return made
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from parking.core.ledger import VISITS
 
-CHARGED: Mapping[str, int] = {"charge": 1, "credit": -1, "waiver": -1, "unwaived": 1}  # kinds that make revenue
+CHARGED: Mapping[str, int] = {  # kinds that make revenue
+    "charge": 1, "credit": -1, "waiver": -1, "unwaived": 1, "sponsored": 1, "unsponsored": -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,23 @@ class TrialRow:
 
 @dataclass(slots=True)
 class LotRevenue:
-    """What a lot charged in a period, what of it was taken back and off; what was paid, by channel, and given back."""
+    """What a lot charged in a period, what of it was taken back and off; what was paid, by channel, and given back.
+
+    sponsored_fen: what merchants owe it for visits that they validated, beside what it charged for them.
+    """
 
     lot_id: int
     charge_count: int = 0
     charged_fen: int = 0
     credited_fen: int = 0
     waived_fen: int = 0
+    sponsored_fen: int = 0
     paid_fen: Counter[str] = field(default_factory=Counter)
     refunded_fen: int = 0
 
     @property
     def net_fen(self) -> int:
-        return self.charged_fen - self.credited_fen - self.waived_fen
+        return self.charged_fen - self.credited_fen - self.waived_fen + self.sponsored_fen
 
 
 def trial_balance(
@@ -93,6 +98,8 @@ def revenue(moved: Iterable[Moved]) -> list[LotRevenue]:
             lot.credited_fen += each.fen
         elif each.kind in ("waiver", "unwaived"):
             lot.waived_fen += each.fen if each.kind == "waiver" else -each.fen
+        elif each.kind in ("sponsored", "unsponsored"):
+            lot.sponsored_fen += each.fen if each.kind == "sponsored" else -each.fen
         elif each.kind == "payment":
             lot.paid_fen[each.debit.partition("/")[2]] += each.fen
         elif each.kind == "refund":

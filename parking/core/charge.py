@@ -20,7 +20,7 @@ from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, price_stay
-from parking.core.price import Line, Vehicle, kind_of_plate
+from parking.core.price import Line, Quote, Vehicle, kind_of_plate
 from parking.core.tariff import Tariff
 
 SEAL_TYPE = "parking-charge+jws"
@@ -66,9 +66,22 @@ class ChargeBody:
     total_fen: int
 
 
+def price_session(
+    session: ParkingSession, *, tariff: Tariff, vehicle: Vehicle, paid: Paid = NOTHING_PAID
+) -> Quote:
+    """What a closed session costs by a tariff, with what is known of it.
+
+    :raises CannotPrice: as price()
+    """
+    assert session.left_at is not None
+    return price_stay(
+        tariff, entered_at=session.entered_at, left_at=session.bill_end(session.left_at), paid=paid, vehicle=vehicle,
+        context=session.pricing_context)
+
+
 def seal_charge(
-    session: ParkingSession, *, tariff: Tariff, version: int, revision: int, vehicle: Vehicle,
-    context: Mapping[str, Any], key: ReceiptKey, paid: Paid = NOTHING_PAID,
+    session: ParkingSession, *, tariff: Tariff, version: int, revision: int, vehicle: Vehicle, key: ReceiptKey,
+    paid: Paid = NOTHING_PAID,
 ) -> Charge:
     """Price a closed session by the version in force at its entry, and seal what came of it.
 
@@ -76,8 +89,7 @@ def seal_charge(
     """
     assert session.left_at is not None and session.closed_by is not None
     end = session.bill_end(session.left_at)
-    quote = price_stay(
-        tariff, entered_at=session.entered_at, left_at=end, paid=paid, vehicle=vehicle, context=context)
+    quote = price_session(session, tariff=tariff, paid=paid, vehicle=vehicle)
     allowance = paid.allowance_at(end)
     charge_id = derived_uuid(
         session.left_at, "charge", session.lot_id, session.parking_session_id,
@@ -91,7 +103,7 @@ def seal_charge(
         "left_at": format_instant(session.left_at),
         "billed_until": format_instant(end),
         "vehicle": vehicle_data(vehicle),
-        "context": dict(context),
+        "context": session.pricing_context,
         "tariff": {"code": tariff.code, "version": version, "hash": tariff.hash},
         **_calendar_data(tariff, session.entered_at, end),
         "exit_allowance": None if allowance is None else {

@@ -51,10 +51,15 @@ def code_svg(digits: str) -> str:
 
 def link_svg(text: str) -> str:
     """An SVG of any text, such as an address to go to, in the smallest version that holds it."""
+    return _svg(link_modules(text))
+
+
+def link_modules(text: str) -> list[list[bool]]:
+    """The dark modules of that, without the quiet zone, row by row."""
     picture = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, mask_pattern=MASK)
     picture.add_data(text)
     picture.make(fit=True)
-    return _svg([[bool(module) for module in row] for row in picture.modules])
+    return [[bool(module) for module in row] for row in picture.modules]
 
 
 def _version_of(digits: str) -> int:

@@ -11,6 +11,8 @@ The accounts of a lot:
     transit/cash          cash that was handed in, until a second person has taken it over
     bank/cash             cash that was taken over, less what drawers were given to begin with
     difference/<channel>  what statements of a channel said otherwise than our books, and was written off
+    merchant/<merchant>   what a merchant owes the operator for visits that it validated
+    bank/merchants        what merchants paid of that
     over_and_short/cash   what counts of drawers found too little (debit) or too much (credit)
     due_from_city/wallet  what the city's ledger owes the lot for visits that were paid from wallets
 
@@ -42,6 +44,9 @@ what a lot has as due from the city is what the city has as interlot of that lot
     written_back  difference ↔ clearing   that decision was taken back
     fee       payable → clearing       what a channel keeps of a closed day; the operator bears it
     fee_back  clearing → payable       it gave more of its fees back that day than it took
+    sponsored      merchant → payable  a charge was sealed that is lower by what merchants validated
+    unsponsored    payable → merchant  that charge was taken back
+    merchant_paid  bank → merchant     a merchant paid what it owes
     commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
     commission_back  earned → payable  more was given back to drivers than was paid
     topup     clearing → wallet        a driver paid into a wallet
@@ -61,6 +66,7 @@ An event, which is a kind and what it is for, is posted once; the same one again
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -73,17 +79,20 @@ Phase = Literal["posted", "pending", "post", "void", "expire"]
 PAYABLE = "payable/operator"
 TRANSIT, BANK, OVER_AND_SHORT = "transit/cash", "bank/cash", "over_and_short/cash"
 COMMISSION = "earned/commission"
+MERCHANTS_BANK = "bank/merchants"
 DUE_FROM_CITY = f"due_from_city/{WALLET}"
 KINDS = (
     "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
     "over", "short", "deposit", "banked", "written_off", "written_back", "fee", "fee_back", "commission",
     "commission_back", "topup", "spent", "spent_back", "withdrawn", "withdrawn_back",
+    "sponsored", "unsponsored", "merchant_paid",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
 VISITS = "receivable"  # all visits' accounts together
 WALLETS = "wallet"  # all wallets together
-_DRAWER = "drawer/"
+_DRAWER, _MERCHANT = "drawer/", "merchant/"
+_HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +181,16 @@ def drawer(drawer_id: int) -> str:
 
 def is_drawer(account: str) -> bool:
     return account.startswith(_DRAWER)
+
+
+def merchant(merchant_id: UUID) -> str:
+    return f"{_MERCHANT}{merchant_id.hex}"
+
+
+def merchant_of(account: str) -> UUID | None:
+    """The merchant that an account is of, if it is a merchant's."""
+    name = account.removeprefix(_MERCHANT)
+    return UUID(name) if name != account and _HEX.fullmatch(name) else None
 
 
 def is_lasting(account: str) -> bool:

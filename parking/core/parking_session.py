@@ -8,7 +8,7 @@ they were answered, whatever their terminals' clocks say (docs/decisions/0006).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -18,6 +18,7 @@ from parking.core.clock import city_date
 from parking.core.evidence import Signs, is_entry
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
+from parking.core.validation import Validation
 
 State = Literal["open", "suspended", "closed", "voided"]
 CLOCK_ALLOWANCE = timedelta(seconds=60)
@@ -32,6 +33,7 @@ class ParkingSession:
     gone_at: when something first showed that it was here no more, although it was not seen leaving; None otherwise.
     stop_of_day: 1 for the vehicle's first session at this lot on the city day of its entry.
     flags: words that say what is unusual, sorted.
+    validations: what merchants gave it, oldest first. No fact says so: the fold does not know them, its row does.
     """
 
     parking_session_id: UUID
@@ -47,6 +49,7 @@ class ParkingSession:
     stop_of_day: int = 1
     flags: tuple[str, ...] = ()
     gone_at: datetime | None = None
+    validations: tuple[Validation, ...] = field(default=(), compare=False)
 
     @property
     def until_at(self) -> datetime | None:
@@ -57,7 +60,8 @@ class ParkingSession:
     @property
     def pricing_context(self) -> dict[str, Any]:
         """What is known of it beside its times and its vehicle, as `price` takes it (core/context.py)."""
-        return {"stop_of_day": self.stop_of_day}
+        given = {"validations": [each.context for each in self.validations]} if self.validations else {}
+        return {"stop_of_day": self.stop_of_day, **given}
 
     def bill_end(self, now: datetime) -> datetime:
         """Where the priced interval ends when it is priced at `now`."""

@@ -22,6 +22,7 @@ from parking.core.calendar import Calendar, read_year
 from parking.core.charge import read_vehicle
 from parking.core.clock import BadInstant, UnknownZone, find_zone, format_instant, parse_instant
 from parking.core.code_wire import SUBJECT_BYTES, City
+from parking.core.context import check_context
 from parking.core.decision import LotRules
 from parking.core.json_text import BadJson, load_strict
 from parking.core.payment import NOTHING_PAID, Paid
@@ -52,6 +53,13 @@ class Inside:
     is_sure: bool = True
     vehicle: Vehicle = SMALL
     stop_of_day: int = 1
+    validations: tuple[Mapping[str, int], ...] = ()
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What is known of it beside its times and its vehicle, as `price` takes it."""
+        given = {"validations": list(self.validations)} if self.validations else {}
+        return {"stop_of_day": self.stop_of_day, **given}
 
 
 @dataclass(frozen=True)
@@ -120,12 +128,16 @@ def _read(said: Mapping[str, Any], keys: KeySet, confirmed_at: datetime | None) 
 def _read_inside(said: Mapping[str, Any]) -> Inside:
     paid_until, leave_by = (
         None if said[name] is None else parse_instant(said[name]) for name in ("paid_until", "leave_by"))
-    return Inside(
+    made = Inside(
         entered_at=parse_instant(said["entered_at"]), subjects=tuple(_read_name(each) for each in said["subjects"]),
         plate_name=None if said["plate"] is None else _read_name(said["plate"]),
         paid=Paid(int(said["paid_fen"]), paid_until, leave_by), tariff_hash=said["tariff"], is_sure=False,
         vehicle=read_vehicle(said["vehicle"]) if "vehicle" in said else SMALL,
-        stop_of_day=int(said.get("stop_of_day", 1)))
+        stop_of_day=int(said.get("stop_of_day", 1)),
+        validations=tuple({str(unit): int(amount) for unit, amount in each.items()}
+                          for each in said.get("validations", ())))
+    check_context(made.context)
+    return made
 
 
 def _read_calendar(name: str, years: list[Any]) -> Calendar:

@@ -27,7 +27,7 @@ def due_fen(bundle: Bundle, visit: Inside, *, now: datetime) -> int:
     try:
         quote = price_stay(
             tariff.dated(calendar) if calendar else tariff, entered_at=visit.entered_at, left_at=left_at,
-            paid=visit.paid, vehicle=visit.vehicle, context={"stop_of_day": visit.stop_of_day})
+            paid=visit.paid, vehicle=visit.vehicle, context=visit.context)
     except CannotPrice:
         return 0
     return max(0, quote.total_fen - visit.paid.fen)

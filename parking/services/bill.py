@@ -7,7 +7,7 @@ charge is credited and another one sealed. Nothing is edited.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.calendar import CalendarNotConfirmed, CannotPrice
-from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
+from parking.core.charge import Charge, ReceiptKey, price_session, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
+from parking.core.validation import Validation, share_taken_off
 from parking.services.unlock import KeySafe
 from parking.store import (
     charges,
@@ -33,6 +34,7 @@ from parking.store import (
     payments,
     tariffs,
     transfers,
+    validations,
     vehicles,
     waivers,
     webhook_deliveries,
@@ -40,6 +42,7 @@ from parking.store import (
 from parking.store.lots import Lot
 from parking.store.parking_sessions import BookedSession, StoredSession
 from parking.store.tariffs import TariffInForce
+from parking.store.validations import Sponsorship
 
 VOIDED_SETTLED_AFTER = timedelta(hours=12)
 CHARGE_LATER = "charge"
@@ -51,6 +54,7 @@ class Entry:
     """A visit as it now is, beside its row, if it has one. paid: where that has changed, else as it was.
 
     has_waited: it is over, and could not be charged until now. waived_more_fen: so much more was taken off it.
+    validations: what merchants gave it, where that has changed.
     """
 
     session: ParkingSession
@@ -59,6 +63,13 @@ class Entry:
     replaced_by: UUID | None = None
     has_waited: bool = False
     waived_more_fen: int = 0
+    validations: tuple[Validation, ...] | None = None
+
+    def with_validations(self) -> Entry:
+        """The visit with what merchants gave it: a fold does not know that."""
+        kept = self.old.session.validations if self.old else ()
+        return replace(self, session=replace(
+            self.session, validations=kept if self.validations is None else self.validations))
 
     @property
     def paid_before(self) -> Paid:
@@ -83,6 +94,7 @@ class _Charged:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     transfers: list[ledger.Transfer] = field(default_factory=list)
+    sponsored: list[Sponsorship] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,12 +110,14 @@ class Books:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write visits: all their rows together, then what was charged and credited, then what follows."""
+        entries = [each.with_validations() for each in entries]
         at_entry = tariffs.find_tariffs_of_lot(
             self.db, self.lot.lot_id, {_entered_at(each) for each in entries if _version(each) is None})
         charged = _Charged()
         booked = [self._book(each, self._tariff(each, at_entry), charged) for each in entries]
         parking_sessions.write_sessions(self.db, booked)
         charges.add_charges(self.db, charged.rows)
+        validations.add_sponsorships(self.db, charged.sponsored)
         self._post(*charged.transfers)
         self._note_events(entries, charged)
         for entry, row in zip(entries, booked, strict=True):
@@ -130,6 +144,7 @@ class Books:
             if charge is not None:
                 count += 1
                 charged_fen += self._charge(session, charge, count, charged)
+                self._sponsor(session, tariff, charge, entry.paid_now, charged)
         if waived_fen:
             self._take_off(session, count, old.taken_off_fen if old else 0, min(charged_fen, waived_fen), charged)
         return BookedSession(
@@ -145,10 +160,12 @@ class Books:
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
         """A voided visit's payments become those of the visit that replaced it; without one they go back.
 
-        What was waived of its charge is waived of the other's.
+        What was waived of its charge is waived of the other's, and what merchants gave it they gave the other.
         """
         if to is None:
             return
+        if old.session.validations:
+            self._move_validations(old, to)
         if old.paid.fen:
             self._move_paid(old, to)
         if old.waived_fen:
@@ -160,6 +177,14 @@ class Books:
         waivers.move_waivers(self.db, self.lot.lot_id, of=source, to=to)
         parking_sessions.write_waived(self.db, self.lot.lot_id, source, 0)
         self.write([Entry(new.session, new, replaced_by=new.replaced_by, waived_more_fen=old.waived_fen)])
+
+    def _move_validations(self, old: StoredSession, to: UUID) -> None:
+        source, new = old.session.parking_session_id, parking_sessions.find_session(self.db, self.lot.lot_id, to)
+        assert new is not None
+        validations.move_validations(self.db, self.lot.lot_id, of=source, to=to)
+        parking_sessions.clear_validations(self.db, self.lot.lot_id, source)
+        self.write([Entry(new.session, new, replaced_by=new.replaced_by,
+                          validations=(*new.session.validations, *old.session.validations))])
 
     def _move_paid(self, old: StoredSession, to: UUID) -> None:
         source, fen = old.session.parking_session_id, old.paid.fen
@@ -216,8 +241,7 @@ class Books:
         try:
             return seal_charge(
                 session, tariff=tariff.tariff, version=tariff.version, revision=revision,
-                vehicle=self.held.get(session.vehicle_key, SMALL), context=session.pricing_context,
-                paid=paid, key=self._key)
+                vehicle=self.held.get(session.vehicle_key, SMALL), paid=paid, key=self._key)
         except CalendarNotConfirmed:
             self._ask_to_charge(session)
         except CannotPrice:
@@ -233,6 +257,36 @@ class Books:
                 "charge", debit=ledger.receivable(session.parking_session_id), credit=ledger.PAYABLE,
                 amount_fen=charge.total_fen, ref_id=charge.charge_id, now=self.now))
         return charge.total_fen
+
+    def _sponsor(
+        self, session: ParkingSession, tariff: TariffInForce | None, charge: Charge, paid: Paid, charged: _Charged
+    ) -> None:
+        """What merchants took off a charge they owe, each its part: the fee is priced again without it."""
+        if not session.validations or tariff is None:
+            return
+        totals = [
+            price_session(replace(session, validations=session.validations[:count]), tariff=tariff.tariff, paid=paid,
+                          vehicle=self.held.get(session.vehicle_key, SMALL)).total_fen
+            for count in range(len(session.validations))]
+        for each, fen in zip(session.validations, share_taken_off([*totals, charge.total_fen]), strict=True):
+            if fen:
+                self._book_sponsorship(session, charge.charge_id, each.merchant_id, each.validation_id, fen, charged)
+
+    def _book_sponsorship(
+        self, session: ParkingSession, charge_id: UUID, merchant_id: UUID, validation_id: UUID, fen: int,
+        charged: _Charged,
+    ) -> None:
+        """fen: below nothing where a charge is taken back."""
+        kind, sides = "sponsored", [ledger.merchant(merchant_id), ledger.PAYABLE]
+        if fen < 0:
+            kind, sides = "unsponsored", sides[::-1]
+        made = Sponsorship(
+            self.lot.lot_id, derived_uuid(self.now, kind, charge_id, validation_id), merchant_id,
+            self.lot.operator_id, session.parking_session_id, charge_id, validation_id, kind, abs(fen), self.now)
+        charged.sponsored.append(made)
+        charged.transfers.append(ledger.transfer(
+            kind, debit=sides[0], credit=sides[1], amount_fen=made.amount_fen, ref_id=made.sponsorship_id,
+            now=self.now))
 
     def _credit(self, session: ParkingSession, revision: int, charged: _Charged) -> int:
         """Take the standing charge back in full; returns its fen."""
@@ -251,6 +305,9 @@ class Books:
             charged.transfers.append(ledger.transfer(
                 "credit", debit=ledger.PAYABLE, credit=ledger.receivable(session.parking_session_id),
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
+        for each in validations.list_of_charge(self.db, self.lot.lot_id, standing.charge_id):
+            self._book_sponsorship(
+                session, charge_id, each.merchant_id, each.validation_id, -each.signed_fen, charged)
         return standing.total_fen
 
     def _take_off(
@@ -327,7 +384,7 @@ def _bill(session: ParkingSession, paid: Paid) -> tuple[object, ...] | None:
         return None
     return (
         session.vehicle_key, session.entered_at, session.left_at, session.closed_by, session.billed_until,
-        session.stop_of_day, paid.allowance_at(session.until_at),
+        session.stop_of_day, paid.allowance_at(session.until_at), session.validations,
     )
 
 

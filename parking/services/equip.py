@@ -101,6 +101,8 @@ def make_lot_bundle(
                 "entered_at": format_instant(each.session.entered_at),
                 "paid_until": _or_none(each.paid.paid_until_at), "leave_by": _or_none(each.paid.leave_by_at),
                 "paid_fen": each.paid.fen, "stop_of_day": each.session.stop_of_day,
+                **({"validations": [given.context for given in each.session.validations]}
+                   if each.session.validations else {}),
                 "vehicle": vehicle_data(classes[each.session.vehicle_key]),
                 "tariff": None if each.tariff_id is None or each.tariff_version is None
                 else hashes[each.tariff_id, each.tariff_version],

@@ -87,7 +87,9 @@ def refold(
               replaced_by=_successor(session, folded) if session.state == "voided" else None)
         for session in writes])
     for old in stored.values():
-        if old.session.parking_session_id not in folded and (old.paid.fen or old.waived_fen):
+        if old.session.parking_session_id not in folded and (
+            old.paid.fen or old.waived_fen or old.session.validations
+        ):
             books.move_money(old, to=_successor(old.session, folded))
     vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)
@@ -109,7 +111,8 @@ def preview_correction(db: Session, lot: Lot, key: bytes, moved: ParkingSession)
     assert opening is not None
     of_visit = [each for each in facts.list_corrections(db, lot.lot_id, [opening.ref]) if each.kind in OF_VISIT]
     stretch = _fold_vehicle(db, lot, key, moved.entered_at, joined=[replace(opening, vehicle_key=key), *of_visit])
-    return next(each for each in stretch.sessions if each.opened_by == moved.opened_by)
+    seen = next(each for each in stretch.sessions if each.opened_by == moved.opened_by)
+    return replace(seen, validations=moved.validations)
 
 
 def _fold_vehicle(db: Session, lot: Lot, key: bytes, since: datetime, joined: Sequence[Fact] = ()) -> Stretch:

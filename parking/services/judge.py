@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -202,10 +202,13 @@ class Case:
             now=self.question.now, landed=[ref] if self.moved_from is None else [],
         )
         self._occupied = self._occupied if folded.occupied is None else folded.occupied
-        own = None if self.session is None else self.session.parking_session_id
+        known = self.session
+        own = None if known is None else known.parking_session_id
         touched = [each for each in folded.sessions if ref in (each.opened_by, each.closed_by)]
         touched += [each for each in folded.sessions if each.parking_session_id == own]
-        return touched[0] if touched else self.session
+        if not touched or known is None or touched[0].parking_session_id != own:
+            return touched[0] if touched else known
+        return replace(touched[0], validations=known.validations)
 
     def fee(self, session: ParkingSession | None) -> dict[str, Any] | None:
         """The fee of a visit that has ended, or that may not end before it is paid."""

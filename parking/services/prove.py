@@ -1,7 +1,8 @@
 """The nightly proof: a lot's books are added up anew, and compared with what is kept.
 
 Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment,
-refund and channel's fee beside the ledger, and every drawer's account beside its last count and what moved since;
+refund and channel's fee beside the ledger, every drawer's account beside its last count and what moved since, and every
+merchant's beside what visits came to by its validations and what it paid;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
 of the one before; each wallet beside its movements, these beside the city's ledger, and that beside the lots'; the
 seals of what was charged lately are checked, and its fees reckoned again from the sealed body
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from parking.core.charge import sealing_kid
 from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
+from parking.core.ledger import drawer, is_drawer, is_lasting, merchant, merchant_of, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.core.wallet import CITY
@@ -129,6 +130,11 @@ def _compare_accounts(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         by_count, by_transfers = held.get(account, 0), added_up.get(account, Balance())
         if by_count != by_transfers.fen:
             yield _told("drawer_holds", f"{lot_id}.{account}", by_count, by_transfers.fen)
+    owed = {merchant(each): fen for each, fen in ledger_proofs.list_merchants_owe(db, lot_id).items()}
+    for account in sorted(owed.keys() | {each for each in added_up if merchant_of(each)}):
+        by_visits, by_transfers = owed.get(account, 0), added_up.get(account, Balance())
+        if by_visits != by_transfers.fen:
+            yield _told("merchant_owes", f"{lot_id}.{account}", by_visits, by_transfers.fen)
 
 
 def _compare_balances(db: Session, lot_id: int, added_up: dict[str, Balance]) -> Iterator[dict[str, Any]]:
@@ -150,6 +156,8 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
     ):
         for each in found:
             yield _told(what, format_lot_id(lot_id, UUID(each.of)), each.expected_fen, each.found_fen)
+    for visit_id, by_row, by_table in ledger_proofs.list_unlike_validated(db, lot_id):
+        yield _told("visit_validations", format_lot_id(lot_id, visit_id), by_table, by_row)
 
 
 def _compare_events(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:

@@ -31,6 +31,7 @@ from parking.services.record import record_fact
 from parking.services.rotate import rotate_key
 from parking.services.second_factor import new_secret, secret_text, set_second_factor
 from parking.services.seed_booth import BoothCar, seed_booth
+from parking.services.seed_mall import MALL_TARIFF, seed_mall
 from parking.services.sign_in import hash_password, open_bearer
 from parking.services.unlock import KeySafe
 from parking.services.welcome import meet_citizen
@@ -88,12 +89,14 @@ _LOTS = (
              "RES-MINHANG", 45, gates=("both",)),
     _DemoLot(14, "思南路小停车场", "Sinan Rd, two spaces", "Rue Sinan, deux places",
              "huangpu", "SH-STREET-INNER-OTHER", 2),
+    _DemoLot(15, "静安商场停车库", "Jing'an mall", "Centre commercial de Jing'an", "jingan", MALL_TARIFF["code"], 400),
 )
 _DRIVERS = ("li", "wang", "zhang", "chen", "zhao", "sun")
 _OPERATORS = ("Shanghai City Parking (demo)", "Airport Parking (demo)")
 # Lot: which of the first driver's cars has been there, and for how many hours; the second lot collects.
 _INSIDE_SINCE = {1: (1, 3), 12: (2, 2)}
 _BOOTH_AT, _BOOTH_CARS = 12, 5
+_MALL_AT, _MALL_CARS = 15, 4
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -104,6 +107,7 @@ class DemoSignIns:
     drivers: list[dict[str, Any]] = field(default_factory=list)
     terminals: list[dict[str, Any]] = field(default_factory=list)
     operators: list[dict[str, Any]] = field(default_factory=list)
+    merchants: list[dict[str, Any]] = field(default_factory=list)
 
 
 class AlreadySeeded(Exception):
@@ -140,6 +144,9 @@ def seed_demo_city(
     _add_visits(db, lots, made, dice, secrets, safe, now)
     booth = next(lot for lot in lots if lot.lot_id == _BOOTH_AT)
     seed_booth(db, booth, _booth_cars(booth, dice, secrets), staff=(second[0], employed[0][1]), safe=safe, now=now)
+    mall = next(lot for lot in lots if lot.lot_id == _MALL_AT)
+    made.merchants.append(seed_mall(
+        db, mall, [_plate(dice) for _ in range(_MALL_CARS)], by=employed[0][1], secrets=secrets, safe=safe, now=now))
     return made
 
 
@@ -173,7 +180,8 @@ def _add_staff(
 def _add_tariffs(db: Session, operators: list[UUID], now: datetime) -> None:
     """Each belongs to the operator of its lots; those of no lot, which can be asked for quotes, to the first."""
     owner = {each.tariff: operators[each.operator] for each in _LOTS}
-    for data in json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8")):
+    told = json.loads(files("parking.services").joinpath("demo_tariffs.json").read_text("utf-8"))
+    for data in (*told, MALL_TARIFF):
         tariff = read_tariff(data)
         operator_id = owner.get(tariff.code, operators[0])
         import_tariff(db, tariff, operator_id=operator_id, in_force_from=IN_FORCE_FROM, now=now)
@@ -225,7 +233,7 @@ def _add_visits(
     db: Session, lots: list[Lot], made: DemoSignIns, dice: random.Random, secrets: Secrets, safe: KeySafe, now: datetime
 ) -> None:
     """Cars that came hours ago, some of them gone: told by terminals that have since been replaced."""
-    for lot in lots[:-1]:
+    for lot in lots[:-2]:
         terminal_id, _ = enrol_terminal(db, lot, gate_id=1, now=now - timedelta(days=30))
         sequence = 0
         for _ in range(min(8, lot.spaces // 3)):

@@ -5,6 +5,7 @@ Each comparison reads both of its sides in one statement, and gives the rows whe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +23,14 @@ from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
 from parking.store.drawer_movements import DrawerMovement
 from parking.store.drawers import DrawerCount, DrawerShift
 from parking.store.lots import Lot
+from parking.store.merchant_payments import MerchantPaymentRow
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
 from parking.store.settlements import SettlementLot
 from parking.store.statements import insert_new
 from parking.store.transfers import LedgerTransfer
+from parking.store.validations import SponsorshipRow, ValidationRow, sum_by_merchant
 from parking.store.waivers import WaiverRow
 
 
@@ -184,7 +187,7 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
             settled.lot_id == lot_id, settled.commission_fen > 0),
         "commission_back": select(settled.settlement_id, -settled.commission_fen).where(
             settled.lot_id == lot_id, settled.commission_fen < 0),
-        **_cash_events(lot_id),
+        **_cash_events(lot_id), **_merchant_events(lot_id),
     }
     row = LedgerTransfer
     unlike: list[tuple[str, Difference]] = []
@@ -216,6 +219,39 @@ def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
         "banked": select(shift.shift_id, shift.deposit_fen).where(
             shift.lot_id == lot_id, shift.deposit_fen > 0, shift.taken_at.is_not(None)),
     }
+
+
+def _merchant_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
+    """What validations took off charges, what was taken back of that, and what merchants paid."""
+    made, paid = SponsorshipRow, MerchantPaymentRow
+    return {
+        **{kind: select(made.sponsorship_id, made.amount_fen).where(made.lot_id == lot_id, made.kind == kind)
+           for kind in ("sponsored", "unsponsored")},
+        "merchant_paid": select(paid.payment_id, paid.amount_fen).where(paid.lot_id == lot_id),
+    }
+
+
+def list_merchants_owe(db: Session, lot_id: int) -> dict[UUID, int]:
+    """What each merchant of a lot owes: what was booked to it less what it paid."""
+    paid = MerchantPaymentRow
+    owing = Counter(sum_by_merchant(db, lot_id))
+    sums = select(paid.merchant_id, func.sum(paid.amount_fen)).where(paid.lot_id == lot_id).group_by(paid.merchant_id)
+    for merchant_id, fen in db.execute(sums):
+        owing[merchant_id] -= int(fen)
+    return dict(owing)
+
+
+def list_unlike_validated(db: Session, lot_id: int) -> list[tuple[UUID, int, int]]:
+    """Visits whose row has another number of validations than stand in their own table: visit, row's, table's."""
+    session, given = ParkingSessionRow, ValidationRow
+    stand = {each: int(count) for each, count in db.execute(
+        select(given.parking_session_id, func.count()).where(given.lot_id == lot_id, given.taken_back_at.is_(None))
+        .group_by(given.parking_session_id))}
+    kept = {each: len(found) for each, found in db.execute(
+        select(session.parking_session_id, session.validations).where(
+            session.lot_id == lot_id, session.validations != []))}
+    return [(each, kept.get(each, 0), stand.get(each, 0)) for each in sorted(kept.keys() | stand.keys())
+            if kept.get(each, 0) != stand.get(each, 0)]
 
 
 def compare_cash(db: Session, lot_id: int) -> list[Difference]:

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.core.fact import FactRef
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import Paid
+from parking.core.validation import read_validation
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, Wide, spread
 from parking.store.lots import LOT_ID_RANGE, note_change
 from parking.store.statements import (
@@ -50,7 +51,8 @@ class ParkingSessionRow(Table):
     """A vehicle's visit to a lot (APDS: Session). Protects: one open visit of a vehicle at a lot.
 
     charged_fen is what its charges less their credits come to, waived_fen what is taken off it, as far as it goes;
-    charge_count numbers the next charge.
+    charge_count numbers the next charge. validations: what merchants gave it, for it is priced at every scan
+    (store/validations.py has them with who and when).
     """
 
     __tablename__ = "parking_session"
@@ -103,6 +105,7 @@ class ParkingSessionRow(Table):
     paid_until_at: Mapped[datetime | None] = mapped_column(Instant)
     leave_by_at: Mapped[datetime | None] = mapped_column(Instant)
     waived_fen: Mapped[int] = mapped_column(Fen, server_default="0")
+    validations: Mapped[Any] = mapped_column(Json, server_default="[]")
 
 
 class DriverParkingSession(Table):
@@ -382,7 +385,7 @@ def _values(booked: BookedSession) -> dict[str, Any]:
         "stop_of_day": session.stop_of_day, "flags": list(session.flags),
         "tariff_id": tariff[0] if tariff else None, "tariff_version": tariff[1] if tariff else None,
         "charged_fen": booked.charged_fen, "charge_count": booked.charge_count, "replaced_by": booked.replaced_by,
-        "waived_fen": booked.waived_fen,
+        "waived_fen": booked.waived_fen, "validations": [each.data for each in session.validations],
     }
 
 
@@ -408,6 +411,14 @@ def write_waived(
         .values(waived_fen=waived_fen, **word))
 
 
+def clear_validations(db: Session, lot_id: int, parking_session_id: UUID) -> None:
+    """What merchants gave a voided visit is another visit's now."""
+    note_change(db, lot_id)
+    db.execute(
+        update(_session).where(_s.lot_id == lot_id, _s.parking_session_id == parking_session_id)
+        .values(validations=[]))
+
+
 def step_aside(db: Session, lot_id: int, parking_session_id: UUID) -> None:
     """Take a session out of its vehicle's one open place, until it is written anew under another."""
     note_change(db, lot_id)
@@ -426,6 +437,7 @@ def _stored(row: Any) -> StoredSession:
         opened_by=FactRef(row.opened_by_terminal_id, row.opened_by_sequence), state=row.state,
         left_at=row.left_at, closed_by=closed_by, billed_until=row.billed_until,
         stop_of_day=row.stop_of_day, flags=tuple(row.flags), gone_at=row.gone_at,
+        validations=tuple(read_validation(each) for each in row.validations),
     )
     return StoredSession(
         session, row.operator_id, row.money_state, row.tariff_id, row.tariff_version, row.charged_fen,

@@ -13,6 +13,7 @@ from parking.store import (
     charges,
     codes,
     companions,
+    coupons,
     credentials,
     day_closings,
     decisions,
@@ -28,6 +29,9 @@ from parking.store import (
     ledger_proofs,
     logins,
     lots,
+    merchant_desks,
+    merchant_payments,
+    merchants,
     operators,
     outbox_messages,
     pairing_codes,
@@ -43,6 +47,7 @@ from parking.store import (
     terminals,
     top_ups,
     transfers,
+    validations,
     vehicles,
     waivers,
     wallets,
@@ -54,10 +59,12 @@ from parking.store.columns import Table
 
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
-    codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
-    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
+    codes, companions, coupons, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
+    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, merchant_desks, merchant_payments,
+    merchants, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
-    tariffs, terminals, top_ups, transfers, vehicles, waivers, wallets, webhook_deliveries, webhook_endpoints, what_ifs,
+    tariffs, terminals, top_ups, transfers, validations, vehicles, waivers, wallets, webhook_deliveries,
+    webhook_endpoints, what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

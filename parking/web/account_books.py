@@ -11,10 +11,21 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.ledger import BANK, COMMISSION, DUE_FROM_CITY, OVER_AND_SHORT, PAYABLE, TRANSIT, VISITS, visit_of
+from parking.core.ledger import (
+    BANK,
+    COMMISSION,
+    DUE_FROM_CITY,
+    MERCHANTS_BANK,
+    OVER_AND_SHORT,
+    PAYABLE,
+    TRANSIT,
+    VISITS,
+    merchant_of,
+    visit_of,
+)
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
 from parking.services.show import read_cursor, write_cursor
-from parking.store import ledger_sums, lots
+from parking.store import ledger_sums, lots, merchants
 from parking.store.ledger_sums import Posted
 from parking.web import auth
 from parking.web.channels import channel_name
@@ -46,7 +57,8 @@ def books() -> Any:
              "pending_fen": found.pending_fen.get(row.account, 0)} for row in found.trial],
         "lots": [
             {"lot_id": lot.lot_id, "charges": lot.charge_count, "charged_fen": lot.charged_fen,
-             "credited_fen": lot.credited_fen, "waived_fen": lot.waived_fen, "net_fen": lot.net_fen,
+             "credited_fen": lot.credited_fen, "waived_fen": lot.waived_fen, "sponsored_fen": lot.sponsored_fen,
+             "net_fen": lot.net_fen,
              "paid_fen": dict(sorted(lot.paid_fen.items())), "refunded_fen": lot.refunded_fen} for lot in found.lots],
         "days": [{"date": day, "net_fen": fen} for day, fen in found.days.items()],
         "hours": [{"hour": hour, "net_fen": fen} for hour, fen in found.hours.items()],
@@ -158,16 +170,18 @@ def _sheets(found: AccountBooks, names: dict[int, dict[str, str]]) -> dict[str, 
          sum(row.credit_fen for row in found.trial), sum(row.closing_fen for row in found.trial), None))
     channels = sorted({channel for lot in found.lots for channel in lot.paid_fen})
     rows: list[tuple[Cell, ...]] = [
-        (said(names[lot.lot_id]), lot.charge_count, lot.charged_fen, -lot.credited_fen, -lot.waived_fen, lot.net_fen,
+        (said(names[lot.lot_id]), lot.charge_count, lot.charged_fen, -lot.credited_fen, -lot.waived_fen,
+         lot.sponsored_fen, lot.net_fen,
          *(lot.paid_fen[channel] for channel in channels), -lot.refunded_fen)
         for lot in found.lots if lot.lot_id in names]
     by_lot = Sheet(
         gettext("Revenue by car park"),
         (gettext("Car park"), gettext("Charges"), gettext("Charged"), gettext("Taken back"), gettext("Waived"),
-         gettext("Net"), *(gettext("Paid by %(channel)s", channel=channel_name(each)) for each in channels),
+         gettext("By merchants"), gettext("Net"),
+         *(gettext("Paid by %(channel)s", channel=channel_name(each)) for each in channels),
          gettext("Given back")),
-        (text, count, yuan, yuan, yuan, yuan, *([yuan] * len(channels)), yuan),
-        rows, (gettext("Total"), *(_sum(row[place] for row in rows) for place in range(1, 7 + len(channels)))))
+        (text, count, yuan, yuan, yuan, yuan, yuan, *([yuan] * len(channels)), yuan),
+        rows, (gettext("Total"), *(_sum(row[place] for row in rows) for place in range(1, 8 + len(channels)))))
     by_day = Sheet(
         gettext("Net revenue by day"), (gettext("Day"), gettext("Net")), (text, yuan),
         [(day, found.days.get(day, 0)) for day in _days(found.period)],
@@ -199,6 +213,12 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: refunds on their way", channel=channel_name(of)))
     if kind == "difference":
         return str(gettext("%(channel)s: written off", channel=channel_name(of)))
+    if kind == "merchant":
+        found = merchant_of(account)
+        with _database().reading() as db:
+            known = merchants.find_merchant(db, found) if found else None
+        is_own = known is not None and known.operator_id == auth.operator_id()
+        return str(gettext("%(name)s: owes for validations", name=known.name if known and is_own else of))
     if kind == "drawer":
         return str(gettext("Cash in drawer %(n)s", n=of))
     if kind == "interlot":
@@ -206,7 +226,7 @@ def account_name(account: str) -> str:
     words = {
         VISITS: gettext("Drivers: owed for visits"), PAYABLE: gettext("Operator: earned"),
         TRANSIT: gettext("Cash handed in, not taken over yet"), BANK: gettext("Cash taken over"),
-        COMMISSION: gettext("City: commission"),
+        COMMISSION: gettext("City: commission"), MERCHANTS_BANK: gettext("Paid by merchants"),
         DUE_FROM_CITY: gettext("City: owes for visits paid from wallets"),
         OVER_AND_SHORT: gettext("Cash over and short")}
     return str(words.get(account, account))
@@ -225,7 +245,8 @@ def kind_name(kind: str) -> str:
         "written_back": gettext("Write-off taken back"),
         "fee": gettext("The channel's fee"),
         "fee_back": gettext("The channel's fee given back"), "commission": gettext("Commission"),
-        "commission_back": gettext("Commission given back"),
+        "commission_back": gettext("Commission given back"), "sponsored": gettext("Validated by a merchant"),
+        "unsponsored": gettext("Validation taken back"), "merchant_paid": gettext("Paid by a merchant"),
     }
     return str(words.get(kind, kind))
 

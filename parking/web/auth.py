@@ -19,14 +19,17 @@ from flask import current_app, g, redirect, request
 from parking.core.clock import from_ms, to_ms
 from parking.core.pseudonym import token_hash
 from parking.services.show import Viewer
-from parking.store import companions, logins, terminals
+from parking.store import companions, logins, merchant_desks, terminals
 from parking.store.logins import CompanionOf, Person
+from parking.store.merchant_desks import MerchantDesk
+from parking.store.merchants import Merchant
 from parking.store.terminals import TerminalAtGate
 from parking.web.errors import Problem, wants_page
 
 View = TypeVar("View", bound=Callable[..., Any])
 LOGIN_COOKIE = "login"
 TERMINAL_COOKIE = "terminal"
+MERCHANT_COOKIE = "merchant"
 TOKEN_MAX = 200
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -76,6 +79,11 @@ def terminal(view: View) -> View:
     return _audience(view, "terminal", _require_terminal)
 
 
+def merchant_desk(view: View) -> View:
+    """A merchant's phone or tablet, by the token that it was paired with."""
+    return _audience(view, "merchant_desk", _require_desk)
+
+
 def person() -> Person | None:
     """Who is signed in, by cookie or bearer token; None if nobody."""
     if "person" not in g:
@@ -122,11 +130,23 @@ def calling_token() -> str:
     return cast(str, g.terminal_token)
 
 
+def calling_desk() -> tuple[MerchantDesk, Merchant]:
+    """The desk that calls, and its merchant, in a view for desks."""
+    return cast("tuple[MerchantDesk, Merchant]", g.desk)
+
+
 def find_terminal(token: str) -> TerminalAtGate | None:
     if not 0 < len(token) <= TOKEN_MAX:
         return None
     with current_app.extensions["database"].reading() as db:
         return terminals.find_terminal_by_token(db, token_hash(token), now=now())
+
+
+def find_desk(token: str) -> tuple[MerchantDesk, Merchant] | None:
+    if not 0 < len(token) <= TOKEN_MAX:
+        return None
+    with current_app.extensions["database"].reading() as db:
+        return merchant_desks.find_desk_by_token(db, token_hash(token))
 
 
 def check_same_site() -> None:
@@ -153,7 +173,7 @@ def _audience(view: View, name: str, require: Callable[[], Any]) -> View:
 
 
 def _nobody() -> None:
-    if LOGIN_COOKIE in request.cookies or TERMINAL_COOKIE in request.cookies:
+    if any(name in request.cookies for name in (LOGIN_COOKIE, TERMINAL_COOKIE, MERCHANT_COOKIE)):
         check_same_site()
 
 
@@ -232,4 +252,21 @@ def _require_terminal() -> Any:
             headers=(("WWW-Authenticate", "Bearer"),),
         )
     g.terminal, g.terminal_token = found, token
+    return None
+
+
+def _require_desk() -> Any:
+    token = _bearer()
+    if token is None and MERCHANT_COOKIE in request.cookies:
+        check_same_site()
+        token = request.cookies[MERCHANT_COOKIE]
+    found = find_desk(token) if token else None
+    if found is None:
+        if wants_page():
+            return redirect("/merchant/pair", code=303)
+        raise Problem(
+            401, "unknown_desk", "Send the token of a merchant's desk that is not revoked.",
+            headers=(("WWW-Authenticate", "Bearer"),),
+        )
+    g.desk = found
     return None

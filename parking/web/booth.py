@@ -19,12 +19,14 @@ from parking.core.drawer import (
 )
 from parking.core.identifier import BadIdentifier, format_lot_id, parse_lot_id
 from parking.services.close_shift import NotYourShift, ShiftOver
+from parking.services.hand_out import CouponNotGood
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, Opening, ReasonNeeded, find_own_drawer
 from parking.services.owe import NoVisit
 from parking.services.pay import NothingDue, PaymentIdReused, find_leave_by
 from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore, list_payouts
 from parking.services.take_cash import AmountChanged, Given
 from parking.services.tell_shift import shift_statement
+from parking.services.validate import NotPossible
 from parking.store import drawer_movements, drawers, logins, lots, payments
 from parking.store.drawers import Drawer, Shift
 from parking.web import auth
@@ -42,6 +44,7 @@ from parking.web.cash_desk import (
     take_handed_in,
 )
 from parking.web.cash_form import BadForm, read_count, read_form_id, read_text, read_yuan, refusal_words
+from parking.web.coupon_desk import redeem_here
 from parking.web.errors import Problem
 
 blueprint = Blueprint("booth", __name__)
@@ -103,6 +106,24 @@ def visit(drawer_id: str) -> Any:
         return _booth(drawer_id, asked=asked, due=_find(drawer_id, asked))
     except NoVisit as refused:
         return _booth(drawer_id, asked=asked, refused=refused), 404
+    except Problem as bad:
+        if bad.reason != "bad_plate":
+            raise
+        return _booth(drawer_id, asked=asked, refused=BadForm("plate")), 400
+
+
+@blueprint.post("/console/drawers/<drawer_id>/coupon")
+@auth.operator
+def coupon(drawer_id: str) -> Any:
+    """Redeem a driver's coupon, and say what is due now."""
+    asked, (lot_id, number) = read_text("asked", 64), read_drawer_id(drawer_id)
+    with _database().reading() as db:
+        find_own_drawer(db, auth.operator_id(), lot_id, number)
+    try:
+        redeem_here(lot_id, request.form.get("coupon", "")[:64], asked)
+        return _booth(drawer_id, asked=asked, due=_find(drawer_id, asked), redeemed=True)
+    except (CouponNotGood, NotPossible, NoVisit) as refused:
+        return _booth(drawer_id, asked=asked, refused=refused), 409
     except Problem as bad:
         if bad.reason != "bad_plate":
             raise
@@ -201,7 +222,8 @@ def _overview(refused: str | None = None) -> str:
 
 
 def _booth(
-    drawer_id: str, *, asked: str = "", due: tuple[Any, Any] | None = None, refused: Exception | None = None
+    drawer_id: str, *, asked: str = "", due: tuple[Any, Any] | None = None, refused: Exception | None = None,
+    redeemed: bool = False,
 ) -> str:
     lot_id, number = read_drawer_id(drawer_id)
     operator_id, secrets = auth.operator_id(), current_app.extensions["secrets"]
@@ -219,7 +241,7 @@ def _booth(
         shifts=shifts, asked=asked, due=due[0] if due else None, payouts=due[1] if due else [], refused=refused,
         refusal=refusal_words, id=uuid4(), drawer_id=drawer_id, likely=likely_given, public_id=format_lot_id,
         at=format_instant, left_open=shift is not None and _is_left_open(shift), typed=request.form,
-        denominations=DENOMINATIONS_FEN,
+        denominations=DENOMINATIONS_FEN, redeemed=redeemed,
         difference=refused.difference_fen if isinstance(refused, ReasonNeeded) else None)
 
 

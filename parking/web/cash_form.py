@@ -93,5 +93,7 @@ def refusal_words(refused: Exception) -> str:
         "left": gettext("What stays is an amount such as 200.00."),
         "given": gettext("What was given is an amount such as 50 or 50.00."),
         "plate": gettext("This is no plate, and no visit's number."),
+        "CouponNotGood": gettext("This coupon is not good here: it is unknown, was used, or has ended."),
+        "NotPossible": gettext("Not possible for this plate here."),
     }
     return str(words[refused.word if isinstance(refused, BadForm) else type(refused).__name__])

@@ -42,8 +42,11 @@ from parking.services.conclude import (
 from parking.services.connect import NotConnected
 from parking.services.designate import NoIssuer
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
+from parking.services.enlist import BadDeskCode, MerchantIdReused, NoDesk, NoMerchant, TariffTakesNone
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
+from parking.services.hand_out import CouponNotGood, NoSheet, SheetIdReused
+from parking.services.invoice import MerchantPaymentIdReused
 from parking.services.issue import NotYourVehicle
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused
 from parking.services.owe import NoVisit
@@ -64,6 +67,15 @@ from parking.services.take_cash import AmountChanged
 from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.top_up import TopUpIdReused
 from parking.services.unlock import NoKey
+from parking.services.validate import (
+    BudgetSpent,
+    MerchantEnded,
+    MoreThanAllowed,
+    NotPossible,
+    NoValidation,
+    TooLate,
+    ValidationIdReused,
+)
 from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
 from parking.services.withdraw import MoreThanHeld, WithdrawalIdReused
 from parking.store.database import DatabaseUnavailable
@@ -336,6 +348,36 @@ _KNOWN: dict[type[Exception], Any] = {
     NothingToTell: lambda error: Problem(409, "no_lot", "There is no lot yet that something could happen at."),
     NoDraft: lambda error: Problem(404, "not_found", "There is no such draft, or it is not yours."),
     NoProposal: lambda error: Problem(404, "not_found", "There is no such proposal, or it is not yours."),
+    NoMerchant: lambda error: Problem(404, "not_found", "There is no such merchant, or it is not yours."),
+    NoDesk: lambda error: Problem(404, "not_found", "This merchant has no such desk."),
+    NoSheet: lambda error: Problem(404, "not_found", "There is no such sheet of coupons, or it is not yours."),
+    NoValidation: lambda error: Problem(404, "not_found", "Nothing of this id was given here."),
+    MerchantIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another merchant.", errors=[("id", "used before")]),
+    ValidationIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another validation.", errors=[("id", "used before")]),
+    SheetIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another sheet of coupons.", errors=[("id", "used before")]),
+    MerchantPaymentIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another payment.", errors=[("id", "used before")]),
+    TariffTakesNone: lambda error: Problem(
+        409, "tariff_takes_no_validations",
+        "The lot's tariff has no rule for what merchants validate: it would change no price.",
+        errors=[("lot_id", "its tariff has no `validated` rule")]),
+    MerchantEnded: lambda error: Problem(409, "merchant_ended", "This merchant may not validate now."),
+    MoreThanAllowed: lambda error: Problem(
+        409, "more_than_allowed", "More than this merchant may give at once.",
+        errors=[("minutes", "or fen: more than allowed")]),
+    BudgetSpent: lambda error: Problem(
+        409, "budget_spent", "Not so much is left of this merchant's budget of the month."),
+    NotPossible: lambda error: Problem(409, "not_possible", "This cannot be given to this plate here."),
+    TooLate: lambda error: Problem(
+        409, "too_late", "Ten minutes have passed, or the driver has paid or left since."),
+    CouponNotGood: lambda error: Problem(
+        409, "coupon_not_good", "This coupon is unknown here, was used, or has ended.",
+        errors=[("coupon", "not good")]),
+    BadDeskCode: lambda error: Problem(
+        401, "bad_desk_code", "This pairs nothing: it is unknown, was used, or has ended."),
     NoLot: lambda error: Problem(
         404, "not_found", "There is no such lot, or it is not yours.", errors=[("lot_id", "not one of your lots")]),
     TariffNotInForce: lambda error: Problem(

@@ -261,6 +261,8 @@ class BundleTerminal(Answer):
 
 
 class BundleVisit(Answer):
+    """validations: what merchants gave it, as a price takes it; left out where there is nothing."""
+
     plate: str | None
     subjects: list[str]
     entered_at: str
@@ -270,6 +272,7 @@ class BundleVisit(Answer):
     tariff: str | None
     vehicle: dict[str, str]
     stop_of_day: int
+    validations: list[dict[str, int]] | None = None
 
 
 class BundleAnswer(Answer):

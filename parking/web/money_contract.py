@@ -111,13 +111,14 @@ class TrialRowAnswer(Answer):
 
 
 class LotRevenueAnswer(Answer):
-    """net_fen is charged less credited less waived; paid_fen by channel."""
+    """net_fen is charged less credited less waived, and what merchants owe for validations; paid_fen by channel."""
 
     lot_id: int
     charges: int
     charged_fen: FenCount
     credited_fen: FenCount
     waived_fen: FenCount
+    sponsored_fen: FenCount
     net_fen: FenCount
     paid_fen: dict[str, FenCount]
     refunded_fen: FenCount

@@ -14,6 +14,7 @@ from parking.core.lot_code import BadLotCode, lot_code, read_lot_code
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services import show, spend
 from parking.services.connect import NotConnected
+from parking.services.hand_out import CouponNotGood
 from parking.services.pay import (
     Asked,
     NothingDue,
@@ -23,14 +24,17 @@ from parking.services.pay import (
     start_payment,
 )
 from parking.services.show import Viewer
+from parking.services.validate import NotPossible
 from parking.store import lots, payments
 from parking.store.lots import Lot
 from parking.store.payments import Payment
 from parking.web import auth
 from parking.web.channels import offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
+from parking.web.coupon_desk import redeem_at_lot
 from parking.web.errors import Problem
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
+from parking.web.merchant_text import refusal_words
 from parking.web.openapi import api
 from parking.web.reading import read_body
 from parking.web.visits import get_visit, read_plate
@@ -68,7 +72,8 @@ def pay_own() -> Any:
 def lot_page(lot: int, lane: str) -> Any:
     """What the code on the wall opens: a plate, and how much is due for it."""
     place = _place(f"{lot}/{lane}")
-    return render_template("pay.html", lot=place, asked=None, plate="", path=request.path)
+    return render_template(
+        "pay.html", lot=place, asked=None, plate="", path=request.path, coupon=request.args.get("coupon", "")[:64])
 
 
 @blueprint.post("/l/<int:lot>/<lane>")
@@ -76,20 +81,23 @@ def lot_page(lot: int, lane: str) -> Any:
 def lot_form(lot: int, lane: str) -> Any:
     code = f"{lot}/{lane}"
     place, text = _place(code), request.form.get("plate", "")[:64]
+    coupon, coupon_said = request.form.get("coupon", "")[:64], None
     try:
+        coupon_said = _redeem(code, coupon, text) if coupon else None
         _, session_id, due = _due_by_plate(code, text)
     except (NothingDue, Problem) as refused:
         if isinstance(refused, Problem) and refused.status != 400:
             raise
         bad = isinstance(refused, Problem)
         return render_template(
-            "pay.html", lot=place, asked="bad_plate" if bad else "nothing", plate=text, path=request.path
+            "pay.html", lot=place, asked="bad_plate" if bad else "nothing", plate=text, path=request.path,
+            coupon="" if coupon_said == "taken" else coupon, coupon_said=coupon_said,
         ), 400 if bad else 200
     if "pay" in request.form:
         return _to_page(_start_from_form(lot, session_id, request.form["pay"]))
     return render_template(
         "pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=new_uuid(auth.now()),
-        channels=offered_channels(lot))
+        channels=offered_channels(lot), coupon="" if coupon_said == "taken" else coupon, coupon_said=coupon_said)
 
 
 @blueprint.get("/payments/<payment_id>")
@@ -239,6 +247,18 @@ def _due_by_plate(code: str, text: str) -> tuple[int, UUID, int]:
     if found is None:
         raise NothingDue
     return lot_id, *found
+
+
+def _redeem(code: str, coupon: str, plate: str) -> str:
+    """`taken`, or why it was not.
+
+    :raises Problem: 429, or 400 for what is no plate
+    """
+    try:
+        redeem_at_lot(code, coupon, plate)
+    except (CouponNotGood, NotPossible) as refused:
+        return refusal_words(refused)
+    return "taken"
 
 
 def _place(code: str) -> Lot:

@@ -265,6 +265,9 @@ def _print_sign_ins(base: str) -> None:
     print("            an operator then gives six digits, told by: scripts/second-factor operator1")
     first = made["terminals"][0]
     print(f"\n  gate page {base}/gate, for lot {first['lot']} gate {first['gate']} with the token\n  {first['token']}")
+    for each in made.get("merchants", []):
+        print(f"  merchant's desk {base}{each['desk']}, for lot {each['lot']} with the token\n  {each['token']}"
+              f"\n  cars inside there: {' '.join(each['plates'])}")
     print(f"  all sign-ins: {VAR / 'demo.json'}    stop with Ctrl-C\n", flush=True)
 
 

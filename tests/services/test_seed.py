@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import Flask
 
+from parking.services.invoice import owes_fen
 from parking.services.pay_out import list_payouts
 from parking.services.prove import prove_all
 from parking.services.seed import seed_demo_city
 from parking.services.tell_shift import tell_shift
-from parking.store import drawers
+from parking.services.validate import month_of
+from parking.store import drawers, lots, merchants
 from tests.city import now
 
 
@@ -31,6 +33,10 @@ def test_the_demo_has_a_shift_to_click_and_books_that_agree(app: Flask) -> None:
     assert (today.name(shift.staff_id), yesterday.name(before.staff_id)) == ("operator1", "operator1-second")
     assert (today.sums.payment_count, yesterday.sums.payment_count, len(waiting)) == (3, 2, 1)
     assert yesterday.closing is not None and yesterday.closing.difference_fen == -500
+    with database.reading() as db:
+        (merchant,) = merchants.list_merchants(db, drawer.operator_id)
+        assert owes_fen(db, merchant) == 1000, "an hour of the car that has left"
+        assert merchants.find_spent(db, merchant, month_of(lots.get_lot(db, 15), now()))[0] in (0, 180)
     found: list[dict[str, Any]] = []
     assert prove_all(database, now=now(), every_seal=True, tell=lambda _, proved: found.extend(proved.differences))
     assert found == []
