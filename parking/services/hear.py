@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.channel import ChannelEvent, ChannelPayment
+from parking.core.channel import ChannelEvent, ChannelPayment, ChannelRefund
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
 from parking.services.unlock import KeySafe
@@ -20,5 +20,5 @@ def hear_event(db: Session, account_id: UUID, event: ChannelEvent, *, safe: KeyS
         return
     if isinstance(event.says, ChannelPayment):
         confirm_payment(db, account_id, event.says, safe=safe, now=now)
-    else:
+    elif isinstance(event.says, ChannelRefund):
         note_refund(db, account_id, event.says, now=now)
