@@ -15,12 +15,16 @@ from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
 from parking.core.price import Vehicle
+from parking.services.agree import FOLLOW, follow_agreement
 from parking.services.bill import CHARGE_LATER, charge_now
+from parking.services.deduct import send_deduction
+from parking.services.defer import DEDUCT
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
 from parking.services.owe import lock_visit
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
+from parking.services.tell_stay import TELL_STAY, send_stay
 from parking.services.unlock import KeySafe
 from parking.store import (
     channel_messages,
@@ -194,4 +198,7 @@ _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
     "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
     CHARGE_LATER: _charge,
 }
-_OUTSIDE: dict[str, Callable[..., datetime | None]] = {"query_payment": query_payment, "send_refund": send_refund}
+_OUTSIDE: dict[str, Callable[..., datetime | None]] = {
+    "query_payment": query_payment, "send_refund": send_refund, DEDUCT: send_deduction, TELL_STAY: send_stay,
+    FOLLOW: follow_agreement,
+}

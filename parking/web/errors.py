@@ -24,6 +24,7 @@ from parking.core.price import StayTooLong
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.core.webhook import BadAddress
+from parking.services.agree import AgreementIdReused, AgreementStands, NoAgreement, NotProved
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
@@ -220,6 +221,13 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "not_to_be_closed", f"The day cannot be closed: {error}.",
         extra=(("why", error.reason), ("count", error.count))),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
+    NoAgreement: lambda error: Problem(404, "not_found", "There is no such agreement, or it is not yours."),
+    AgreementIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another agreement.", errors=[("id", "used before")]),
+    AgreementStands: lambda error: Problem(
+        409, "agreement_stands", "Auto-pay is on for this vehicle with this account already."),
+    NotProved: lambda error: Problem(
+        403, "not_proved", "This plate is claimed, and not proved to be yours.", errors=[("plate", "not proved")]),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),

@@ -111,6 +111,8 @@ def kind_name(kind: str) -> str:
     """What a message is to do, in the reader's language."""
     words = {
         "query_payment": gettext("Ask what became of a payment"), "send_refund": gettext("Give money back"),
+        "deduct": gettext("Deduct a fee"), "tell_stay": gettext("Tell a channel of an entry"),
+        "follow_agreement": gettext("Follow an agreement"),
         "settle": gettext("Settle a visit"), "charge": gettext("Charge a visit"),
         "seen_elsewhere": gettext("Tell of an entry elsewhere"),
         "not_seen_elsewhere": gettext("Take back word of an entry elsewhere"),
