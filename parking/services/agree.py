@@ -105,13 +105,8 @@ def _start(
 ) -> StoredAgreement:
     assert 0 < asked.ceiling_fen <= CEILING_MAX_FEN
     key = secrets.vehicle_key(asked.plate)
-    known = agreements.find_agreement(db, asked.agreement_id)
+    known = _find_known(db, asked, key)
     if known is not None:
-        of = known.agreement
-        if (of.driver_id, of.vehicle_key, of.operator_id, of.means) != (
-            asked.driver_id, key, asked.operator_id, asked.means
-        ):
-            raise AgreementIdReused
         return known
     claimed = {each.vehicle_key: each.is_proved for each in drivers.list_vehicles(db, asked.driver_id)}
     if key not in claimed:
@@ -119,6 +114,9 @@ def _start(
     if not claimed[key]:
         raise NotProved
     vehicles.lock_vehicle(db, key, plate_sealed=None, now=now)
+    known = _find_known(db, asked, key)  # of two at once with the same id, the second is told of the first
+    if known is not None:
+        return known
     made = StoredAgreement(
         Agreement(key, asked.agreement_id, asked.driver_id, asked.operator_id, account_id, asked.means,
                   asked.ceiling_fen),
@@ -130,6 +128,19 @@ def _start(
     else:
         _tell_where_it_is(db, made.agreement, now)
     return made
+
+
+def _find_known(db: Session, asked: Asked, key: bytes) -> StoredAgreement | None:
+    """:raises AgreementIdReused: the id names another agreement"""
+    known = agreements.find_agreement(db, asked.agreement_id)
+    if known is None:
+        return None
+    of = known.agreement
+    if (of.driver_id, of.vehicle_key, of.operator_id, of.means, of.ceiling_fen) != (
+        asked.driver_id, key, asked.operator_id, asked.means, asked.ceiling_fen
+    ):
+        raise AgreementIdReused
+    return known
 
 
 def change_ceiling(

@@ -27,6 +27,7 @@ from parking.services.retry import notice_dead
 from parking.services.tell_stay import TELL_STAY, send_stay
 from parking.services.unlock import KeySafe
 from parking.store import (
+    agreements,
     channel_messages,
     codes,
     companions,
@@ -97,6 +98,7 @@ def sweep(database: Database, *, now: datetime) -> int:
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
         + database.write(lambda db: channel_messages.delete_old(db, before=now - CHANNEL_MESSAGES_KEPT))
+        + database.write(lambda db: agreements.delete_stays(db, ended_before=now - MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))

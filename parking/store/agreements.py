@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, bindparam, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, bindparam, delete, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.auto_pay import CEILING_MAX_FEN, Agreement
@@ -222,6 +222,12 @@ def change_stay(db: Session, stay: StoredStay, **values: Any) -> None:
     done = db.execute(update(ChannelStayRow).where(
         ChannelStayRow.vehicle_key == stay.vehicle_key, ChannelStayRow.stay_id == stay.stay_id).values(**values))
     assert done.rowcount == 1  # type: ignore[attr-defined]
+
+
+def delete_stays(db: Session, *, ended_before: datetime) -> int:
+    """Forget stays that ended long ago; a deduction of theirs is a payment, and stays."""
+    done = db.execute(delete(ChannelStayRow).where(ChannelStayRow.ended_at < ended_before))
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def _select() -> Any:

@@ -59,6 +59,7 @@ def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, st
                  "--appid", account["appid"], "--serial", account["merchant_serial"],
                  "--private-key", folder / "merchant.key.pem", "--api-v3-key", folder / "api_v3_key",
                  "--parking-service", "--base-url", f"{simulator.address}/{account['mchid']}")
+    _parking(environment, "seed-auto-pay")
     return simulator.party("WeChat Pay")
 
 
@@ -112,7 +113,11 @@ def _operators(demo: dict[str, Any]) -> list[str]:
 
 
 def _connect(environment: Mapping[str, str], *arguments: Any) -> None:
-    run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", *arguments,
+    _parking(environment, "channels", *arguments)
+
+
+def _parking(environment: Mapping[str, str], *arguments: Any) -> None:
+    run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", *arguments,
         cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
 
 

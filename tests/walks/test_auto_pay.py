@@ -21,7 +21,7 @@ from parking.services import relay
 from parking.services.record import record_fact
 from parking.simulators.alipay import AlipaySimulator
 from parking.store import lots, transfers, vehicles
-from parking.store.agreements import ChannelStayRow
+from parking.store.agreements import AutoPayAgreement, ChannelStayRow
 from parking.store.channel_messages import ChannelMessageRow
 from parking.store.database import Database
 from parking.store.deductions import CreditTaken, DeductionRow
@@ -664,3 +664,27 @@ def test_a_scan_looks_for_agreements_once_and_only_where_one_may_matter(town: To
     town.work()
     town.tell_alipay()
     assert town.visit().money_state == "paid"
+
+
+def test_the_same_id_is_the_same_agreement_however_many_ask_at_once(town: Town) -> None:
+    body = {"id": str(uuid4()), "plate": LI, "operator_id": str(town.operator_id), "means": "wechat_pay",
+            "ceiling_fen": 5000}
+
+    def ask_once(_: int) -> int:
+        return town.city.app.test_client().post(
+            "/v1/auto-pay", json=body, headers=bearer(town.city.drivers["li"])).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask_once, range(16))) <= {200, 503}
+
+    assert len(town.rows(AutoPayAgreement)) == 1
+    assert town.call("POST", "/v1/auto-pay", body)["id"] == body["id"]
+    for other in ({"ceiling_fen": 5001}, {"means": "alipay"}):
+        assert town.call("POST", "/v1/auto-pay", {**body, **other}, status=409)["reason"] == "id_reused"
+    assert town.call("POST", "/v1/auto-pay", body, who="wang", status=409)["reason"] == "id_reused"
+    for token in (town.city.operators[0], town.city.tokens[LOT, "exit"]):
+        for method, path in (
+            ("GET", "/v1/auto-pay"), ("POST", "/v1/auto-pay"), ("POST", f"/v1/auto-pay/{body['id']}/end"),
+        ):
+            answer = town.city.app.test_client().open(path, method=method, json=body, headers=bearer(token))
+            assert answer.status_code in (401, 403), path
