@@ -46,6 +46,7 @@ def create_app(config: Config) -> Flask:
     from parking.web import (
         account_books,
         apds,
+        auto_pay,
         books,
         booth,
         callbacks,
@@ -114,7 +115,7 @@ def create_app(config: Config) -> Flask:
         "signing_device": device, "payer": read_bank_account(**config.payer) if config.payer else None,
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
-        "channels": channels, "overhearing": overhearing, "desk": Desk(database, safe, channels),
+        "channels": channels, "overhearing": overhearing, "desk": Desk(database, safe, channels, secrets),
         "webhook_desk": WebhookDesk(database, secrets.sealer, poster, config.public_url),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }
@@ -125,6 +126,7 @@ def create_app(config: Config) -> Flask:
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
         messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk, coupon_desk,
+        auto_pay,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -37,6 +37,7 @@ class Merchant:
     """A merchant's app. seller_id: the account that is paid (2088…, 16 digits).
 
     gateway_url: of the API; notify_url: where the channel reaches our callback.
+    sign_scene: under which drivers sign agreements with it; "" where none can.
     """
 
     app_id: str
@@ -45,6 +46,7 @@ class Merchant:
     trust: Trust
     gateway_url: str
     notify_url: str
+    sign_scene: str = ""
 
 
 class Gateway:

@@ -18,6 +18,7 @@ import httpx
 from parking.adapters.alipay_gateway import Gateway, Merchant, wall
 from parking.adapters.alipay_trust import read_private_key, trust_certificates, trust_keys
 from parking.adapters.alipay_wire import SIGNED_BY, is_signed, signed_text
+from parking.adapters.deduct_alipay import ENDED, SIGNED, AlipayAgreements, read_agreement, read_instant
 from parking.core.channel import (
     BadEvent,
     ChannelEvent,
@@ -48,6 +49,7 @@ class Alipay:
 
     def __init__(self, merchant: Merchant, client: httpx.Client | None = None) -> None:
         self._merchant, self._gateway = merchant, Gateway(merchant, client)
+        self.deducts = AlipayAgreements(merchant, self._gateway, self.query_order) if merchant.sign_scene else None
 
     def create_order(self, order: Order, *, now: datetime) -> str:
         content = {
@@ -113,13 +115,19 @@ class Alipay:
             raise BadEvent("unknown_algorithm")
         if not is_signed(self._merchant.trust.keys.values(), signed_text(said), signature):
             raise BadEvent("bad_signature")
-        if (said.get("app_id"), said.get("seller_id")) != (self._merchant.app_id, self._merchant.seller_id):
+        is_agreement = said.get("notify_type") in (SIGNED, ENDED)  # of these the app alone says whose they are
+        if said.get("app_id") != self._merchant.app_id or (
+            not is_agreement and said.get("seller_id") != self._merchant.seller_id
+        ):
             raise BadEvent("other_merchant")
         try:
             age = now - _instant(said["notify_time"])
             if not -CLOCKS_APART_MAX <= age <= EVENT_AGE_MAX:
                 raise BadEvent("too_old")
-            return ChannelEvent(_text(said, "notify_id"), _told(said))
+            told = read_agreement(
+                said, at=read_instant(said.get("unsign_time") or said.get("sign_time"))
+            ) if is_agreement else _told(said)
+            return ChannelEvent(_text(said, "notify_id"), told)
         except (KeyError, ValueError, ChannelUnavailable):
             raise BadEvent("unreadable") from None
 
@@ -142,7 +150,8 @@ class Alipay:
 
 def make_alipay(settings: dict[str, Any], notify_url: str, client: httpx.Client | None = None) -> Alipay:
     """The channel through an account: app_id, seller_id, gateway_url, private_key, and either alipay_keys (a list,
-    the present one and, before a change, the next) or the files app_cert, alipay_cert and root_cert (PEM).
+    the present one and, before a change, the next) or the files app_cert, alipay_cert and root_cert (PEM); sign_scene,
+    where drivers can sign agreements.
 
     :raises ValueError, KeyError: a setting is missing or no key
     """
@@ -153,7 +162,7 @@ def make_alipay(settings: dict[str, Any], notify_url: str, client: httpx.Client 
         if settings.get("app_cert") else trust_keys(settings["alipay_keys"]))
     return Alipay(Merchant(
         settings["app_id"], settings["seller_id"], read_private_key(settings["private_key"]), trust,
-        settings["gateway_url"], notify_url), client)
+        settings["gateway_url"], notify_url, settings.get("sign_scene") or ""), client)
 
 
 def _told(said: Mapping[str, str]) -> ChannelPayment | ChannelRefund:

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from parking.adapters.deduct_wechat import WechatParking, read_stay
 from parking.adapters.wechat_pay_gateway import Gateway, Merchant
 from parking.adapters.wechat_pay_wire import SEALED_BY, open_sealed
 from parking.core.channel import (
@@ -32,10 +33,12 @@ from parking.core.channel import (
 from parking.core.clock import format_instant, parse_instant
 from parking.core.json_text import BadJson, load_strict
 
+_STAY_CHANGED = "VEHICLE.ENTRANCE_STATE_CHANGE"
 _NO_BILL = "NO_STATEMENT_EXIST"
 _TRADE: dict[str, PaymentState] = {
     "SUCCESS": "paid", "REFUND": "paid", "NOTPAY": "waiting", "USERPAYING": "waiting", "ACCEPT": "waiting",
     "CLOSED": "closed", "REVOKED": "closed", "PAYERROR": "closed",
+    "ACCEPTED": "waiting", "PAY_FAIL": "closed",  # of a fee that is deducted
 }
 _REFUND: dict[str, RefundState] = {
     "SUCCESS": "done", "PROCESSING": "accepted", "CLOSED": "failed", "ABNORMAL": "failed",
@@ -50,6 +53,7 @@ class WechatPay:
 
     def __init__(self, merchant: Merchant, client: httpx.Client | None = None) -> None:
         self._merchant, self._gateway = merchant, Gateway(merchant, client)
+        self.deducts = WechatParking(merchant, self._gateway, self._payment) if merchant.has_parking else None
 
     def create_order(self, order: Order, *, now: datetime) -> str:
         merchant = self._merchant
@@ -121,9 +125,12 @@ class WechatPay:
             said = load_strict(open_sealed(self._merchant.api_v3_key, resource))
         except (BadJson, KeyError, TypeError, ValueError, InvalidTag):
             raise BadEvent("unreadable") from None
-        if not isinstance(said, dict) or said.get("mchid") != self._merchant.mchid:
+        if not isinstance(said, dict) or _mchid(said) != self._merchant.mchid:
             raise BadEvent("other_merchant")
         try:
+            if kind == _STAY_CHANGED:
+                return ChannelEvent(event_no, read_stay(
+                    said, state=said.get("parking_state"), why=said.get("blocked_state_description")))
             if str(kind).startswith("REFUND."):
                 return ChannelEvent(event_no, self._refund({**said, "status": said["refund_status"]}))
             return ChannelEvent(event_no, self._payment(said))
@@ -135,7 +142,7 @@ class WechatPay:
             state = _TRADE[said["trade_state"]]
             if state != "paid":
                 return ChannelPayment(str(said["out_trade_no"]), state)
-            if said["appid"] != self._merchant.appid or said["mchid"] != self._merchant.mchid:
+            if said["appid"] != self._merchant.appid or _mchid(said) != self._merchant.mchid:
                 raise BadEvent("other_merchant")
             total = said["amount"]["total"]
             if type(total) is not int or said["amount"].get("currency", "CNY") != "CNY":
@@ -161,9 +168,16 @@ class WechatPay:
         except (KeyError, TypeError, ValueError):
             raise ChannelUnavailable("an answer without what it should hold") from None
 
+
+def _mchid(said: Mapping[str, Any]) -> Any:
+    """Whose it is; what is said of stays and deductions calls it by another name."""
+    return said.get("mchid", said.get("sp_mchid"))
+
+
 def make_wechat_pay(settings: dict[str, Any], notify_url: str, client: httpx.Client | None = None) -> WechatPay:
     """The channel through an account: mchid, appid, serial, private_key (PEM), api_v3_key, base_url, and,
-    where the account has a platform public key instead of certificates, platform_key_id and platform_key (PEM).
+    where the account has a platform public key instead of certificates, platform_key_id and platform_key (PEM);
+    parking_service: it has the product.
 
     :raises ValueError, KeyError: a setting is missing or no key
     """
@@ -180,4 +194,4 @@ def make_wechat_pay(settings: dict[str, Any], notify_url: str, client: httpx.Cli
         platform[settings["platform_key_id"]] = public
     return WechatPay(Merchant(
         settings["mchid"], settings["appid"], settings["serial"], private, settings["api_v3_key"].encode(),
-        settings["base_url"].rstrip("/"), notify_url, platform), client)
+        settings["base_url"].rstrip("/"), notify_url, platform, bool(settings.get("parking_service"))), client)

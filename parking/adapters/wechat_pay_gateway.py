@@ -39,7 +39,7 @@ _LATER = frozenset({"SYSTEM_ERROR", "FREQUENCY_LIMITED", "RATELIMIT_EXCEEDED", "
 class Merchant:
     """A merchant's account. api_v3_key: 32 bytes; platform_keys: by serial or key id, may be empty.
 
-    base_url: of the API; notify_url: where the channel reaches our callback.
+    base_url: of the API; notify_url: where the channel reaches our callback. has_parking: it has the product 停车服务.
     """
 
     mchid: str
@@ -50,6 +50,7 @@ class Merchant:
     base_url: str
     notify_url: str
     platform_keys: dict[str, RSAPublicKey] = field(default_factory=dict)
+    has_parking: bool = False
 
 
 class Gateway:

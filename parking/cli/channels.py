@@ -57,14 +57,16 @@ def list_trouble() -> None:
 @click.option("--api-v3-key", type=click.File(), required=True, help="A file with the 32 characters.")
 @click.option("--platform-key-id", default="", help="PUB_KEY_ID_…, where the account has a platform public key.")
 @click.option("--platform-key", type=click.File(), help="Its PEM file.")
+@click.option("--parking-service", is_flag=True, help="The merchant has 停车服务: fees may be deducted by it.")
 @click.option("--base-url", default="https://api.mch.weixin.qq.com", show_default=True)
 def connect_wechat_pay(
     operator_id: UUID, mchid: str, appid: str, serial: str, private_key: Any, api_v3_key: Any, platform_key_id: str,
-    platform_key: Any, base_url: str,
+    platform_key: Any, parking_service: bool, base_url: str,
 ) -> None:
     """Take an operator's money by this account; the keys are sealed in the database."""
     settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
-                "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else ""}
+                "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else "",
+                "parking_service": parking_service}
     secret = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}
     _connect(operator_id, "wechat_pay", mchid, settings, secret)
 
@@ -79,10 +81,11 @@ def connect_wechat_pay(
 @click.option("--app-cert", type=click.File(), help="appCertPublicKey_….crt, where the app has certificates.")
 @click.option("--alipay-cert", type=click.File(), help="alipayCertPublicKey_RSA2.crt")
 @click.option("--root-cert", type=click.File(), help="alipayRootCert.crt")
+@click.option("--sign-scene", default="", help="Of 商家扣款, as INDUSTRY|…: drivers may sign agreements in it.")
 @click.option("--gateway-url", default="https://openapi.alipay.com/gateway.do", show_default=True)
 def connect_alipay(
     operator_id: UUID, app_id: str, seller_id: str, private_key: Any, alipay_keys: tuple[Any, ...], app_cert: Any,
-    alipay_cert: Any, root_cert: Any, gateway_url: str,
+    alipay_cert: Any, root_cert: Any, sign_scene: str, gateway_url: str,
 ) -> None:
     """Take an operator's money by this account, by Alipay's public keys or by certificates."""
     files = {"app_cert": app_cert, "alipay_cert": alipay_cert, "root_cert": root_cert}
@@ -90,7 +93,7 @@ def connect_alipay(
         raise click.UsageError("give --alipay-key, or --app-cert, --alipay-cert and --root-cert")
     trust = {name: file.read() for name, file in files.items() if file}
     settings = {"app_id": app_id, "seller_id": seller_id, "gateway_url": gateway_url,
-                "alipay_keys": [each.read() for each in alipay_keys], **trust}
+                "sign_scene": sign_scene, "alipay_keys": [each.read() for each in alipay_keys], **trust}
     _connect(operator_id, "alipay", seller_id, settings, {"private_key": private_key.read()})
 
 

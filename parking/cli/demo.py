@@ -12,7 +12,9 @@ from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.services import vouch
+from parking.services.connect import NotConnected
 from parking.services.seed import AlreadySeeded, seed_demo_city
+from parking.services.seed_auto_pay import seed_auto_pay
 
 
 @click.command("seed-demo")
@@ -50,6 +52,20 @@ def seed_demo(seed: int, sign_ins: Path, base: str, realm: str, root_file: Path 
     half.replace(sign_ins)
     staff = f"{len(made.operators)} of operators' staff"
     click.echo(f"{len(made.drivers)} drivers, {len(made.terminals)} terminals, {staff}")
+
+
+@click.command("seed-auto-pay")
+@click.option("--login", default="li", show_default=True)
+@with_appcontext
+def turn_auto_pay_on(login: str) -> None:
+    """Turn auto-pay on for a demo driver's car that is inside; its operator's WeChat Pay must be connected."""
+    extensions = current_app.extensions
+    try:
+        plate = seed_auto_pay(
+            database(), extensions["channels"], login, secrets=extensions["secrets"], now=right_now())
+    except NotConnected:
+        raise click.ClickException("the operator has no WeChat Pay that deducts fees") from None
+    click.echo(f"auto-pay is on for {plate}" if plate else "no car of this driver is inside such a car park")
 
 
 def _root_in(file: Path) -> vouch.Root:

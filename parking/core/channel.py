@@ -1,6 +1,7 @@
 """What a payment channel is to us: the calls we make, the events it sends, and how each can fail.
 
-An adapter for each channel stands in `parking/adapters`; one contract test holds for all of them.
+An adapter for each channel stands in `parking/adapters`; one contract test holds for all of them. What a channel must
+know to take a fee when the driver has left is apart (`Deducts`), with a contract test of its own.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 Way = Literal["qr", "redirect"]
 PaymentState = Literal["unknown", "waiting", "paid", "closed"]
 RefundState = Literal["accepted", "done", "failed"]
+AgreementState = Literal["unknown", "active", "ended"]
+StayState = Literal["normal", "blocked"]
 
 
 class ChannelUnavailable(Exception):
@@ -25,6 +28,14 @@ class ChannelRefused(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class DeductionRefused(ChannelRefused):
+    """No money was taken. may_later: for want of money, so the same deduction may be asked again on another day."""
+
+    def __init__(self, reason: str, *, may_later: bool) -> None:
+        super().__init__(reason)
+        self.may_later = may_later
 
 
 class NoStatement(ChannelRefused):
@@ -78,11 +89,80 @@ class ChannelRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelAgreement:
+    """What the channel says of an agreement of ours. channel_no: its own number of it, once it was signed.
+
+    at: when it came to this, by the channel's clock; None: it did not say.
+    """
+
+    agreement_no: str
+    state: AgreementState
+    channel_no: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A vehicle's stay as a channel is told of it. stay_no: 32 hex digits, ours; it names one stay for ever.
+
+    plate: in clear; the adapter needs it, and what is kept of its messages does not show it.
+    """
+
+    stay_no: str
+    plate: str
+    plate_kind: str
+    entered_at: datetime
+    lot_name: str
+    free_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStay:
+    """What the channel says of a stay: may its fee be deducted? why: its own word where not.
+
+    at: when it came to this, by the channel's clock; None: it did not say.
+    """
+
+    stay_no: str
+    state: StayState
+    channel_no: str = ""
+    why: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """A fee to be taken by an agreement. order_no: as of an Order; agreement_no: the channel's number.
+
+    stay, stay_channel_no: where the channel is told of stays; left_at: when it ended; gate: where, in a few letters.
+    """
+
+    order_no: str
+    amount_fen: int
+    says: str
+    agreement_no: str
+    expires_at: datetime
+    left_at: datetime
+    gate: str
+    stay: Stay | None = None
+    stay_channel_no: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelEvent:
     """A callback that is believed. event_no: the channel's number of it, the same each time it is sent again."""
 
     event_no: str
-    says: ChannelPayment | ChannelRefund
+    says: ChannelPayment | ChannelRefund | ChannelAgreement | ChannelStay
+
+    @property
+    def number(self) -> str:
+        """Ours, of what it is about."""
+        if isinstance(self.says, ChannelPayment):
+            return self.says.order_no
+        if isinstance(self.says, ChannelRefund):
+            return self.says.refund_no
+        return self.says.agreement_no if isinstance(self.says, ChannelAgreement) else self.says.stay_no
 
 
 class Channel(Protocol):
@@ -134,3 +214,45 @@ class Channel(Protocol):
 
         :raises BadEvent: it is not to be believed
         """
+
+
+@runtime_checkable
+class Deducts(Protocol):
+    """What a channel does to take a fee after the vehicle has left. Calls fail as a Channel's do, and can be repeated.
+
+    Its callbacks come as the Channel's do, and its deductions are refunded and stand in its statements as payments.
+    """
+
+    @property
+    def is_signed(self) -> bool:
+        """The driver signs an agreement at the channel; else it deducts by stays that it was told of."""
+
+    def sign(self, agreement_no: str, *, return_url: str, now: datetime) -> str:
+        """Where the driver goes to sign; "" where nothing is to be signed."""
+
+    def query_agreement(self, agreement_no: str, *, now: datetime) -> ChannelAgreement:
+        """The channel's truth about an agreement; `unknown` until it was signed."""
+
+    def end_agreement(self, agreement_no: str, *, channel_no: str, now: datetime) -> None:
+        """From now on it allows no new deduction; one that is unknown, or over already, stays as it is."""
+
+    def announce_stay(self, stay: Stay, *, now: datetime) -> ChannelStay:
+        """Tell of an entry; the same stay_no again is the same stay, and another number another stay."""
+
+    def deduct(self, deduction: Deduction, *, now: datetime) -> ChannelPayment:
+        """Ask for the fee: `paid` at once, or `waiting` where the channel took it on and tells later.
+
+        The same deduction again is the same deduction: no money is taken twice.
+
+        :raises DeductionRefused: none was taken
+        """
+
+    def query_deduction(self, order_no: str, *, now: datetime) -> ChannelPayment:
+        """The channel's truth about a deduction: as query_order; `closed` where it was taken on and came to nothing."""
+
+
+class DeductingChannel(Channel, Protocol):
+    """A channel through which fees can be deducted."""
+
+    @property
+    def deducts(self) -> Deducts: ...

@@ -1,7 +1,7 @@
 """What was said to a payment channel and what it answered, as it is kept: without what nobody may see again.
 
-Masked are keys and signatures, and whatever tells who paid; of headers and of an address's parameters only those
-that are known to be harmless are kept as they were. A body that is neither JSON nor a form is not kept.
+Masked are keys and signatures, and whatever tells who paid or parked; of headers and of an address's parameters only
+those that are known to be harmless are kept as they were. A body that is neither JSON nor a form is not kept.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ PARAMETERS_KEPT = frozenset({
 })
 _SECRET_NAME = re.compile(
     r"^buyer|^payer_(?!total|currency)|open_?id|logon|user_(id|name|received)|phone|mobile|card_no|_ip$|device"
-    r"|^sign$|signature|ciphertext|cert_content|secret|private|password|token|(^|_)key$", re.IGNORECASE)
+    r"|^plate_(?!color)|^agreement_no$|^sign$|signature|ciphertext|cert_content|secret|private|password|token"
+    r"|(^|_)key$", re.IGNORECASE)
 _HARMLESS_NAME = re.compile(r"_amount$|^sign_type$|^buyer_pay_amount$", re.IGNORECASE)
 _SIGNATURE = re.compile(r'signature="[^"]*"')
 _NUMBER = re.compile(r"[0-9a-f]{32}")
 _NUMBER_IN_PATH = re.compile(r"/(?:out-trade-no|refunds)/([0-9a-f]{32})(?=[/?]|$)")
 # Of a message that names a refund and its order, the refund's.
-_NUMBER_NAMES = ("out_refund_no", "out_request_no", "out_biz_no", "out_trade_no")
+_NUMBER_NAMES = (
+    "out_refund_no", "out_request_no", "out_biz_no", "out_trade_no", "out_parking_no", "external_agreement_no")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Situation:
     has_vehicle: code or plate tell whose visit this is.
     session: what an exit here would close.
     due_fen: the unpaid fee at an exit.
+    is_deducted: it may be deducted when the vehicle has left (core/auto_pay.py).
     is_unanswered: the phone was to sign a number of this gate's, which can show none: at an exit it leaves for review.
     entitlements: passes and reservations that bear on the entry.
     """
@@ -53,6 +54,7 @@ class Situation:
     is_inside_elsewhere: bool = False
     is_full: bool = False
     due_fen: int = 0
+    is_deducted: bool = False
     is_in_time: bool = True
     is_unanswered: bool = False
     entitlements: tuple[str, ...] = ()
@@ -95,7 +97,7 @@ def _decide_exit(situation: Situation) -> Decision:
         return Decision(not rules.collects or "not_inside" in rules.turned, "not_inside")
     if situation.session.state == "suspended":
         return Decision(True, "review_needed")
-    if situation.due_fen > 0:
+    if situation.due_fen > 0 and not situation.is_deducted:
         return Decision(not rules.collects, "fee_due")
     return Decision(True, "left")
 

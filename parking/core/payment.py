@@ -72,12 +72,13 @@ def price_stay(
 
 
 def money_state(
-    *, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool, waived_fen: int = 0, is_refunded: bool = False
+    *, is_closed: bool, charged_fen: int, paid_fen: int, collects: bool, waived_fen: int = 0, is_refunded: bool = False,
+    is_deducted: bool = False,
 ) -> MoneyState:
     """The one word for a visit's money. While the car is inside it is what has been paid so far.
 
     waived_fen: what is taken off the charge, as far as it goes. is_refunded: something was given back, so a visit that
-    owes and holds nothing is not as if nothing had been.
+    owes and holds nothing is not as if nothing had been. is_deducted: what is owed is being deducted.
     """
     owed_fen = max(0, charged_fen - waived_fen)
     if owed_fen == 0 and paid_fen == 0:
@@ -86,4 +87,4 @@ def money_state(
         return "paid" if paid_fen else "nothing_due"
     if paid_fen >= owed_fen:
         return "paid"
-    return "arrears" if collects else "pay_later"
+    return "arrears" if collects and not is_deducted else "pay_later"

@@ -153,9 +153,15 @@ class Books:
                 is_closed=session.state == "closed", charged_fen=charged_fen, paid_fen=entry.paid_now.fen,
                 waived_fen=waived_fen, collects=self.lot.collects,
                 is_refunded=old is not None and old.money_state == "refunded",
+                is_deducted=self._is_deducted(session, charged_fen - min(charged_fen, waived_fen), entry.paid_now.fen),
             ),
             (tariff.tariff_id, tariff.version) if tariff else None, charged_fen, count, entry.replaced_by,
             waived_fen)
+
+    def _is_deducted(self, session: ParkingSession, owed_fen: int, paid_fen: int) -> bool:
+        """Who left without paying a lot that collects may have left first: the fee is being deducted."""
+        return self.lot.collects and session.state == "closed" and owed_fen > paid_fen and payments.is_deducted(
+            self.db, self.lot.lot_id, session.parking_session_id)
 
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
         """A voided visit's payments become those of the visit that replaced it; without one they go back.

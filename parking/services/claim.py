@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
+from parking.services.agree import end_agreements_of_vehicle
 from parking.store import drivers, vehicles
 
 VEHICLES_MAX = 10
@@ -38,5 +39,7 @@ def claim_plate(db: Session, driver_id: UUID, plate: Plate, *, secrets: Secrets,
 
 
 def release_plate(db: Session, driver_id: UUID, plate: Plate, *, secrets: Secrets, now: datetime) -> None:
-    """It is not the driver's any more: no new code for it, and its visits are no longer shown."""
-    drivers.release_vehicle(db, driver_id=driver_id, vehicle_key=secrets.vehicle_key(plate), now=now)
+    """It is not the driver's any more: no new code for it, its visits are not shown, nor its fees deducted."""
+    key = secrets.vehicle_key(plate)
+    drivers.release_vehicle(db, driver_id=driver_id, vehicle_key=key, now=now)
+    end_agreements_of_vehicle(db, driver_id, key, now=now)

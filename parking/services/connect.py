@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.channel import Channel
+from parking.core.channel import Channel, Deducts
 from parking.core.channel_message import ChannelMessage, Hear
 from parking.core.identifier import new_uuid
 from parking.core.seal import Sealer
@@ -66,6 +66,21 @@ class Channels:
         if account is None or account.channel not in self._makers:
             raise NotConnected
         return self._channel(account)
+
+    def deducting(self, operator_id: UUID, name: str) -> tuple[UUID, Deducts]:
+        """The account through which an operator has fees deducted now, and how.
+
+        :raises NotConnected: there is none, or it was not connected for that
+        """
+        account_id, _ = self.of_operator(operator_id, name)
+        return account_id, self.deducts_of(account_id)
+
+    def deducts_of(self, account_id: UUID) -> Deducts:
+        """:raises NotConnected: no account, or nothing is deducted through it"""
+        deducts = getattr(self.of_account(account_id), "deducts", None)
+        if not isinstance(deducts, Deducts):
+            raise NotConnected
+        return deducts
 
     def try_settings(self, name: str, settings: dict[str, Any]) -> None:
         """:raises ValueError, KeyError: the channel cannot be made of these settings"""

@@ -28,6 +28,7 @@ from parking.core.parking_session import (
 from parking.core.price import Vehicle
 from parking.services.bill import Books, Entry
 from parking.services.notice import Stretch, notice_flags
+from parking.services.tell_stay import ask_to_tell
 from parking.services.unlock import KeySafe
 from parking.store import facts, lots, outbox_messages, parking_sessions, vehicles
 from parking.store.lots import Lot
@@ -92,6 +93,7 @@ def refold(
         ):
             books.move_money(old, to=_successor(old.session, folded))
     vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
+    ask_to_tell(db, lot, [each for each in writes if _has_come(each, stored.get(each.parking_session_id))], now=now)
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)
     for session_id, old in stored.items():
         if old.session.state != "voided" and (
@@ -207,6 +209,11 @@ def _successor(voided: ParkingSession, folded: dict[UUID, ParkingSession]) -> UU
         if session.entered_at <= voided.entered_at and (until is None or until > voided.entered_at):
             return session.parking_session_id
     return None
+
+
+def _has_come(session: ParkingSession, old: StoredSession | None) -> bool:
+    """It goes on, and is new, or its vehicle's from now on."""
+    return session.state == "open" and (old is None or old.session.vehicle_key != session.vehicle_key)
 
 
 def _inside(key: bytes, folded: dict[UUID, ParkingSession]) -> ParkingSession | None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from parking.core.auto_pay import WAY
 from parking.core.channel import Channel, ChannelPayment, ChannelRefund, ChannelRefused
+from parking.core.secret import Secrets
 from parking.services.connect import Channels
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
@@ -32,11 +34,12 @@ REFUND_LATE_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Desk:
-    """What following a message needs: the store, the key safe, the operators' channels."""
+    """What following a message needs: the store, the key safe, the operators' channels, and what opens plates."""
 
     database: Database
     safe: KeySafe
     channels: Channels
+    secrets: Secrets
 
 
 def query_payment(desk: Desk, message: Message, *, now: datetime) -> datetime | None:
@@ -45,6 +48,12 @@ def query_payment(desk: Desk, message: Message, *, now: datetime) -> datetime | 
         payment = payments.find_payment(db, message.lot_id, UUID(message.body["payment_id"]))
     if payment is None or not _is_open(payment, message):
         return None
+    if payment.way == WAY:
+        said = desk.channels.deducts_of(payment.account_id).query_deduction(payment.order_no, now=now)
+        if said.state == "unknown" and now >= payment.expires_at:
+            said = replace(said, state="closed")
+        desk.database.write(lambda db: confirm_payment(db, payment.account_id, said, safe=desk.safe, now=now))
+        return None  # what is under way is followed by its own message
     said = _ask(desk.channels.of_account(payment.account_id), payment, now)
     desk.database.write(lambda db: confirm_payment(db, payment.account_id, said, safe=desk.safe, now=now))
     return _ask_again(said, payment, message, now)

@@ -1,4 +1,4 @@
-"""A channel tells of a payment, a top-up or what goes back of them: each of its events is heard once."""
+"""A channel tells of a payment, a top-up, a refund, an agreement or a stay: each of its events is heard once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.channel import ChannelEvent, ChannelPayment, ChannelRefund
+from parking.core.channel import ChannelAgreement, ChannelEvent, ChannelPayment, ChannelRefund, ChannelStay
+from parking.services.agree import hear_agreement
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
+from parking.services.tell_stay import note_stay
 from parking.services.top_up import confirm_top_up
 from parking.services.unlock import KeySafe
 from parking.services.withdraw import note_withdrawal
@@ -20,10 +22,15 @@ def hear_event(db: Session, account_id: UUID, event: ChannelEvent, *, safe: KeyS
     """Believe an event of an account's; one that was heard before changes nothing."""
     if not channel_events.claim_event(db, account_id=account_id, event_no=event.event_no, now=now):
         return
-    if isinstance(event.says, ChannelPayment):
-        confirm_order(db, account_id, event.says, safe=safe, now=now)
+    says = event.says
+    if isinstance(says, ChannelPayment):
+        confirm_order(db, account_id, says, safe=safe, now=now)
+    elif isinstance(says, ChannelAgreement):
+        hear_agreement(db, account_id, says, now=now)
+    elif isinstance(says, ChannelStay):
+        note_stay(db, account_id, says, now=now)
     else:
-        note_back(db, account_id, event.says, now=now)
+        note_back(db, account_id, says, now=now)
 
 
 def confirm_order(db: Session, account_id: UUID, said: ChannelPayment, *, safe: KeySafe, now: datetime) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from parking.core.auto_pay import Choice
 from parking.core.calendar import CannotPrice
 from parking.core.decision import Decision, Situation, decide
 from parking.core.fact import Direction, Fact, FactRef
@@ -21,13 +22,14 @@ from parking.core.plate import Plate
 from parking.core.price import SMALL, Quote, Vehicle
 from parking.core.scan_answer import fee_data, running_fee
 from parking.core.secret import Secrets
+from parking.services.defer import find_agreement, leave_first, take_credit
 from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.services.use import claim_use, must_answer, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
-from parking.store import facts, lots, parking_sessions, terminals, vehicles
+from parking.store import agreements, deductions, facts, lots, parking_sessions, terminals, vehicles
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
@@ -89,6 +91,7 @@ class Case:
         self._occupied: int | None = None
         self._check = question.check
         self._unanswered: Identity | None = None
+        self._deduction: Choice | None = None
         self._gather()
 
     def _gather(self) -> None:
@@ -131,14 +134,60 @@ class Case:
         is_full = self.direction == "entry" and self._has_no_space()
         # A citizen who never came here is not inside, whatever the vehicle.
         is_new_here = self._check.citizen is not None and self._shown is None
-        return decide(Situation(
+        situation = Situation(
             direction=self.direction, rules=self.lot.rules, code_refused=self._check.refused,
             has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
             has_vehicle=key is not None or is_new_here, session=self.session, is_inside_elsewhere=elsewhere,
-            is_full=is_full,
-            due_fen=max(0, self._due.total_fen - self.paid.fen) if self._due else 0,
+            is_full=is_full, due_fen=self._due_fen,
             is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
-        ))
+        )
+        decision = decide(situation)
+        if decision == Decision(False, "fee_due") and not self._is_unanswered:
+            self._deduction = self._choose_deduction()
+            if self._deduction.agreement is not None and self._deduction.why_not is None:
+                return decide(replace(situation, is_deducted=True))
+        return decision
+
+    @property
+    def _due_fen(self) -> int:
+        return max(0, self._due.total_fen - self.paid.fen) if self._due else 0
+
+    def _choose_deduction(self) -> Choice:
+        """By which agreement the fee is deducted when the vehicle has left; its credit is taken at once."""
+        assert self.session is not None and self.identity.vehicle_key is not None
+        found = find_agreement(
+            self.db, self.lot, self.session, self.identity.vehicle_key,
+            driver_id=self.identity.driver_id or self.session.driver_id, due_fen=self._due_fen)
+        if found.why_not is None and found.agreement is not None and not take_credit(
+            self.db, found.agreement, lot_id=self.lot.lot_id, payment_id=self._payment_id, now=self.question.now
+        ):
+            return Choice(found.agreement, "unpaid_before")
+        return found
+
+    @property
+    def _payment_id(self) -> UUID:
+        assert self.session is not None
+        return derived_uuid(
+            self.question.now, "deduction", self.session.parking_session_id, self.question.scan.scan_id)
+
+    @property
+    def is_deducted(self) -> bool:
+        """The fee is deducted when the vehicle has left."""
+        found = self._deduction
+        return found is not None and found.agreement is not None and found.why_not is None
+
+    def deduct(self, decision: Decision) -> None:
+        """Ask for the fee that is deducted; of one that is not, keep why, for its driver."""
+        found = self._deduction
+        if found is None or found.agreement is None:
+            return
+        if found.why_not is not None:
+            agreements.note_refused(self.db, found.agreement, found.why_not, now=self.question.now)
+            return
+        assert decision.opens and self.session is not None
+        leave_first(
+            self.db, self.lot, self.session, found.agreement, payment_id=self._payment_id, amount_fen=self._due_fen,
+            left_at=self.question.occurred_at, now=self.question.now)
 
     @property
     def free_spaces(self) -> int:
@@ -168,6 +217,12 @@ class Case:
 
     def refuse_code(self, reason: str) -> None:
         """Look again without the code: refused, it says nothing about anyone."""
+        if self.is_deducted:
+            assert self._deduction is not None and self._deduction.agreement is not None
+            agreement = self._deduction.agreement
+            deductions.give_credit_back(
+                self.db, [agreement.driver_id.bytes, agreement.vehicle_key], payment_id=self._payment_id)
+        self._deduction = None
         self._check = CodeCheck(refused=reason)
         self._gather()
 
@@ -219,8 +274,8 @@ class Case:
             return None
         if session.state == "closed":
             state = money_state(
-                is_closed=True, charged_fen=quote.total_fen, paid_fen=self.paid.fen, collects=self.lot.collects
-            )
+                is_closed=True, charged_fen=quote.total_fen, paid_fen=self.paid.fen, collects=self.lot.collects,
+                is_deducted=self.is_deducted)
             return fee_data(quote, state=state, paid_fen=self.paid.fen, zone=self.lot.zone)
         return running_fee(
             self.tariff.tariff, session, self.paid, quote, now=self.question.occurred_at,

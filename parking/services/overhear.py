@@ -76,8 +76,8 @@ class Overhearing:
 
 
 def list_messages_of_visit(db: Session, lot_id: int, parking_session_id: UUID) -> list[KeptMessage]:
-    """What was said about a visit's orders and refunds, oldest first; the newest hundred."""
-    numbers = set()
+    """What was said about a visit's orders and refunds, and its entry, oldest first; the newest hundred."""
+    numbers = {parking_session_id.hex}
     for payment in payments.list_payments_of_session(db, lot_id, parking_session_id):
         numbers.add(payment.order_no)
         numbers |= {each.refund_no for each in refunds.list_refunds_of_payment(db, lot_id, payment.payment_id)}

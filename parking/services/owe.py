@@ -49,6 +49,11 @@ def due_fen(db: Session, stored: StoredSession, *, now: datetime) -> int:
     return max(0, owed_until(db, stored, now, stored.paid) - stored.paid.fen)
 
 
+def is_settled(stored: StoredSession) -> bool:
+    """Nothing more is owed for a visit that is over."""
+    return stored.owed_fen <= stored.paid.fen
+
+
 def lock_visit(db: Session, lot_id: int, parking_session_id: UUID, *, now: datetime) -> tuple[StoredSession, Vehicle]:
     """Hold the vehicle of a visit, as scans do, and give the visit and the vehicle as a tariff looks at it.
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
+from parking.core.auto_pay import WAY
 from parking.core.calendar import CannotPrice
 from parking.core.channel import ChannelPayment, Order, Way
 from parking.core.clock import city_date, format_instant
@@ -26,6 +27,7 @@ from parking.core.secret import Secrets
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.bill import Books, Entry
 from parking.services.connect import Channels
+from parking.services.defer import end_credit
 from parking.services.owe import due_fen, lock_visit, owed_until
 from parking.services.refund import give_back
 from parking.services.unlock import KeySafe
@@ -203,6 +205,9 @@ def confirm_payment(
     if said.state == "closed" and payment.state == "asked":
         payments.close_payment(db, payment)
         _end_pending(db, payment, "expire" if now >= payment.expires_at else "void", now)
+        if payment.way == WAY and stored.money_state == "pay_later":  # the driver has left, and is to pay by hand
+            parking_sessions.write_paid(
+                db, lot_id, payment.parking_session_id, stored.paid, money_state="arrears")
     if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
         return
     if payment.state == "paid":
@@ -219,6 +224,8 @@ def confirm_payment(
         set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
         credit_payment(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
+        if payment.way == WAY:
+            end_credit(db, lot_id, payment_id)
     day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
     reckonings.touch_movement(db, account_id, payment.operator_id, number=payment.order_no, day=day)
 

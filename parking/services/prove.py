@@ -152,6 +152,7 @@ def _compare_visits(db: Session, lot_id: int) -> Iterator[dict[str, Any]]:
         ("visit_paid", ledger_proofs.compare_paid(db, lot_id)),
         ("visit_waived", ledger_proofs.compare_waived(db, lot_id)),
         ("payment_refunded", ledger_proofs.compare_refunded(db, lot_id)),
+        ("fee_deducted", ledger_proofs.compare_deducted(db, lot_id)),
         ("cash_moved", ledger_proofs.compare_cash(db, lot_id)),
     ):
         for each in found:

@@ -15,14 +15,19 @@ from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
 from parking.core.price import Vehicle
+from parking.services.agree import FOLLOW, follow_agreement
 from parking.services.bill import CHARGE_LATER, charge_now
+from parking.services.deduct import send_deduction
+from parking.services.defer import DEDUCT
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, query_top_up, send_refund, send_withdrawal
 from parking.services.owe import lock_visit
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
+from parking.services.tell_stay import TELL_STAY, send_stay
 from parking.services.unlock import KeySafe
 from parking.store import (
+    agreements,
     channel_messages,
     codes,
     companions,
@@ -93,6 +98,7 @@ def sweep(database: Database, *, now: datetime) -> int:
         database.write(lambda db: codes.delete_issued_codes(db, expired_before=now - CODES_KEPT))
         + database.write(lambda db: outbox_messages.delete_done(db, before=now - MESSAGES_KEPT))
         + _sweep_channel_messages(database, before=now - CHANNEL_MESSAGES_KEPT)
+        + database.write(lambda db: agreements.delete_stays(db, ended_before=now - MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
@@ -205,4 +211,5 @@ _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
 _OUTSIDE: dict[str, Callable[..., datetime | None]] = {
     "query_payment": query_payment, "send_refund": send_refund, "query_topup": query_top_up,
     "send_withdrawal": send_withdrawal,
+    DEDUCT: send_deduction, TELL_STAY: send_stay, FOLLOW: follow_agreement,
 }

@@ -126,6 +126,7 @@ def _record(db: Session, desk: ScanDesk, question: Question) -> dict[str, Any]:
         decision = case.decide()
     next_sequence = max(last_sequence, scan.sequence) + 1
     case.record_fact(ref, decision)
+    case.deduct(decision)
     session = case.session
     if decision.opens or case.is_evidence:
         session = case.fold(ref)

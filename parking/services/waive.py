@@ -19,7 +19,7 @@ from parking.services.attest import NotCharged
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.owe import NoVisit, lock_visit
 from parking.services.refund import settle
-from parking.store import charges, lots, operators, parking_sessions, transfers, waivers, webhook_deliveries
+from parking.store import charges, lots, operators, parking_sessions, payments, transfers, waivers, webhook_deliveries
 from parking.store.parking_sessions import StoredSession
 from parking.store.waivers import Waiver
 
@@ -158,5 +158,6 @@ def _take_off(db: Session, waiver: Waiver, stored: StoredSession, now: datetime)
     waived_fen = stored.waived_fen + waiver.amount_fen
     parking_sessions.write_waived(db, lot_id, session_id, waived_fen, money_state=money_state(
         is_closed=True, charged_fen=stored.charged_fen, waived_fen=waived_fen, paid_fen=stored.paid.fen,
-        collects=lots.get_lot(db, lot_id).collects, is_refunded=stored.money_state == "refunded"))
+        collects=lots.get_lot(db, lot_id).collects, is_refunded=stored.money_state == "refunded",
+        is_deducted=payments.is_deducted(db, lot_id, session_id)))
     settle(db, lot_id, session_id, now=now)

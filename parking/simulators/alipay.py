@@ -29,6 +29,7 @@ from parking.adapters.alipay_wire import SIGNED_BY, certificate_sn, is_signed, s
 from parking.core.clock import city_date
 from parking.core.money import format_yuan
 from parking.core.statement import CHANNEL_ZONE
+from parking.simulators.alipay_agreements import PAY, QUERY, SIGN, UNSIGN, AgreementDesk, SeenAgreement
 from parking.simulators.alipay_bill import write_bill
 from parking.simulators.alipay_desk import Desk, Refused
 from parking.simulators.alipay_keys import Keys
@@ -57,6 +58,10 @@ class AlipaySimulator:
             self.seen.refunds = {
                 f"{each['order_no']}/{each['refund_no']}": SeenRefund(**each) for each in kept["refunds"]}
         self.desk = Desk(self.seen, lambda: self.clock(), self._tell)
+        self.agreements = AgreementDesk(self.seen, lambda: self.clock(), self._tell_agreement, self._tell)
+        if state_file and state_file.exists():
+            self.agreements.seen.signed = {
+                each["external_no"]: SeenAgreement(**each) for each in kept.get("agreements", ())}
         self.app = self._make_app()
 
     def open_order(self, order_no: str) -> None:
@@ -119,6 +124,8 @@ class AlipaySimulator:
         app.add_url_rule("/gateway.do", "cashier", self._cashier, methods=["GET"])
         app.add_url_rule("/pay/<code>", "page", self._pay_page, methods=["GET"])
         app.add_url_rule("/pay/<code>", "form", self._pay_form, methods=["POST"])
+        app.add_url_rule("/agree/<token>", "agree_page", self._agree_page, methods=["GET"])
+        app.add_url_rule("/agree/<token>", "agree_form", self._agree_form, methods=["POST"])
         app.add_url_rule("/download/<token>", "download", self._download, methods=["GET"])
         app.add_url_rule("/bill/<day>", "bill", self._bill_of_day, methods=["GET"])
         return app
@@ -156,6 +163,8 @@ class AlipaySimulator:
                 raise Refused("isv.cert-not-exist")
             file = self.keys.chain.file(held[asked["alipay_cert_sn"]])
             return {"alipay_cert_content": base64.b64encode(file.encode()).decode()}
+        if method in (QUERY, UNSIGN, PAY):
+            return self.agreements.answer(method, asked, parameters.get("notify_url", ""))
         return self.desk.answer(method, asked)
 
     def _refusal(self, parameters: dict[str, str]) -> str:
@@ -184,10 +193,16 @@ class AlipaySimulator:
         """Where a browser comes with an order that only its address tells of."""
         parameters = request.args.to_dict()
         refused = self._refusal(parameters)
-        if refused or parameters.get("method") != "alipay.trade.wap.pay":
+        if refused or parameters.get("method") not in ("alipay.trade.wap.pay", SIGN):
             return refused or "isv.invalid-method", 400
         try:
             with self._lock:
+                if parameters["method"] == SIGN:
+                    made = self.agreements.open_page(
+                        json.loads(parameters["biz_content"]), notify_url=parameters.get("notify_url", ""),
+                        return_url=parameters.get("return_url", ""))
+                    self._keep()
+                    return redirect(f"{self._base()}/agree/{made.token}", 303)
                 code = self.desk.take_order(
                     json.loads(parameters["biz_content"]), parameters.get("notify_url", ""),
                     parameters.get("return_url", ""))
@@ -220,6 +235,52 @@ class AlipaySimulator:
             self._keep()
         is_address = order.return_url.startswith(("http://", "https://"))
         return redirect(order.return_url if is_address else request.url, 303)
+
+    def _agree_page(self, token: str) -> Any:
+        made = self.agreements.find_page(token)
+        if made is None:
+            return "no such agreement", 404
+        button = '<p><button style="font-size:1.5rem;padding:.7em 2em">Agree (simulator)</button></p>'
+        return (
+            '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">'
+            '<link rel="icon" href="data:,"><title>Alipay simulator</title>'
+            '<body style="font-family:sans-serif;text-align:center"><form method="post"><h1>Alipay, simulator</h1>'
+            "<p>No real money.</p><p>Parking fees are deducted by this agreement.</p>"
+            f"<p>{made.state}</p>{'' if made.state else button}</form></body></html>")
+
+    def _agree_form(self, token: str) -> Any:
+        made = self.agreements.find_page(token)
+        if made is None:
+            return "no such agreement", 404
+        self.sign_agreement(made.external_no)
+        is_address = made.return_url.startswith(("http://", "https://"))
+        return redirect(made.return_url if is_address else request.url, 303)
+
+    def sign_agreement(self, external_no: str) -> bool:
+        """Somebody agrees; the notification is on its way when this returns."""
+        with self._lock:
+            done = self.agreements.sign(external_no)
+            self._keep()
+        return done
+
+    def end_agreement(self, external_no: str) -> None:
+        """The user ends it in the app."""
+        with self._lock:
+            self.agreements.end(external_no)
+            self._keep()
+
+    def agreement_event(self, external_no: str, **other: str) -> tuple[dict[str, str], bytes]:
+        """The notification that tells of an agreement, as it is sent. other: what it says otherwise."""
+        return FORM, self.signed_form({**self._of_agreement(self.agreements.seen.signed[external_no]), **other})
+
+    def _of_agreement(self, made: SeenAgreement) -> dict[str, str]:
+        return {
+            "notify_id": secrets.token_hex(17), "notify_time": wall(self.clock()), "charset": "utf-8",
+            "version": "1.0", "app_id": self.keys.app_id, "auth_app_id": self.keys.app_id,
+            **self.agreements.notification(made)}
+
+    def _tell_agreement(self, made: SeenAgreement) -> None:
+        self._deliver(made.notify_url, self.signed_form(self._of_agreement(made)))
 
     def _offer_bill(self, asked: dict[str, Any]) -> dict[str, str]:
         try:
@@ -266,11 +327,13 @@ class AlipaySimulator:
         return said
 
     def _tell(self, order: SeenOrder, refund: SeenRefund | None) -> None:
-        body = self.signed_form(self._notification(order, refund))
+        self._deliver(order.notify_url, self.signed_form(self._notification(order, refund)))
+
+    def _deliver(self, url: str, body: bytes) -> None:
         if self.seen.callbacks == "keep":
-            self.kept.append((order.notify_url, body))
+            self.kept.append((url, body))
         for _ in range({"send": 1, "twice": 2}.get(self.seen.callbacks, 0)):
-            self._send(order.notify_url, body)
+            self._send(url, body)
 
     def _send(self, url: str, body: bytes) -> None:
         threading.Thread(target=self._post, args=(url, body), daemon=True).start()
@@ -291,7 +354,8 @@ class AlipaySimulator:
     def _keep(self) -> None:
         if self._file is not None:
             kept = {"orders": [asdict(each) for each in self.seen.orders.values()],
-                    "refunds": [asdict(each) for each in self.seen.refunds.values()]}
+                    "refunds": [asdict(each) for each in self.seen.refunds.values()],
+                    "agreements": [asdict(each) for each in self.agreements.seen.signed.values()]}
             half = self._file.with_suffix(".half")
             half.write_text(json.dumps(kept))
             half.replace(self._file)

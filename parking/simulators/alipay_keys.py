@@ -24,6 +24,8 @@ from parking.adapters.alipay_gateway import Merchant
 from parking.adapters.alipay_trust import Trust, trust_certificates, trust_keys
 from parking.adapters.alipay_wire import certificate_sn, root_sn
 
+SIGN_SCENE = "INDUSTRY|PARKING"
+
 
 @dataclass
 class Keys:
@@ -73,7 +75,7 @@ class Keys:
     def settings(self, base_url: str) -> dict[str, Any]:
         """What is no secret of the merchant's account."""
         return {"app_id": self.app_id, "seller_id": self.seller_id, "gateway_url": f"{base_url}/gateway.do",
-                "alipay_keys": [_public(self.alipay_key), _public(self.next_key)]}
+                "sign_scene": SIGN_SCENE, "alipay_keys": [_public(self.alipay_key), _public(self.next_key)]}
 
     def secret(self) -> dict[str, str]:
         return {"private_key": _private(self.app_key)}
@@ -83,7 +85,7 @@ class Keys:
         trust: Trust = self.chain.trust() if by_certificates else trust_keys(
             [_public(self.alipay_key), _public(self.next_key)])
         return Merchant(
-            self.app_id, self.seller_id, self.app_key, trust, f"{base_url}/gateway.do", notify_url)
+            self.app_id, self.seller_id, self.app_key, trust, f"{base_url}/gateway.do", notify_url, SIGN_SCENE)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from parking.core.clock import format_instant, parse_instant
 from parking.core.money import format_yuan
 from parking.simulators.faults import hang_up
 from parking.simulators.merchants import run
+from parking.simulators.wechat_parking import OPEN, ParkingDesk, SeenStay
 from parking.simulators.wechat_pay_keys import Keys
 from parking.simulators.wechat_pay_seen import Seen, SeenOrder, SeenRefund
 from parking.simulators.wechat_pay_statement import ZONE, write_statement
@@ -43,10 +44,14 @@ class WechatPaySimulator:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0)
         self.trust: ssl.SSLContext | bool = True
         self._file, self._lock = state_file, threading.RLock()
+        self.parking = ParkingDesk(self)
         if state_file and state_file.exists():
             kept = json.loads(state_file.read_text())
             self.seen.orders = {each["order_no"]: SeenOrder(**each) for each in kept["orders"]}
             self.seen.refunds = {each["refund_no"]: SeenRefund(**each) for each in kept["refunds"]}
+            parking = kept.get("parking", {"stays": [], "plates": {}, "payers": {}})
+            self.parking.seen.stays = {each["stay_no"]: SeenStay(**each) for each in parking["stays"]}
+            self.parking.seen.plates, self.parking.seen.payers = parking["plates"], parking["payers"]
         self.app = self._make_app()
 
     def pay(self, order_no: str, *, at: datetime | None = None) -> bool:
@@ -108,7 +113,7 @@ class WechatPaySimulator:
             ("GET", "/v3/refund/domestic/refunds/<refund_no>", self._query_refund),
             ("GET", "/v3/certificates", self._certificates), ("GET", "/v3/bill/tradebill", self._bill),
             ("GET", "/bill/<day>", self._bill_file), ("GET", "/pay/<token>", self._pay_page),
-            ("POST", "/pay/<token>", self._pay_form),
+            ("POST", "/pay/<token>", self._pay_form), *self.parking.rules,
         )
         for method, rule, view in rules:
             app.add_url_rule(rule, view.__name__, view, methods=[method])
@@ -314,7 +319,9 @@ class WechatPaySimulator:
     def _keep(self) -> None:
         if self._file is not None:
             kept = {"orders": [asdict(each) for each in self.seen.orders.values()],
-                    "refunds": [asdict(each) for each in self.seen.refunds.values()]}
+                    "refunds": [asdict(each) for each in self.seen.refunds.values()],
+                    "parking": {"stays": [asdict(each) for each in self.parking.seen.stays.values()],
+                                "plates": self.parking.seen.plates, "payers": self.parking.seen.payers}}
             half = self._file.with_suffix(".half")
             half.write_text(json.dumps(kept))
             half.replace(self._file)
@@ -324,8 +331,14 @@ def main() -> None:
     run("parking.simulators.wechat_pay", __doc__, port=8090,
         make_keys=lambda number, folder: Keys.make(f"19000000{number:02d}").write(folder),
         find_number=lambda folder: Keys.read(folder).mchid,
-        open_account=lambda folder, address: WechatPaySimulator(
-            Keys.read(folder), base_url=address, state_file=folder / "seen.json"))
+        open_account=_open_account)
+
+
+def _open_account(folder: Path, address: str) -> WechatPaySimulator:
+    """Everybody has opened the parking service, and fees that were taken on are taken a moment later."""
+    made = WechatPaySimulator(Keys.read(folder), base_url=address, state_file=folder / "seen.json")
+    made.parking.seen.unknown, made.parking.seen.takes_after = OPEN, 1.0
+    return made
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -72,9 +72,10 @@ class Keys:
             account["mchid"], account["appid"], account["api_v3_key"].encode(), account["merchant_serial"],
             merchant, platform, x509.load_pem_x509_certificate((folder / "platform.cert.pem").read_bytes()))
 
-    def settings(self, base_url: str) -> dict[str, str]:
+    def settings(self, base_url: str) -> dict[str, Any]:
         """What is no secret of the merchant's account."""
-        return {"mchid": self.mchid, "appid": self.appid, "serial": self.merchant_serial, "base_url": base_url}
+        return {"mchid": self.mchid, "appid": self.appid, "serial": self.merchant_serial, "base_url": base_url,
+                "parking_service": True}
 
     def secret(self) -> dict[str, str]:
         key = self.merchant_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -83,7 +84,8 @@ class Keys:
     def merchant(self, base_url: str, notify_url: str) -> Merchant:
         """What the adapter is given to use this account."""
         return Merchant(
-            self.mchid, self.appid, self.merchant_serial, self.merchant_key, self.api_v3_key, base_url, notify_url)
+            self.mchid, self.appid, self.merchant_serial, self.merchant_key, self.api_v3_key, base_url, notify_url,
+            has_parking=True)
 
 
 def _certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:

@@ -12,14 +12,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Integer, Select, Text, case, func, select
+from sqlalchemy import ForeignKey, Index, Integer, Select, Text, case, func, null, select
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, aliased, mapped_column
 
+from parking.core.auto_pay import WAY
 from parking.core.drawer import CHANNEL
 from parking.core.ledger import COUNTS
 from parking.store.channel_fees import ChannelFeeLot
 from parking.store.charges import ChargeRow
 from parking.store.columns import Instant, Json, Table, Uuid, Wide, spread
+from parking.store.deductions import DeductionRow
 from parking.store.drawer_movements import DrawerMovement
 from parking.store.drawers import DrawerCount, DrawerShift
 from parking.store.lots import Lot
@@ -144,6 +146,29 @@ def compare_waived(db: Session, lot_id: int) -> list[Difference]:
         db, lot_id, session.parking_session_id, session.waived_fen,
         select(waiver.parking_session_id, func.sum(waiver.amount_fen)).where(
             waiver.lot_id == lot_id, waiver.state == "done"))
+
+
+def compare_deducted(db: Session, lot_id: int) -> list[Difference]:
+    """Fees that are being deducted, beside what the ledger has pending for them; both ways, and each with its driver's
+    agreement."""
+    payment, deduction, pending, end = PaymentRow, DeductionRow, LedgerTransfer, aliased(LedgerTransfer)
+    asked = select(payment.payment_id.label("id"), payment.amount_fen.label("fen")).where(
+        payment.lot_id == lot_id, payment.way == WAY, payment.state == "asked").subquery()
+    waits = (
+        select(pending.ref_id.label("id"), pending.amount_fen.label("fen"))
+        .join(payment, (payment.lot_id == pending.lot_id) & (payment.payment_id == pending.ref_id))
+        .outerjoin(end, (end.lot_id == pending.lot_id) & (end.pending_id == pending.transfer_id))
+        .where(pending.lot_id == lot_id, pending.phase == "pending", pending.kind == "payment", payment.way == WAY,
+               end.transfer_id.is_(None)).subquery())
+    missing = select(asked.c.id, asked.c.fen, waits.c.fen).outerjoin(waits, waits.c.id == asked.c.id).where(
+        waits.c.fen.is_(None) | (waits.c.fen != asked.c.fen))
+    alone = select(waits.c.id, asked.c.fen, waits.c.fen).outerjoin(asked, asked.c.id == waits.c.id).where(
+        asked.c.id.is_(None))
+    nobodys = (
+        select(payment.payment_id, payment.amount_fen, null())
+        .outerjoin(deduction, (deduction.lot_id == payment.lot_id) & (deduction.payment_id == payment.payment_id))
+        .where(payment.lot_id == lot_id, payment.way == WAY, deduction.payment_id.is_(None)))
+    return [each for query in (missing, alone, nobodys) for each in differences(db.execute(query))]
 
 
 def compare_refunded(db: Session, lot_id: int) -> list[Difference]:

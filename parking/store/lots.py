@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, bindparam, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, bindparam, func, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.clock import find_zone
@@ -142,6 +142,17 @@ def get_lot(db: Session, lot_id: int) -> Lot:
 
 def find_lot(db: Session, lot_id: int) -> Lot | None:
     return db.execute(select(Lot).where(Lot.lot_id == lot_id)).scalar_one_or_none()
+
+
+def find_first_lot_id(db: Session, operator_id: UUID) -> int | None:
+    """An operator's lot of the lowest number."""
+    return db.execute(select(func.min(Lot.lot_id)).where(Lot.operator_id == operator_id)).scalar_one()
+
+
+def list_collecting_operators(db: Session) -> list[UUID]:
+    """The operators with a lot whose exits stay shut until the fee is paid."""
+    return list(db.execute(
+        select(Lot.operator_id).where(Lot.collects.in_((True,))).distinct().order_by(Lot.operator_id)).scalars())
 
 
 def set_stay_limit(db: Session, lot_id: int, hours: int) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.core.auto_pay import WAY
 from parking.store.columns import Fen, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new
 
@@ -36,7 +37,7 @@ class PaymentRow(Table):
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount_fen"),
         CheckConstraint("state IN ('asked', 'paid', 'closed', 'disputed')", name="state"),
-        CheckConstraint("way IN ('qr', 'redirect', 'booth', 'wallet')", name="way"),
+        CheckConstraint("way IN ('qr', 'redirect', 'booth', 'wallet', 'auto')", name="way"),
         CheckConstraint("(state = 'paid') = (transaction_no IS NOT NULL)", name="transaction_no"),
         CheckConstraint("(state = 'paid') = (paid_at IS NOT NULL)", name="paid_at"),
         CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="refunded_fen"),
@@ -177,6 +178,14 @@ def list_payments_of_session(db: Session, lot_id: int, parking_session_id: UUID)
         _select().where(PaymentRow.lot_id == lot_id, PaymentRow.parking_session_id == parking_session_id)
         .order_by(PaymentRow.quoted_at, PaymentRow.payment_id))
     return [Payment(*each) for each in rows]
+
+
+def is_deducted(db: Session, lot_id: int, parking_session_id: UUID) -> bool:
+    """Whether a visit's fee is being deducted: what became of that is not known yet."""
+    row = PaymentRow
+    return db.execute(select(row.payment_id).where(
+        row.lot_id == lot_id, row.parking_session_id == parking_session_id, row.way == WAY, row.state == "asked"
+    ).limit(1)).first() is not None
 
 
 def show_payment(db: Session, payment: Payment, shown: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parking.store import (
+    agreements,
     anomalies,
     bundle_changes,
     calendars,
@@ -17,6 +18,7 @@ from parking.store import (
     credentials,
     day_closings,
     decisions,
+    deductions,
     drawer_movements,
     drawers,
     drivers,
@@ -58,10 +60,10 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
-    codes, companions, coupons, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
-    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, merchant_desks, merchant_payments,
-    merchants, operators, outbox_messages, pairing_codes,
+    agreements, anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees,
+    channel_messages, charges, codes, companions, coupons, credentials, day_closings, decisions, deductions,
+    drawer_movements, drawers, drivers, facts, ghosts, identities, key_sets, keys, lane_orders, ledger_proofs,
+    logins, lots, merchant_desks, merchant_payments, merchants, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
     tariffs, terminals, top_ups, transfers, validations, vehicles, waivers, wallets, webhook_deliveries,
     webhook_endpoints, what_ifs,

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from flask import Blueprint, Response, abort, current_app, request
 
-from parking.core.channel import BadEvent, ChannelPayment
+from parking.core.channel import BadEvent
 from parking.core.channel_message import ChannelMessage, mask_body, mask_headers, mask_path
 from parking.services.connect import NotConnected
 from parking.services.hear import hear_event
@@ -36,9 +36,8 @@ def callback(name: str, account_id: UUID) -> Any:
         return {"code": "FAIL", "message": bad.reason}, 401 if bad.reason != "unreadable" else 400
     extensions["database"].write(
         lambda db: hear_event(db, account_id, event, safe=extensions["key_safe"], now=now))
-    number = event.says.order_no if isinstance(event.says, ChannelPayment) else event.says.refund_no
     status = 200 if channel.thanks else 204
     extensions["overhearing"].hear(account_id, ChannelMessage(
-        "received", request.method, mask_path(request.path), number, mask_headers(dict(request.headers)),
+        "received", request.method, mask_path(request.path), event.number, mask_headers(dict(request.headers)),
         mask_body(request.get_data(), request.content_type or ""), status, {}, channel.thanks))
     return Response(channel.thanks, status, content_type="text/plain; charset=utf-8")

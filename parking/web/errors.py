@@ -25,6 +25,7 @@ from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.core.wallet import BadTopUp, WalletTooFull
 from parking.core.webhook import BadAddress
+from parking.services.agree import AgreementIdReused, AgreementStands, NoAgreement, NotProved
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
@@ -252,6 +253,13 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "id_reused", "This id was used before for another top-up.", errors=[("id", "used before")]),
     WithdrawalIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another amount.", errors=[("id", "used before")]),
+    NoAgreement: lambda error: Problem(404, "not_found", "There is no such agreement, or it is not yours."),
+    AgreementIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another agreement.", errors=[("id", "used before")]),
+    AgreementStands: lambda error: Problem(
+        409, "agreement_stands", "Auto-pay is on for this vehicle with this account already."),
+    NotProved: lambda error: Problem(
+        403, "not_proved", "This plate is claimed, and not proved to be yours.", errors=[("plate", "not proved")]),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),

@@ -114,6 +114,8 @@ def kind_name(kind: str) -> str:
         "query_payment": gettext("Ask what became of a payment"), "send_refund": gettext("Give money back"),
         "query_topup": gettext("Ask what became of a top-up"),
         "send_withdrawal": gettext("Give money of a wallet back"),
+        "deduct": gettext("Deduct a fee"), "tell_stay": gettext("Tell a channel of an entry"),
+        "follow_agreement": gettext("Follow an agreement"),
         "settle": gettext("Settle a visit"), "charge": gettext("Charge a visit"),
         "seen_elsewhere": gettext("Tell of an entry elsewhere"),
         "not_seen_elsewhere": gettext("Take back word of an entry elsewhere"),

@@ -58,7 +58,8 @@ def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, st
         _connect(environment, "connect-wechat-pay", "--operator", operator_id, "--mchid", account["mchid"],
                  "--appid", account["appid"], "--serial", account["merchant_serial"],
                  "--private-key", folder / "merchant.key.pem", "--api-v3-key", folder / "api_v3_key",
-                 "--base-url", f"{simulator.address}/{account['mchid']}")
+                 "--parking-service", "--base-url", f"{simulator.address}/{account['mchid']}")
+    _parking(environment, "seed-auto-pay")
     return simulator.party("WeChat Pay")
 
 
@@ -69,6 +70,7 @@ def _alipay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) 
         _connect(environment, "connect-alipay", "--operator", operator_id, "--app-id", account["app_id"],
                  "--seller-id", account["seller_id"], "--private-key", folder / "app.key.pem",
                  "--alipay-key", folder / "alipay.pub.pem", "--alipay-key", folder / "next.pub.pem",
+                 "--sign-scene", "INDUSTRY|PARKING",
                  "--gateway-url", f"{simulator.address}/{account['seller_id']}/gateway.do")
     return simulator.party("Alipay")
 
@@ -111,7 +113,11 @@ def _operators(demo: dict[str, Any]) -> list[str]:
 
 
 def _connect(environment: Mapping[str, str], *arguments: Any) -> None:
-    run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", "channels", *arguments,
+    _parking(environment, "channels", *arguments)
+
+
+def _parking(environment: Mapping[str, str], *arguments: Any) -> None:
+    run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", *arguments,
         cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
 
 
