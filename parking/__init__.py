@@ -46,6 +46,9 @@ def create_app(config: Config) -> Flask:
     from parking.web import (
         account_books,
         apds,
+        arrears,
+        arrears_console,
+        arrears_pages,
         books,
         booth,
         callbacks,
@@ -119,7 +122,7 @@ def create_app(config: Config) -> Flask:
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
-        messages, webhooks, webhook_console,
+        messages, webhooks, webhook_console, arrears, arrears_console, arrears_pages,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

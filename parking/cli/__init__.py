@@ -6,6 +6,7 @@ from flask.cli import AppGroup
 
 from parking.cli import (
     apds,
+    arrears,
     calendars,
     channels,
     charges,
@@ -24,7 +25,7 @@ from parking.cli import (
 )
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, arrears):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

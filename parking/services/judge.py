@@ -27,7 +27,7 @@ from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.services.use import claim_use, must_answer, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
-from parking.store import facts, lots, parking_sessions, terminals, vehicles
+from parking.store import arrears, facts, lots, parking_sessions, terminals, vehicles
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
@@ -137,7 +137,7 @@ class Case:
             has_vehicle=key is not None or is_new_here, session=self.session, is_inside_elsewhere=elsewhere,
             is_full=is_full,
             due_fen=max(0, self._due.total_fen - self.paid.fen) if self._due else 0,
-            is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
+            has_arrears=self._has_arrears(), is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
         ))
 
     @property
@@ -158,6 +158,12 @@ class Case:
         if 0 < self.free_spaces <= NEARLY_FULL:
             self._occupied = lots.lock_occupied(self.db, self.lot.lot_id)
         return self.free_spaces == 0
+
+    def _has_arrears(self) -> bool:
+        """One look into an index, at an exit of a lot whose operator turned that rule on."""
+        if not self.lot.rules.asks_for_arrears or self.direction == "entry" or self.session is None:
+            return False
+        return arrears.has_overdue(self.db, self.session.vehicle_key, self.lot.operator_id)
 
     def claim_code(self) -> str | None:
         """Take the one use of the code that opens the barrier, if one does; the reason where it is another's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parking.store import (
     anomalies,
+    arrears,
     bundle_changes,
     calendars,
     channel_accounts,
@@ -51,11 +52,12 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
-    codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
-    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
-    parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
-    tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints, what_ifs,
+    anomalies, arrears, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages,
+    charges, codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts,
+    ghosts, identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages,
+    pairing_codes, parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports,
+    tariff_drafts, tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints,
+    what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

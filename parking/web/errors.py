@@ -12,6 +12,7 @@ from flask import Flask, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from parking.core.arrears import WrongStep
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.clock import format_instant
@@ -24,10 +25,12 @@ from parking.core.price import StayTooLong
 from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.core.webhook import BadAddress
+from parking.services.advance import DeedIdReused, NoCase
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
+from parking.services.chase import CaseThere, NothingUnpaid
 from parking.services.close_day import NotToBeClosed
 from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
 from parking.services.conclude import (
@@ -39,6 +42,7 @@ from parking.services.conclude import (
     SameVehicle,
 )
 from parking.services.connect import NotConnected
+from parking.services.contest import TooLate
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -220,6 +224,16 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "not_to_be_closed", f"The day cannot be closed: {error}.",
         extra=(("why", error.reason), ("count", error.count))),
     NothingDue: lambda error: Problem(409, "nothing_due", "There is nothing to pay now."),
+    NoCase: lambda error: Problem(404, "not_found", "There is no such case, or it is not yours."),
+    DeedIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for something else.", errors=[("id", "used before")]),
+    CaseThere: lambda error: Problem(
+        409, "case_there", "This visit has a case already.",
+        extra=(("case_id", format_lot_id(error.case.lot_id, error.case.case_id)),)),
+    NothingUnpaid: lambda error: Problem(409, "nothing_unpaid", "Nothing of this visit is unpaid."),
+    WrongStep: lambda error: Problem(
+        409, "wrong_step", f"This cannot be done: the case is {error.state}.", extra=(("state", error.state),)),
+    TooLate: lambda error: Problem(409, "too_late", "The term for this is over."),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
