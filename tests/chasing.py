@@ -15,7 +15,7 @@ from parking.store import arrears, parking_sessions
 from parking.store.arrears import Case
 from tests.city import City, now
 from tests.tariff_desk import ask as call
-from tests.walks.test_payments import LI, land
+from tests.walks.test_payments import LI, Channel, ask, land, order_no
 
 CALENDAR = "CN"
 NO_HOLIDAYS: frozenset[Any] = frozenset()
@@ -108,3 +108,16 @@ def overdue(city: City, **how: Any) -> tuple[str, str]:
 def events(city: City, session_id: str) -> list[str]:
     with city.app.extensions["database"].reading() as db:
         return [each.step for each in arrears.list_events(db, case_of(city, session_id))]
+
+
+def pay(city: City, wechat: Channel, session_id: str) -> None:
+    wechat.simulator.pay(order_no(ask(city, session_id)))
+    assert wechat.deliver(wechat.pocket.pop()) == 204
+
+
+def driver(city: City, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
+    return call(city, city.drivers["li"], method, path, body, status=status)
+
+
+def operator(city: City, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
+    return call(city, city.operators[0], method, path, body, status=status)

@@ -48,7 +48,7 @@ _ALL_BUT_CLOSED = tuple(each for each in STATES if each not in CLOSED)
 STEPS: dict[Step, dict[State, State]] = {
     "opened": {},
     "noticed": {"open": "noticed"},
-    "objected": {"noticed": "objected"},
+    "objected": dict.fromkeys(TO_BE_PAID, "objected"),
     "upheld": {"objected": "upheld"},
     "dismissed": {"objected": "dismissed"},
     "reduced": {"objected": "reduced"},
@@ -136,9 +136,16 @@ def _end(claim: Claim, visit: Standing) -> Step:
     return "paid" if visit.paid_fen else "void"
 
 
-def can_object(state: State, term_ends_at: datetime | None, *, now: datetime) -> bool:
-    """Until the last instant of the term; while its end is not known, at any time."""
-    return state == "noticed" and (term_ends_at is None or now < term_ends_at)
+def can_object(
+    state: State, term_ends_at: datetime | None, *, now: datetime, is_drivers_first: bool = False
+) -> bool:
+    """Once, until the last instant of the term; while its end is not known, at any time.
+
+    :param is_drivers_first: a driver whose vehicle it is has not objected since the notice: then what somebody else
+        said, who had the paper alone, does not use up the driver's right
+    """
+    may = state == "noticed" or (is_drivers_first and state in TO_BE_PAID)
+    return may and is_in_time(term_ends_at, now=now)
 
 
 def is_in_time(term_ends_at: datetime | None, *, now: datetime) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,16 +34,21 @@ from parking.services.advance import (
     advance_case,
     begin_term,
     lock_case,
+    waited_for_year,
     was_done,
 )
+from parking.services.attest import NotCharged
 from parking.services.waive import MoreThanCharged, ask_waiver
-from parking.store import arrears
-from parking.store.arrears import Case, Words
+from parking.store import arrears, calendars
+from parking.store.arrears import Case, Event, Words
 from parking.store.database import Database
 
 CLOCK = UUID(int=0)  # who asks for a waiver that nobody of the staff asked for
 PART = 50
 LAPSED_WHY = "申诉未在五个工作日内答复，依规则支持车主。 / The objection was not answered within five working days."
+
+
+_LEFT_TO_A_PERSON = (WrongStep, NotCharged, MoreThanCharged)
 
 
 class TooLate(Exception):
@@ -72,7 +79,8 @@ def object_to(
     db: Session, lot_id: int, case_id: UUID, objection: Objection, *, actor: Actor, actor_id: UUID | None,
     calendar: str, now: datetime,
 ) -> Case:
-    """Keep what is said, and let the operator's term to answer begin. An objection is made once.
+    """Keep what is said, and let the operator's term to answer begin. An objection is made once; what was said by who
+    had the notice's number and the plate alone does not count for the driver.
 
     Whether the caller may see the case is looked at before; the same id again is the same objection.
 
@@ -88,11 +96,18 @@ def object_to(
         {"asked": said}, Words(objection.words, objection.named))
     if was_done(db, case, deed):
         return case
-    if case.state != "noticed":
+    is_first = actor == "driver" and not has_objected(arrears.list_events(db, case))
+    if case.state != "noticed" and not (is_first and case.state in TO_BE_PAID):
         raise TooLate if case.state == "overdue" else WrongStep(case.state)
-    if not can_object(case.state, case.term_ends_at, now=now):
+    if not can_object(case.state, case.term_ends_at, now=now, is_drivers_first=is_first):
         raise TooLate
     return advance_case(db, case, deed, now=now, term=begin_term(db, calendar, lot_id, ANSWER_DAYS, at=now))
+
+
+def has_objected(events: list[Event]) -> bool:
+    """Whether a driver whose vehicle it is has objected since the last notice."""
+    since = max((each.number for each in events if each.step == "noticed"), default=0)
+    return any(each.step == "objected" and each.actor == "driver" and each.number > since for each in events)
 
 
 def answer_objection(
@@ -137,21 +152,30 @@ def run_clocks(database: Database, calendar: str, *, now: datetime) -> int:
     """
     with database.reading() as db:
         ended = arrears.list_ended_terms(db, now=now, limit=PART)
+        confirmed = calendars.get_calendar(db, calendar).years
     for lot_id, visit in ended:
-        database.write(partial(end_term, lot_id=lot_id, parking_session_id=visit, now=now))
+        with suppress(*_LEFT_TO_A_PERSON):
+            database.write(partial(end_term, lot_id=lot_id, parking_session_id=visit, now=now))
         database.give_way()
-    after: tuple[int, UUID] | None = None
-    count = len(ended)
+    count, after = len(ended), None
     while True:
         with database.reading() as db:
             waiting = arrears.list_waiting(db, after=after, limit=PART)
-        for lot_id, case_id, _ in waiting:
-            database.write(partial(_date, lot_id=lot_id, case_id=case_id, calendar=calendar, now=now))
-            database.give_way()
-        count += len(waiting)
+        for case in waiting:
+            if _is_waited_for(case, confirmed):
+                database.write(partial(
+                    _date, lot_id=case.lot_id, case_id=case.case_id, calendar=calendar, now=now))
+                database.give_way()
+                count += 1
         if len(waiting) < PART:
             return count
-        after = (waiting[-1][0], waiting[-1][1])
+        after = (waiting[-1].lot_id, waiting[-1].case_id)
+
+
+def _is_waited_for(case: Case, confirmed: Container[int]) -> bool:
+    """Whether what a term waits for has come."""
+    year = waited_for_year(case.waits_for)
+    return case.amount_fen <= (case.claimed_fen or 0) if year is None else year in confirmed
 
 
 def end_term(db: Session, *, lot_id: int, parking_session_id: UUID, now: datetime) -> None:

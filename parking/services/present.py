@@ -18,6 +18,7 @@ from parking.core.secret import Secrets
 from parking.core.working_day import working_days_left
 from parking.services import show
 from parking.services.advance import WAITS_FOR_WAIVER, waited_for_year
+from parking.services.contest import has_objected
 from parking.services.show import Viewer
 from parking.store import arrears, calendars, lots, operators, parking_sessions, payments, refunds, terminals, vehicles
 from parking.store.arrears import Case, Event, Words
@@ -75,8 +76,9 @@ def present_case(
         db, Viewer(operator_id=case.operator_id), case.lot_id, case.parking_session_id, secrets=secrets, now=now)
     assert visit is not None
     noticed = [each for each in events if each.step == "noticed"]
+    is_first = viewer.driver_id is not None and not has_objected(events)
     return {
-        **row,
+        **row, "can_object": can_object(case.state, case.term_ends_at, now=now, is_drivers_first=is_first),
         "noticed_at": format_instant(noticed[-1].at, lot.zone) if noticed else None,
         "entry_gate": gates.get(session.opened_by.terminal_id),
         "exit_gate": gates.get(session.closed_by.terminal_id) if session.closed_by else None,

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from parking.core.arrears import BadNumber, read_number
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
-from parking.services.pay import FOUND_BY_PLATE_FOR
+from parking.services.pay import find_visit_by_plate
 from parking.store import arrears, drivers, parking_sessions
 from parking.store.arrears import Case
+from parking.store.lots import Lot
 
 RECOVERED = ("overdue",)
 
@@ -28,23 +29,23 @@ def list_recoverable(db: Session, driver_id: UUID) -> list[Case]:
 
 
 def list_recoverable_by_plate(
-    db: Session, lot_id: int, plate: Plate, *, secrets: Secrets, now: datetime
+    db: Session, lot: Lot, plate: Plate, *, secrets: Secrets, now: datetime
 ) -> list[Case]:
-    """Of a vehicle whose amount this lot's page shows to anyone: it is inside here, or left lately without paying.
+    """What this lot's page may offer to anyone beside an amount that it shows anyway.
 
-    Nothing for any other, alike for an absent one.
+    Where it shows none, only what its exit asks for (the operator turned that on), of a vehicle that is inside: else
+    who has paid could not leave. Nothing for any other vehicle, alike for an absent one.
     """
     key = secrets.vehicle_key(plate)
-    stored = parking_sessions.find_last_session(db, lot_id, key)
-    if stored is None:
-        return []
-    session = stored.session
-    is_shown = session.left_at is None or (
-        now - session.left_at <= FOUND_BY_PLATE_FOR and stored.owed_fen > stored.paid.fen)
-    if not is_shown:
-        return []
+    due = find_visit_by_plate(db, lot.lot_id, plate, secrets=secrets, now=now)
     found = arrears.list_cases_of_vehicles(db, [key], states=RECOVERED)
-    return [each for each in found if each.parking_session_id != session.parking_session_id]
+    if due is not None:
+        return [each for each in found if each.parking_session_id != due[0]]
+    if not lot.rules.asks_for_arrears:
+        return []
+    stored = parking_sessions.find_last_session(db, lot.lot_id, key)
+    is_inside = stored is not None and stored.session.state == "open"
+    return [each for each in found if is_inside and each.operator_id == lot.operator_id]
 
 
 def find_noticed(db: Session, number: str, plate: Plate, *, secrets: Secrets) -> Case | None:

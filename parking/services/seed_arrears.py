@@ -55,6 +55,7 @@ _STORIES = (
 )
 _WHY = {"dismissed": "账上没有这笔付款 / No such payment is in the books.",
         "reduced": "按半价计 / Half of it is taken off.", "upheld": "核实属实 / It is as you say."}
+_GATES: tuple[tuple[Direction, int], ...] = (("entry", 1), ("exit", 2))
 _WITHDRAWN_WHY = "当日临时免费 / Parking was free that day."
 
 
@@ -71,14 +72,13 @@ def seed_arrears(
     db: Session, lots: Sequence[Lot], cast: ArrearsCast, *, calendar: str, safe: KeySafe, now: datetime
 ) -> None:
     by_id = {lot.lot_id: lot for lot in lots}
-    told: dict[int, tuple[UUID, int]] = {}
+    told: dict[int, dict[Direction, FactRef]] = {}
     for story in _STORIES:
         lot = by_id[story.lot_id]
         if story.lot_id not in told:
-            told[story.lot_id] = enrol_terminal(db, lot, gate_id=1, now=now - timedelta(days=90))[0], 0
-        terminal_id, sequence = told[story.lot_id]
-        visit = _drive(db, lot, story, cast, FactRef(terminal_id, sequence + 1), safe, now)
-        told[story.lot_id] = terminal_id, sequence + 2
+            told[story.lot_id] = {direction: FactRef(enrol_terminal(
+                db, lot, gate_id=gate_id, now=now - timedelta(days=90))[0], 1) for direction, gate_id in _GATES}
+        visit = _drive(db, lot, story, cast, told[story.lot_id], safe, now)
         try:
             case = open_case(
                 db, lot.operator_id, lot.lot_id, visit, deed_id=derived_uuid(now, "demo", visit), why="demo",
@@ -86,18 +86,22 @@ def seed_arrears(
             _tell_case(db, lot, story, case, cast, calendar, now)
         except (NothingUnpaid, WrongStep, TooLate, MoreThanCharged):
             continue  # in a year whose calendar is not known to the libraries, some of it has not come so far
-    for terminal_id, _ in told.values():
-        terminals.revoke_terminal(db, terminal_id, now=now)
+    for refs in told.values():
+        for ref in refs.values():
+            terminals.revoke_terminal(db, ref.terminal_id, now=now)
 
 
 def _drive(
-    db: Session, lot: Lot, story: _Story, cast: ArrearsCast, first: FactRef, safe: KeySafe, now: datetime
+    db: Session, lot: Lot, story: _Story, cast: ArrearsCast, next_of: dict[Direction, FactRef], safe: KeySafe,
+    now: datetime,
 ) -> UUID:
+    """Tell of a visit, and count the terminals' numbers on; returns the visit's id."""
     left_at = _ago(now, story.days_ago)
     passages: tuple[tuple[Direction, datetime], ...] = (
         ("entry", left_at - timedelta(hours=story.hours)), ("exit", left_at))
-    for number, (direction, at) in enumerate(passages):
-        ref = FactRef(first.terminal_id, first.sequence + number)
+    for direction, at in passages:
+        ref = next_of[direction]
+        next_of[direction] = FactRef(ref.terminal_id, ref.sequence + 1)
         record_fact(db, lot, Fact(ref, "scan", at, direction, True, cast.vehicle_key), said_at=at, safe=safe, now=now)
     found = next(each for each in parking_sessions.list_sessions_of_vehicle(db, lot.lot_id, cast.vehicle_key)
                  if each.session.left_at == left_at)

@@ -329,14 +329,13 @@ def list_ended_terms(db: Session, *, now: datetime, limit: int) -> list[tuple[in
         .order_by(row.term_ends_at).limit(limit))]
 
 
-def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> list[tuple[int, UUID, UUID]]:
-    """Cases whose term waits for something: lot, case and visit, from a place on."""
+def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> list[Case]:
+    """Cases whose term waits for something, from a place on."""
     row = ArrearsCase
-    query = select(row.lot_id, row.case_id, row.parking_session_id).where(_WAITS)
+    query = _select(row, Case).where(_WAITS)
     if after is not None:
         query = query.where(tuple_(row.lot_id, row.case_id) > after)
-    return [(lot_id, case_id, visit) for lot_id, case_id, visit in db.execute(
-        query.order_by(row.lot_id, row.case_id).limit(limit))]
+    return [_case(each) for each in db.execute(query.order_by(row.lot_id, row.case_id).limit(limit))]
 
 
 def list_unpaid_visits(db: Session, lot_id: int, *, left_before: datetime, limit: int) -> list[UUID]:

@@ -21,7 +21,7 @@ from parking.services.pay import Asked, NothingDue, find_order_by_id, start_paym
 from parking.services.present import present_case
 from parking.services.recover import find_noticed, list_recoverable_by_plate
 from parking.services.show import Viewer
-from parking.store import arrears
+from parking.store import arrears, lots
 from parking.store.arrears import Case
 from parking.web import auth
 from parking.web.arrears import contest_own, find_visible, list_how, list_own, send_notice, shown
@@ -143,7 +143,8 @@ def recoverable_at(lot_id: int, plate: Plate) -> list[Case]:
     """What the page of a lot's code offers beside the visit."""
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
-        return list_recoverable_by_plate(db, lot_id, plate, secrets=extensions["secrets"], now=auth.now())
+        return list_recoverable_by_plate(
+            db, lots.get_lot(db, lot_id), plate, secrets=extensions["secrets"], now=auth.now())
 
 
 def _find(number: str, text: str) -> Case | None:
@@ -194,7 +195,7 @@ def _found_page(
 
 def _case_page(case: dict[str, Any], how: dict[str, str], said: str | None, typed: dict[str, str] | None) -> str:
     """how: the number and the plate that it was found by; empty for a driver's own."""
-    can_pay = not case["is_over"] and case["amount_fen"] > 0
+    can_pay = not case["is_over"] and case["state"] != "upheld" and case["amount_fen"] > 0
     return render_template(
         "arrears_case.html", case=case, how=how, said=said, typed=typed or {}, grounds=GROUNDS, words_max=WORDS_MAX,
         law=legal_texts(case), new_id=lambda: str(new_uuid(auth.now())),

@@ -78,13 +78,15 @@ def clock_text(clock: dict[str, Any]) -> str:
 def legal_texts(case: dict[str, Any]) -> list[str]:
     """What a notice says of rights and terms, with the last day as a date."""
     clock = case["clock"]
-    term = str(gettext("Pay, or object, within %(n)s working days of this notice.", n=PAY_OR_OBJECT_DAYS))
-    if clock["of"] == "pay" and (clock["last_day"] or clock["waits_for_year"]):
-        term = f"{term} {clock_text(clock)}."
+    if case["state"] in ("dismissed", "reduced"):
+        term = gettext("Pay within %(n)s working days of the answer.", n=PAY_OR_OBJECT_DAYS)
+    else:
+        term = gettext("Pay, or object, within %(n)s working days of this notice.", n=PAY_OR_OBJECT_DAYS)
+    last = clock_text({**clock, "days_left": None}) if clock["of"] == "pay" else ""  # paper does not count days
     return [
         str(gettext("This notice rests on the Shanghai Parking Lot Measures and the sealed charge below. It is not a "
                     "penalty, and nothing is reported to the credit platform before this procedure is over.")),
-        term.replace("..", "."),
+        str(term), *([last] if last else []),
         str(gettext("An objection is answered within %(n)s working days, with the reason. While it is open nothing is "
                     "recovered; if nobody answers in time, it is decided for you.", n=ANSWER_DAYS)),
         str(gettext("If somebody else drove, pay for them, or name them with what proves it.")),

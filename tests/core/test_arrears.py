@@ -32,8 +32,8 @@ open       noticed -        -      -         -       -       -        -       wi
 noticed    -       objected -      -         -       -       noticed  overdue withdrawn paid waived void noticed   open    -
 objected   -       -        upheld dismissed reduced upheld  objected -       withdrawn paid waived void objected  open    -
 upheld     -       -        -      -         -       -       -        -       withdrawn paid waived void upheld    -       -
-dismissed  -       -        -      -         -       -       dismissed overdue withdrawn paid waived void dismissed open    -
-reduced    -       -        -      -         -       -       reduced  overdue withdrawn paid waived void reduced   open    -
+dismissed  -       objected -      -         -       -       dismissed overdue withdrawn paid waived void dismissed open    -
+reduced    -       objected -      -         -       -       reduced  overdue withdrawn paid waived void reduced   open    -
 overdue    -       -        -      -         -       -       -        -       withdrawn paid waived void overdue   open    -
 paid       -       -        -      -         -       -       -        -       -         -    -      -    -         -       open
 waived     -       -        -      -         -       -       -        -       -         -    -      -    -         -       open
@@ -117,6 +117,11 @@ def test_an_objection_is_in_time_until_the_last_instant() -> None:
     assert can_object("noticed", ends, now=ends - timedelta(milliseconds=1))
     assert not can_object("noticed", ends, now=ends)
     assert can_object("noticed", None, now=ends)
+    assert not can_object("dismissed", ends, now=ends - timedelta(days=1))
+    for state in ("dismissed", "reduced"):
+        assert can_object(state, ends, now=ends - timedelta(milliseconds=1), is_drivers_first=True)  # type: ignore[arg-type]
+        assert not can_object(state, ends, now=ends, is_drivers_first=True)  # type: ignore[arg-type]
+    assert not can_object("overdue", ends, now=ends, is_drivers_first=True)
     assert not can_object("open", None, now=ends) and not can_object("objected", ends, now=ends - timedelta(days=1))
 
 
