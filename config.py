@@ -32,6 +32,7 @@ class Config:
         self.city_number = _integer(environ, "CITY_NUMBER", 1)
         self.city_name = environ.get("CITY_NAME", "shanghai")
         self.city_zone = _zone(environ, "CITY_TIME_ZONE", "Asia/Shanghai")
+        self.city_calendar = environ.get("CITY_CALENDAR", "CN")  # whose working days terms are counted in
         self.body_bytes_max = _integer(environ, "BODY_BYTES_MAX", 64 * 1024)
         self.web_concurrency = max(1, _integer(environ, "WEB_CONCURRENCY", 1))
         self.proxy_count = _integer(environ, "PROXY_COUNT", 0)

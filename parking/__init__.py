@@ -46,6 +46,9 @@ def create_app(config: Config) -> Flask:
     from parking.web import (
         account_books,
         apds,
+        arrears,
+        arrears_console,
+        arrears_pages,
         auto_pay,
         books,
         booth,
@@ -126,7 +129,7 @@ def create_app(config: Config) -> Flask:
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
         messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk, coupon_desk,
-        auto_pay,
+        auto_pay, arrears, arrears_console, arrears_pages,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -15,7 +15,7 @@ from hypothesis import settings
 from config import Config
 from parking import create_app
 from parking.store.migrations import migrate
-from parking.web import companions, coupon_desk, merchant_desk, pairing, pay, sign_in
+from parking.web import arrears_pages, companions, coupon_desk, merchant_desk, pairing, pay, sign_in
 from parking.web.limits import Limit
 from tests.city import KEYS, City, make_city
 from tests.once import compile_once
@@ -31,7 +31,7 @@ MEMORY_BYTES_MIN = 64 * 2**20
 @pytest.fixture(autouse=True)
 def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own count of questions: a process runs many, from one address."""
-    for module in (companions, coupon_desk, merchant_desk, pairing, pay, sign_in):
+    for module in (arrears_pages, companions, coupon_desk, merchant_desk, pairing, pay, sign_in):
         for name, limit in list(vars(module).items()):
             if isinstance(limit, Limit):
                 monkeypatch.setattr(module, name, Limit(limit.per_minute))

@@ -9,7 +9,7 @@ from parking.store.columns import Bytes, Fen, Instant, Json, Uuid
 from parking.store.migrations import grant
 
 revision = "0028"
-down_revision = "0026"
+down_revision = "0027"
 
 TABLES = ("merchant", "merchant_desk", "merchant_month", "merchant_payment", "validation", "sponsorship",
           "coupon_sheet", "coupon")

@@ -6,6 +6,7 @@ from flask.cli import AppGroup
 
 from parking.cli import (
     apds,
+    arrears,
     calendars,
     channels,
     charges,
@@ -26,7 +27,8 @@ from parking.cli import (
 )
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets, merchants):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets, merchants,
+             arrears):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 demo.turn_auto_pay_on, worker.worker, what_ifs.what_if):

@@ -15,6 +15,8 @@ from flask.cli import with_appcontext
 from parking.cli.tools import database, right_now
 from parking.services import deliver, relay
 from parking.services.book import book_due_fees
+from parking.services.chase import open_due_cases
+from parking.services.contest import run_clocks
 from parking.services.deliver import WebhookDesk
 from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
@@ -31,6 +33,7 @@ PROVE_SECONDS = 60.0
 BOOK_SECONDS = 60.0
 OVERDUE_SECONDS = 60.0
 FETCH_SECONDS = 1800.0
+ARREARS_SECONDS = 60.0
 COURIERS, COURIER_SECONDS = 8, 20.0
 log = structlog.get_logger("parking.worker")
 
@@ -90,9 +93,9 @@ def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) ->
 @click.option("--once", is_flag=True, help="Deliver what is due and stop.")
 @with_appcontext
 def worker(once: bool) -> None:
-    """Carry messages to lots, channels and integrators, suspend visits that are too long, work what-ifs out, and
-    forget what need not be kept."""
-    swept_at = watched_at = proved_at = booked_at = looked_at = float("-inf")
+    """Carry messages to lots, channels and integrators, suspend visits that are too long, run the terms of
+    arrears, work what-ifs out, and forget what need not be kept."""
+    swept_at = watched_at = proved_at = booked_at = looked_at = chased_at = float("-inf")
     statements, couriers = Statements(), Couriers()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
@@ -114,6 +117,10 @@ def worker(once: bool) -> None:
                 database(), current_app.extensions["key_safe"], now=right_now()
             ):
                 looked_at = time.monotonic()
+            if time.monotonic() - chased_at > ARREARS_SECONDS:
+                run_clocks(database(), config.city_calendar, now=right_now())
+                open_due_cases(database(), now=right_now())
+                chased_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
             if not once:

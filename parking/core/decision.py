@@ -29,6 +29,11 @@ class LotRules:
     is_closed: bool = False
     turned: frozenset[str] = frozenset()
 
+    @property
+    def asks_for_arrears(self) -> bool:
+        """The exit of a lot that collects stays shut for its operator's arrears too. Off, unless the lot turns it."""
+        return self.collects and "arrears_due" in self.turned
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -40,6 +45,7 @@ class Situation:
     session: what an exit here would close.
     due_fen: the unpaid fee at an exit.
     is_deducted: it may be deducted when the vehicle has left (core/auto_pay.py).
+    has_arrears: the vehicle has arrears of this operator's that may be recovered, and the operator lets exits ask.
     is_unanswered: the phone was to sign a number of this gate's, which can show none: at an exit it leaves for review.
     entitlements: passes and reservations that bear on the entry.
     """
@@ -55,6 +61,7 @@ class Situation:
     is_full: bool = False
     due_fen: int = 0
     is_deducted: bool = False
+    has_arrears: bool = False
     is_in_time: bool = True
     is_unanswered: bool = False
     entitlements: tuple[str, ...] = ()
@@ -99,6 +106,8 @@ def _decide_exit(situation: Situation) -> Decision:
         return Decision(True, "review_needed")
     if situation.due_fen > 0 and not situation.is_deducted:
         return Decision(not rules.collects, "fee_due")
+    if rules.asks_for_arrears and situation.has_arrears:
+        return _hold("arrears_due")
     return Decision(True, "left")
 
 

@@ -65,6 +65,10 @@ _ALL = (
         "zh": "应付停车费 {due_yuan} 元。",
         "en": "{due_yuan} yuan are due for parking.",
         "fr": "{due_yuan} yuans sont dus pour le stationnement."}),
+    Reason("arrears_due", None, "hold", {
+        "zh": "有已通知且逾期的欠费，请在付款页一并支付。",
+        "en": "There are arrears of which notice was given. Please pay them on the payment page.",
+        "fr": "Des impayés notifiés sont échus. Veuillez les régler sur la page de paiement."}, policy=True),
     Reason("review_needed", "open", "open", {
         "zh": "请通行，本次停车记录将由人工核对。",
         "en": "Please drive on. Someone will check this parking session.",

@@ -25,6 +25,7 @@ from parking.core.json_text import canonical
 EVENTS = (
     "parking_session.opened", "parking_session.closed", "parking_session.suspended", "parking_session.voided",
     "charge.sealed", "charge.credited", "waiver.done", "payment.paid", "refund.accepted", "refund.failed",
+    "arrears.noticed", "arrears.objected", "arrears.closed",
 )
 TEST_EVENT = "webhook.test"
 SECRET_BYTES = 32

@@ -26,6 +26,7 @@ from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
 from parking.core.validation import Validation, share_taken_off
+from parking.services.track import track_visit
 from parking.services.unlock import KeySafe
 from parking.store import (
     charges,
@@ -126,6 +127,9 @@ class Books:
                     self.db, self.lot.lot_id, entry.session.parking_session_id, entry.paid_now)
             if entry.paid_now.fen > row.charged_fen - row.taken_off_fen and entry.session.state != "open":
                 self._ask_to_settle(entry.session)
+        for entry in entries:
+            if entry.old is not None and entry.old.session.state != "open":
+                track_visit(self.db, self.lot.lot_id, entry.session.parking_session_id, now=self.now)
         vehicles.unindex_sessions(self.db, [
             each.old.session for each in entries
             if each.old is not None and each.old.session.vehicle_key != each.session.vehicle_key])

@@ -29,7 +29,7 @@ from parking.services.owe import find_tariff
 from parking.services.unlock import KeySafe
 from parking.services.use import claim_use, must_answer, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
-from parking.store import agreements, deductions, facts, lots, parking_sessions, terminals, vehicles
+from parking.store import agreements, arrears, deductions, facts, lots, parking_sessions, terminals, vehicles
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 from parking.store.terminals import TerminalAtGate
@@ -138,14 +138,13 @@ class Case:
             direction=self.direction, rules=self.lot.rules, code_refused=self._check.refused,
             has_plate=question.plate is not None, is_plate_mismatched=self.identity.is_mismatched,
             has_vehicle=key is not None or is_new_here, session=self.session, is_inside_elsewhere=elsewhere,
-            is_full=is_full, due_fen=self._due_fen,
+            is_full=is_full, due_fen=self._due_fen, has_arrears=self._has_arrears(),
             is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
         )
-        decision = decide(situation)
-        if decision == Decision(False, "fee_due") and not self._is_unanswered:
+        decision, deducted = decide(situation), decide(replace(situation, is_deducted=True))
+        if decision == Decision(False, "fee_due") and deducted.opens and not self._is_unanswered:
             self._deduction = self._choose_deduction()
-            if self._deduction.agreement is not None and self._deduction.why_not is None:
-                return decide(replace(situation, is_deducted=True))
+            return deducted if self.is_deducted else decision
         return decision
 
     @property
@@ -207,6 +206,12 @@ class Case:
         if 0 < self.free_spaces <= NEARLY_FULL:
             self._occupied = lots.lock_occupied(self.db, self.lot.lot_id)
         return self.free_spaces == 0
+
+    def _has_arrears(self) -> bool:
+        """One look into an index, at an exit of a lot whose operator turned that rule on."""
+        if not self.lot.rules.asks_for_arrears or self.direction == "entry" or self.session is None:
+            return False
+        return arrears.has_overdue(self.db, self.session.vehicle_key, self.lot.operator_id)
 
     def claim_code(self) -> str | None:
         """Take the one use of the code that opens the barrier, if one does; the reason where it is another's."""

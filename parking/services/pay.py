@@ -94,6 +94,12 @@ def find_leave_by(db: Session, payment: Payment, *, now: datetime) -> datetime |
     return payment.paid_at + EXIT_ALLOWANCE if left_at is None or payment.quoted_at < left_at else None
 
 
+def find_order_by_id(db: Session, payment_id: UUID) -> Payment | None:
+    """An order by its id alone, for who may not know at which lot it is."""
+    known = payments.find_order(db, payment_id.hex, kind="payment")
+    return None if known is None else payments.find_payment(db, *known)
+
+
 def find_asked_by_plate(
     db: Session, payment_id: UUID, lot_id: int, plate: Plate, *, secrets: Secrets
 ) -> tuple[int, UUID] | None:

@@ -21,6 +21,7 @@ from parking.core.statement import CHANNEL_ZONE
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services.move import restore
 from parking.services.owe import lock_visit, owed_until
+from parking.services.track import track_visit
 from parking.store import (
     channel_events,
     charges,
@@ -56,6 +57,8 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen,
         waived_fen=stored.waived_fen, paid_fen=left.fen,
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
+    if stored.session.state == "closed":
+        track_visit(db, payment.lot_id, payment.parking_session_id, now=now)
     if payment.channel == CASH:
         return  # it waits at the booth for the driver (pay_out.py)
     if payment.channel == WALLET:

@@ -28,6 +28,7 @@ from parking.services.tell_stay import TELL_STAY, send_stay
 from parking.services.unlock import KeySafe
 from parking.store import (
     agreements,
+    arrears,
     channel_messages,
     codes,
     companions,
@@ -48,6 +49,7 @@ BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(seconds=1), timedelta(minutes=5)
 # An outside party may be away for a night: a message dies of a whole day of failing, and of more than a try or two.
 DEAD_AFTER, DEAD_AFTER_FAILURES = timedelta(hours=24), 12
 CODES_KEPT = timedelta(days=8)
+ARREARS_WORDS_KEPT = timedelta(days=3 * 365)
 MESSAGES_KEPT = timedelta(days=400)
 CHANNEL_MESSAGES_KEPT = timedelta(days=90)
 LOGINS_KEPT = timedelta(days=30)
@@ -101,6 +103,7 @@ def sweep(database: Database, *, now: datetime) -> int:
         + database.write(lambda db: agreements.delete_stays(db, ended_before=now - MESSAGES_KEPT))
         + database.write(lambda db: pairing_codes.delete_pairing_codes(db, expired_before=now - PAIRING_CODES_KEPT))
         + database.write(lambda db: companions.delete_ended(db, before=now - PAIRING_CODES_KEPT))
+        + database.write(lambda db: arrears.delete_old_words(db, closed_before=now - ARREARS_WORDS_KEPT))
         + database.write(lambda db: logins.delete_logins(db, expired_before=now - LOGINS_KEPT))
     )
 

@@ -30,6 +30,7 @@ from parking.services.publish import import_tariff, tariff_id
 from parking.services.record import record_fact
 from parking.services.rotate import rotate_key
 from parking.services.second_factor import new_secret, secret_text, set_second_factor
+from parking.services.seed_arrears import ArrearsCast, seed_arrears
 from parking.services.seed_booth import BoothCar, seed_booth
 from parking.services.seed_mall import MALL_TARIFF, seed_mall
 from parking.services.sign_in import hash_password, open_bearer
@@ -139,14 +140,16 @@ def seed_demo_city(
         db.execute(insert(District).values(district_id=district_id, name={"zh": zh, "en": en, "fr": en}))
     lots = [_add_lot(db, each, operators[each.operator], made, now) for each in _LOTS]
     designate_issuer(db, operators[0], now=now)
-    for name in _DRIVERS:
-        _add_driver(db, name, dice, secrets, realm, made, now)
+    people = [_add_driver(db, name, dice, secrets, realm, made, now) for name in _DRIVERS]
     _add_visits(db, lots, made, dice, secrets, safe, now)
     booth = next(lot for lot in lots if lot.lot_id == _BOOTH_AT)
     seed_booth(db, booth, _booth_cars(booth, dice, secrets), staff=(second[0], employed[0][1]), safe=safe, now=now)
     mall = next(lot for lot in lots if lot.lot_id == _MALL_AT)
     made.merchants.append(seed_mall(
         db, mall, [_plate(dice) for _ in range(_MALL_CARS)], by=employed[0][1], secrets=secrets, safe=safe, now=now))
+    seed_arrears(db, lots, ArrearsCast(
+        people[0], secrets.vehicle_key(parse_plate(made.drivers[0]["plates"][0])), dict(employed)),
+        calendar=CALENDAR, safe=safe, now=now)
     return made
 
 
@@ -205,7 +208,7 @@ def _add_lot(db: Session, demo: _DemoLot, operator_id: UUID, made: DemoSignIns, 
 
 def _add_driver(
     db: Session, name: str, dice: random.Random, secrets: Secrets, realm: str, made: DemoSignIns, now: datetime
-) -> None:
+) -> UUID:
     driver_id = meet_citizen(db, secrets.citizen_key(realm, f"demo-{name}"), linked_by="demo", now=now)
     count = {"li": 3, "sun": 0}.get(name, 1)
     plates = [_plate(dice, is_new_energy=name in ("chen", "zhao")) for _ in range(count)]
@@ -221,6 +224,7 @@ def _add_driver(
     made.drivers.append(
         {"login": name, "password": password, "token": token, "plates": [plate.text for plate in plates]}
     )
+    return driver_id
 
 
 def _plate(dice: random.Random, *, is_new_energy: bool = False) -> Plate:

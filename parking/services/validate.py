@@ -57,7 +57,7 @@ class NoValidation(Exception):
     """The merchant has given nothing of this id."""
 
 
-class TooLate(Exception):
+class TooLateToUndo(Exception):
     """Ten minutes have passed, or the driver has paid or left since."""
 
 
@@ -144,7 +144,7 @@ def take_back(
     Only while that makes nobody pay more than was asked of them: not once the driver has paid, is paying, or has left
     with it.
 
-    :raises NoValidation, TooLate:
+    :raises NoValidation, TooLateToUndo:
     """
     found = _find_own(db, merchant, validation_id)
     stored, vehicle = lock_visit(db, merchant.lot_id, found.parking_session_id, now=now)
@@ -155,7 +155,7 @@ def take_back(
     has_left_with_it = session.state == "closed" and (session.left_at is None or found.given_at < session.left_at)
     if now - found.given_at > TAKEN_BACK_WITHIN or session.state == "voided" or has_left_with_it or _is_paying(
             db, stored, now):
-        raise TooLate
+        raise TooLateToUndo
     validations.take_back(db, found, now=now)
     left = tuple(each for each in session.validations if each.validation_id != validation_id)
     Books(db, lots.get_lot(db, merchant.lot_id), {session.vehicle_key: vehicle}, safe, now).write([Entry(

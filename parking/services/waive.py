@@ -19,6 +19,7 @@ from parking.services.attest import NotCharged
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.owe import NoVisit, lock_visit
 from parking.services.refund import settle
+from parking.services.track import track_visit
 from parking.store import charges, lots, operators, parking_sessions, payments, transfers, waivers, webhook_deliveries
 from parking.store.parking_sessions import StoredSession
 from parking.store.waivers import Waiver
@@ -160,4 +161,5 @@ def _take_off(db: Session, waiver: Waiver, stored: StoredSession, now: datetime)
         is_closed=True, charged_fen=stored.charged_fen, waived_fen=waived_fen, paid_fen=stored.paid.fen,
         collects=lots.get_lot(db, lot_id).collects, is_refunded=stored.money_state == "refunded",
         is_deducted=payments.is_deducted(db, lot_id, session_id)))
+    track_visit(db, lot_id, session_id, now=now)
     settle(db, lot_id, session_id, now=now)

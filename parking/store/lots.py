@@ -155,6 +155,16 @@ def list_collecting_operators(db: Session) -> list[UUID]:
         select(Lot.operator_id).where(Lot.collects.in_((True,))).distinct().order_by(Lot.operator_id)).scalars())
 
 
+def turn_reason(db: Session, lot_id: int, word: str, *, is_turned: bool) -> bool:
+    """Turn the answer of a starred reason round, or back; False where there is no such lot."""
+    lot = find_lot(db, lot_id)
+    if lot is None:
+        return False
+    turned = [each for each in lot.turned_reasons if each != word] + ([word] if is_turned else [])
+    db.execute(update(Lot).where(Lot.lot_id == lot_id).values(turned_reasons=turned))
+    return True
+
+
 def set_stay_limit(db: Session, lot_id: int, hours: int) -> bool:
     """False where there is no such lot."""
     done = db.execute(update(Lot).where(Lot.lot_id == lot_id).values(stay_limit_hours=hours))

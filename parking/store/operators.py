@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, Text, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.core.arrears import GRACE_DAYS_DEFAULT
 from parking.core.bank import BankAccount
 from parking.store.columns import Fen, Instant, Json, Table, Uuid, spread
 
@@ -21,6 +22,7 @@ class Operator(Table):
 
     waiver_limit_fen: what one person may take off a visit's charge, or be settled; more takes a second one.
     commission_rate: what the city keeps of what the operator's lots take, in ten-thousandths. bank: where it is paid.
+    arrears_grace_days: how long after leaving an unpaid visit becomes an arrears case by itself.
     """
 
     __tablename__ = "operator"
@@ -28,6 +30,7 @@ class Operator(Table):
         CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
         CheckConstraint("waiver_limit_fen >= 0", name="waiver_limit_fen"),
         CheckConstraint("commission_rate BETWEEN 0 AND 10000", name="commission_rate"),
+        CheckConstraint("arrears_grace_days BETWEEN 0 AND 90", name="arrears_grace_days"),
         spread(None, "reference"),
     )
 
@@ -37,6 +40,7 @@ class Operator(Table):
     waiver_limit_fen: Mapped[int] = mapped_column(Fen, server_default=str(WAIVER_LIMIT_FEN))
     commission_rate: Mapped[int] = mapped_column(Integer, server_default="0")
     bank: Mapped[Any | None] = mapped_column(Json)
+    arrears_grace_days: Mapped[int] = mapped_column(Integer, server_default=str(GRACE_DAYS_DEFAULT))
 
 
 class Staff(Table):
@@ -76,6 +80,12 @@ def set_waiver_limit(db: Session, operator_id: UUID, limit_fen: int) -> bool:
 def set_commission_rate(db: Session, operator_id: UUID, rate: int) -> bool:
     """rate: ten-thousandths. False if there is no such operator."""
     done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(commission_rate=rate))
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def set_arrears_grace(db: Session, operator_id: UUID, days: int) -> bool:
+    """False if there is no such operator."""
+    done = db.execute(update(Operator).where(Operator.operator_id == operator_id).values(arrears_grace_days=days))
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 

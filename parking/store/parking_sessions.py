@@ -45,6 +45,7 @@ from parking.store.statements import (
 MONEY_STATES = ("nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded")
 # Written out, as the indexes have them: an engine that is asked by a parameter does not see that they hold.
 _IS_OPEN, _IS_SUSPENDED = text("parking_session.state = 'open'"), text("parking_session.state = 'suspended'")
+_UNPAID = text("state = 'closed' AND money_state IN ('pay_later', 'arrears')")
 
 
 class ParkingSessionRow(Table):
@@ -76,6 +77,7 @@ class ParkingSessionRow(Table):
               sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
         Index("ix_parking_session_suspended", "operator_id", "entered_at",
               sqlite_where=text("state = 'suspended'"), postgresql_where=text("state = 'suspended'")),
+        Index("ix_parking_session_unpaid", "lot_id", "left_at", sqlite_where=_UNPAID, postgresql_where=_UNPAID),
         spread("lot_id", "lot"),
     )
 

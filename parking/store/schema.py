@@ -5,6 +5,7 @@ from __future__ import annotations
 from parking.store import (
     agreements,
     anomalies,
+    arrears,
     bundle_changes,
     calendars,
     channel_accounts,
@@ -60,7 +61,7 @@ from parking.store import (
 from parking.store.columns import Table
 
 MODULES = (
-    agreements, anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees,
+    agreements, anomalies, arrears, bundle_changes, calendars, channel_accounts, channel_events, channel_fees,
     channel_messages, charges, codes, companions, coupons, credentials, day_closings, decisions, deductions,
     drawer_movements, drawers, drivers, facts, ghosts, identities, key_sets, keys, lane_orders, ledger_proofs,
     logins, lots, merchant_desks, merchant_payments, merchants, operators, outbox_messages, pairing_codes,

@@ -15,6 +15,7 @@ from parking.services.tell_shift import count_cash
 from parking.services.watch import is_silent
 from parking.store import (
     anomalies,
+    arrears,
     lots,
     operators,
     outbox_messages,
@@ -49,6 +50,7 @@ def page() -> Any:
         cash_count = count_cash(db, operator_id, now=auth.now())
         settling_count = settlements.count_waiting(db, operator_id)
         ghost_count = parking_sessions.count_suspended(db, operator_id)
+        objected_count = arrears.count_objected(db, operator_id)
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
         issues_wallets = wallets.find_issuer(db) == operator_id
@@ -62,7 +64,7 @@ def page() -> Any:
         "console.html", name=name, issues_wallets=issues_wallets,
         lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
         waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
-        dead_count=dead_count, disabled_count=disabled_count,
+        objected_count=objected_count, dead_count=dead_count, disabled_count=disabled_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 
@@ -82,8 +84,9 @@ def session_page(session_id: str, *, said: str | None = None, typed: Mapping[str
         story = recount_visit(db, *parse_lot_id(session_id))
         waived = waivers.list_of_session(db, *parse_lot_id(session_id))
         told = list_messages_of_visit(db, *parse_lot_id(session_id))
+        case = arrears.find_case_of_visit(db, *parse_lot_id(session_id))
     return render_template("console_session.html", session=found, story=story, waived=waived, told=told, said=said,
-                           typed=typed or {}, waiver_id=new_uuid(now))
+                           typed=typed or {}, waiver_id=new_uuid(now), case=case, deed_id=new_uuid(now))
 
 
 @blueprint.get("/console/parking-sessions")

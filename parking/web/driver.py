@@ -20,6 +20,7 @@ from parking.core.pseudonym import token_hash
 from parking.services import show
 from parking.services.claim import TooManyVehicles, claim_plate, release_plate
 from parking.services.issue import CodeNow, issue_new_code, show_current_code
+from parking.services.recover import list_recoverable
 from parking.store import drivers, vehicles, wallets
 from parking.web import auth
 from parking.web.contract import (
@@ -100,13 +101,14 @@ def page() -> Any:
     with _reading() as db:
         plates = _plates(db, driver_id) if is_own else []
         inside = show.list_inside(db, driver_id, secrets=_secrets(), now=auth.now()) if is_own else []
+        owing = list_recoverable(db, driver_id) if is_own else []
         is_challenged = drivers.is_challenged(db, driver_id)
         has_wallets = wallets.find_issuer(db) is not None
     asked = request.args.get("plate")
     chosen = asked if asked in plates else (plates[0] if plates and asked is None else None)
     answer = Response(render_template(
         "driver.html", plates=plates, chosen=chosen, inside=inside, order_id=_order_id,
-        is_own=is_own, has_wallets=has_wallets, phone={**_phone(holding), "is_challenged": is_challenged}))
+        is_own=is_own, owing=owing, has_wallets=has_wallets, phone={**_phone(holding), "is_challenged": is_challenged}))
     answer.headers["X-Page"] = "camera"  # a gate's number is read by it
     return answer
 

@@ -12,6 +12,7 @@ from flask import Flask, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from parking.core.arrears import WrongStep
 from parking.core.calendar import CalendarNotConfirmed
 from parking.core.channel import ChannelRefused, ChannelUnavailable
 from parking.core.clock import format_instant
@@ -25,11 +26,13 @@ from parking.core.statement import BadStatement
 from parking.core.tariff import BadTariff
 from parking.core.wallet import BadTopUp, WalletTooFull
 from parking.core.webhook import BadAddress
+from parking.services.advance import DeedIdReused, NoCase
 from parking.services.agree import AgreementIdReused, AgreementStands, NoAgreement, NotProved
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
+from parking.services.chase import CaseThere, NothingUnpaid
 from parking.services.close_day import NotToBeClosed
 from parking.services.close_shift import NoShift, NothingToTake, NotYourShift, SecondPersonTakes, ShiftOver
 from parking.services.conclude import (
@@ -41,6 +44,7 @@ from parking.services.conclude import (
     SameVehicle,
 )
 from parking.services.connect import NotConnected
+from parking.services.contest import TooLate
 from parking.services.designate import NoIssuer
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.enlist import BadDeskCode, MerchantIdReused, NoDesk, NoMerchant, TariffTakesNone
@@ -74,7 +78,7 @@ from parking.services.validate import (
     MoreThanAllowed,
     NotPossible,
     NoValidation,
-    TooLate,
+    TooLateToUndo,
     ValidationIdReused,
 )
 from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
@@ -260,6 +264,16 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "agreement_stands", "Auto-pay is on for this vehicle with this account already."),
     NotProved: lambda error: Problem(
         403, "not_proved", "This plate is claimed, and not proved to be yours.", errors=[("plate", "not proved")]),
+    NoCase: lambda error: Problem(404, "not_found", "There is no such case, or it is not yours."),
+    DeedIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for something else.", errors=[("id", "used before")]),
+    CaseThere: lambda error: Problem(
+        409, "case_there", "This visit has a case already.",
+        extra=(("case_id", format_lot_id(error.case.lot_id, error.case.case_id)),)),
+    NothingUnpaid: lambda error: Problem(409, "nothing_unpaid", "Nothing of this visit is unpaid."),
+    WrongStep: lambda error: Problem(
+        409, "wrong_step", f"This cannot be done: the case is {error.state}.", extra=(("state", error.state),)),
+    TooLate: lambda error: Problem(409, "too_late", "The term for this is over."),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),
@@ -379,7 +393,7 @@ _KNOWN: dict[type[Exception], Any] = {
     BudgetSpent: lambda error: Problem(
         409, "budget_spent", "Not so much is left of this merchant's budget of the month."),
     NotPossible: lambda error: Problem(409, "not_possible", "This cannot be given to this plate here."),
-    TooLate: lambda error: Problem(
+    TooLateToUndo: lambda error: Problem(
         409, "too_late", "Ten minutes have passed, or the driver has paid or left since."),
     CouponNotGood: lambda error: Problem(
         409, "coupon_not_good", "This coupon is unknown here, was used, or has ended.",

@@ -22,7 +22,7 @@ from parking.services.validate import (
     MoreThanAllowed,
     NotPossible,
     NoValidation,
-    TooLate,
+    TooLateToUndo,
     ValidationIdReused,
     Wanted,
     give_validation,
@@ -113,7 +113,7 @@ def give_form() -> Any:
 def undo_form() -> Any:
     try:
         _take_back(request.form.get("validation", ""))
-    except TooLate as refused:
+    except TooLateToUndo as refused:
         return _page(said=refusal_words(refused), status=409)
     return redirect("/merchant?done=undone", code=303)
 

@@ -14,7 +14,7 @@ from parking.services.validate import (
     MerchantEnded,
     MoreThanAllowed,
     NotPossible,
-    TooLate,
+    TooLateToUndo,
     ValidationIdReused,
 )
 from parking.web.sheet import Sheet
@@ -56,7 +56,7 @@ def refusal_words(refused: Exception) -> str:
         MerchantEnded: gettext("This merchant may not validate now. Please ask the car park."),
         MoreThanAllowed: gettext("More than may be given at once."),
         BudgetSpent: gettext("Not so much is left of this month's budget."),
-        TooLate: gettext("Too late: ten minutes have passed, or the driver has paid or left."),
+        TooLateToUndo: gettext("Too late: ten minutes have passed, or the driver has paid or left."),
         CouponNotGood: gettext("This coupon is not good here: it is unknown, was used, or has ended."),
         TariffTakesNone: gettext("The prices of this car park have no rule for what merchants give."),
     }

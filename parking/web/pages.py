@@ -11,6 +11,7 @@ from flask_babel import Babel, get_locale, gettext
 from parking.core.money import format_raw, format_yuan
 from parking.core.reason import LANGUAGES
 from parking.web import auth
+from parking.web.arrears_text import arrears_actor_name, arrears_state_name, arrears_step_name, clock_text, ground_name
 from parking.web.channels import channel_name, channels_of_visit
 
 _POLICY = {
@@ -37,6 +38,9 @@ def register(app: Flask) -> None:
                              "explanation_state_name": explanation_state_name, "flag_name": flag_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
                              "sign_in_failure": sign_in_failure, "problem_words": problem_words,
+                             "arrears_state_name": arrears_state_name, "arrears_step_name": arrears_step_name,
+                             "arrears_actor_name": arrears_actor_name, "ground_name": ground_name,
+                             "clock_text": clock_text,
                              "channel_name": channel_name, "channels_of_visit": channels_of_visit}
 
     @app.after_request
@@ -209,6 +213,7 @@ def problem_words(status: int, reason: str) -> str:
         "too_many_requests": gettext("Too many questions from here. Please wait a minute."),
         "body_too_large": gettext("This is too large."),
         "not_suspended": gettext("This visit is not being checked any more."),
+        "not_noticed": gettext("No notice was given of this case."),
         "no_tariff": gettext("This car park charges by no tariff at that time."),
     }
     if reason in words:

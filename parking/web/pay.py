@@ -23,12 +23,15 @@ from parking.services.pay import (
     find_visit_by_plate,
     start_payment,
 )
+from parking.services.recover import list_recoverable
 from parking.services.show import Viewer
 from parking.services.validate import NotPossible
 from parking.store import lots, payments
+from parking.store.arrears import Case
 from parking.store.lots import Lot
 from parking.store.payments import Payment
 from parking.web import auth
+from parking.web.arrears_pages import recoverable_at
 from parking.web.channels import offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.coupon_desk import redeem_at_lot
@@ -89,15 +92,18 @@ def lot_form(lot: int, lane: str) -> Any:
         if isinstance(refused, Problem) and refused.status != 400:
             raise
         bad = isinstance(refused, Problem)
+        owing = () if bad else _arrears_of(lot, text)
         return render_template(
-            "pay.html", lot=place, asked="bad_plate" if bad else "nothing", plate=text, path=request.path,
+            "pay.html", lot=place, asked="bad_plate" if bad else "arrears" if owing else "nothing", plate=text,
+            path=request.path, id=new_uuid(auth.now()), owing=owing,
             coupon="" if coupon_said == "taken" else coupon, coupon_said=coupon_said,
         ), 400 if bad else 200
     if "pay" in request.form:
         return _to_page(_start_from_form(lot, session_id, request.form["pay"]))
     return render_template(
         "pay.html", lot=place, asked="due", due=due, plate=text, path=request.path, id=new_uuid(auth.now()),
-        channels=offered_channels(lot), coupon="" if coupon_said == "taken" else coupon, coupon_said=coupon_said)
+        channels=offered_channels(lot), coupon="" if coupon_said == "taken" else coupon, coupon_said=coupon_said,
+        owing=_arrears_of(lot, text))
 
 
 @blueprint.get("/payments/<payment_id>")
@@ -114,7 +120,8 @@ def payment_page(payment_id: str) -> Any:
     return render_template(
         name, payment=answer, channel=payment.channel, lot=lot, picture=picture, id=payment_id,
         is_over=payment.expires_at <= auth.now(),
-        visit=_visit_of_driver(payment) if payment.state == "paid" else None)
+        visit=_visit_of_driver(payment) if payment.state == "paid" else None,
+        owing=_arrears_of_driver() if payment.state == "paid" else [])
 
 
 @blueprint.get("/gate/pay.svg")
@@ -126,6 +133,12 @@ def lane_picture() -> Any:
     answer = Response(link_svg(f"{_base()}/l/{text}"), content_type="image/svg+xml")
     answer.headers["Cache-Control"] = "private, max-age=300"
     return answer
+
+
+def _arrears_of(lot_id: int, text: str) -> list[tuple[UUID, int, list[str]]]:
+    """Arrears that may be paid beside the visit: each with its amount and its channels, and nothing of where it was."""
+    return [(each.case_id, each.amount_fen, offered_channels(each.lot_id))
+            for each in recoverable_at(lot_id, read_plate(text))]
 
 
 def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
@@ -198,6 +211,15 @@ def _visit_of_driver(payment: Payment) -> dict[str, Any] | None:
     with _reading() as db:
         return show.find_session(
             db, viewer, payment.lot_id, payment.parking_session_id, secrets=_secrets(), now=auth.now())
+
+
+def _arrears_of_driver() -> list[Case]:
+    """What a driver who has paid may pay next."""
+    driver_id = auth.viewer().driver_id
+    if driver_id is None:
+        return []
+    with _reading() as db:
+        return list_recoverable(db, driver_id)
 
 
 def _find(public_id: str) -> tuple[Payment, Lot]:

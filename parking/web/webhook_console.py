@@ -120,7 +120,10 @@ def event_name(kind: str) -> str:
         "parking_session.voided": gettext("A visit was voided"), "charge.sealed": gettext("A charge was sealed"),
         "charge.credited": gettext("A charge was taken back"), "waiver.done": gettext("Something was taken off"),
         "payment.paid": gettext("A payment arrived"), "refund.accepted": gettext("Money was given back"),
-        "refund.failed": gettext("Money could not be given back"), "webhook.test": gettext("A test"),
+        "refund.failed": gettext("Money could not be given back"),
+        "arrears.noticed": gettext("Notice was given of arrears"),
+        "arrears.objected": gettext("A driver objected to a notice"),
+        "arrears.closed": gettext("An arrears case is over"), "webhook.test": gettext("A test"),
     }
     return str(words[kind])
 

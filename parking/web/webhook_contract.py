@@ -12,6 +12,7 @@ from parking.web.contract import Answer, Digits, InstantText, Strict, UuidText
 EventName = Literal[
     "parking_session.opened", "parking_session.closed", "parking_session.suspended", "parking_session.voided",
     "charge.sealed", "charge.credited", "waiver.done", "payment.paid", "refund.accepted", "refund.failed",
+    "arrears.noticed", "arrears.objected", "arrears.closed",
 ]
 
 

@@ -10,7 +10,7 @@ let timer = 0;
 // text: of a problem, in one language; message: of an answer, in all. dueFen: null where nothing is priced.
 // number: for the phone to answer, as a picture, and how long it lasts.
 export function show({ decision, reason, message, text, plate, dueFen = null, number = null }) {
-  const mustPay = decision === "hold" && reason === "fee_due";
+  const mustPay = decision === "hold" && ["fee_due", "arrears_due"].includes(reason);
   const fee = dueFen === null ? "" : `¥ ${(dueFen / 100).toFixed(2)}`;
   paint(decision, message?.[language] ?? message?.en ?? text, {
     detail: [plate, fee].filter(Boolean).join(" · "), message, next: nextStep(reason), mustPay, number,
