@@ -4,8 +4,8 @@ Leave first, the fee is deducted: by an agreement that the driver made for a veh
 deducted for a visit that is irregular, so that no missed exit and no misread plate takes anybody's money. The credit
 rule: one unpaid deduction at a time, of a driver and of a vehicle.
 
-A means is how the money is taken. Those of MEANS that are payment channels answer later (services/deduct.py); another
-means, as a wallet that is paid from at once, is a further word here and a further way in services/deduct.py.
+A means is how the money is taken. Channels answer later (services/deduct.py), and until then the driver has credit; a
+wallet is paid from in the transaction of the exit itself, so that nothing is owed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from uuid import UUID
 
 from parking.core.parking_session import ParkingSession
 
-Means = Literal["alipay", "wechat_pay"]
+Means = Literal["alipay", "wechat_pay", "wallet"]
 Service = Literal["asked", "normal", "blocked"]
-MEANS: tuple[Means, ...] = ("alipay", "wechat_pay")
+MEANS: tuple[Means, ...] = ("alipay", "wechat_pay", "wallet")
 WAY = "auto"  # of a payment: how it is made (store/payments.py)
 CEILING_DEFAULT_FEN, CEILING_MAX_FEN = 10_000, 50_000  # a stay
 # Refused for want of money it is tried again so long after it was asked; after the last time it is closed.
 RETRY_AFTER = (timedelta(hours=1), timedelta(days=1), timedelta(days=3))
 DEDUCTION_LIFE = timedelta(days=4)
-WHY_NOT = ("no_agreement", "irregular", "above_ceiling", "service_closed", "unpaid_before")
+WHY_NOT = ("no_agreement", "irregular", "above_ceiling", "service_closed", "unpaid_before", "wallet_too_low")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from parking.core.channel import ChannelAgreement, Deducts
 from parking.core.identifier import derived_uuid
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
+from parking.core.wallet import CHANNEL as WALLET
 from parking.services.connect import Channels, NotConnected
 from parking.services.follow import Desk
 from parking.services.issue import NotYourVehicle
+from parking.services.spend import account_of
 from parking.services.tell_stay import leave_message
-from parking.store import agreements, drivers, lots, operators, outbox_messages, vehicles
+from parking.store import agreements, drivers, lots, operators, outbox_messages, vehicles, wallets
 from parking.store.agreements import StoredAgreement
 from parking.store.database import Database
 from parking.store.outbox_messages import Message
@@ -73,8 +75,12 @@ def list_offers(database: Database, channels: Channels) -> list[Offer]:
     """With which operators a driver can agree; one that deducts nothing is left out."""
     with database.reading() as db:
         found = [(each, operators.get_operator(db, each).name) for each in lots.list_collecting_operators(db)]
-    offers = [Offer(operator_id, name, tuple(
-        means for means in MEANS if _can_deduct(channels, operator_id, means))) for operator_id, name in found]
+        has_wallets = wallets.find_issuer(db) is not None
+    offers = [
+        Offer(operator_id, name, tuple(
+            means for means in MEANS
+            if (has_wallets if means == WALLET else _can_deduct(channels, operator_id, means))))
+        for operator_id, name in found]
     return [each for each in offers if each.means]
 
 
@@ -95,14 +101,23 @@ def start_agreement(
     :raises NotConnected: the operator deducts nothing by this means
     :raises AgreementStands, AgreementIdReused:
     """
+    if asked.means == WALLET:
+        return database.write(lambda db: _start_with_wallet(db, asked, secrets, now)), ""
     account_id, deducts = channels.deducting(asked.operator_id, asked.means)
     made = database.write(lambda db: _start(db, asked, account_id, deducts, secrets, now))
     return made, sign_address(channels, made, return_url=return_url, now=now)
 
 
+def _start_with_wallet(db: Session, asked: Asked, secrets: Secrets, now: datetime) -> StoredAgreement:
+    if wallets.find_issuer(db) is None or asked.operator_id not in lots.list_collecting_operators(db):
+        raise NotConnected
+    return _start(db, asked, account_of(db, asked.operator_id, now), None, secrets, now)
+
+
 def _start(
-    db: Session, asked: Asked, account_id: UUID, deducts: Deducts, secrets: Secrets, now: datetime
+    db: Session, asked: Asked, account_id: UUID, deducts: Deducts | None, secrets: Secrets, now: datetime
 ) -> StoredAgreement:
+    """:param deducts: how the channel does it; None of a wallet, which needs nobody's word"""
     assert 0 < asked.ceiling_fen <= CEILING_MAX_FEN
     key = secrets.vehicle_key(asked.plate)
     known = _find_known(db, asked, key)
@@ -117,15 +132,16 @@ def _start(
     known = _find_known(db, asked, key)  # of two at once with the same id, the second is told of the first
     if known is not None:
         return known
+    is_signed = deducts is not None and deducts.is_signed
     made = StoredAgreement(
         Agreement(key, asked.agreement_id, asked.driver_id, asked.operator_id, account_id, asked.means,
                   asked.ceiling_fen),
-        "asked" if deducts.is_signed else "active", now, None if deducts.is_signed else now, None, None, None, None)
+        "asked" if is_signed else "active", now, None if is_signed else now, None, None, None, None)
     if not agreements.add_agreement(db, made):
         raise AgreementStands
-    if deducts.is_signed:
+    if is_signed:
         _follow(db, made.agreement, now=now, due_at=now + FIRST_QUERY_AFTER)
-    else:
+    elif deducts is not None:
         _tell_where_it_is(db, made.agreement, now)
     return made
 
@@ -240,7 +256,8 @@ def _can_deduct(channels: Channels, operator_id: UUID, means: str) -> bool:
 
 def _end(db: Session, agreement: Agreement, why: str, now: datetime) -> None:
     agreements.end_agreement(db, agreement, why=why, now=now)
-    _follow(db, agreement, now=now, due_at=now)
+    if agreement.means != WALLET:
+        _follow(db, agreement, now=now, due_at=now)
 
 
 def _follow(db: Session, agreement: Agreement, *, now: datetime, due_at: datetime) -> None:

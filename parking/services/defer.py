@@ -1,10 +1,7 @@
 """A driver leaves first, and the fee is deducted: looked up, allowed and asked for in the transaction of the exit scan.
 
 One read tells by which agreements a vehicle's fees may be deducted, and it is made only where a fee is due at an exit
-that would stay shut. What follows outside is in deduct.py.
-
-A means that pays at once (as a wallet) would be paid here, after the fold has closed the visit, in place of
-`leave_first`, with the same payment's id; the rule, the ceiling and the credit are the same.
+that would stay shut. What follows outside is in deduct.py; of a wallet nothing does, for it has paid.
 """
 
 from __future__ import annotations
@@ -18,8 +15,9 @@ from parking.core import ledger
 from parking.core.auto_pay import DEDUCTION_LIFE, WAY, Agreement, Choice, choose
 from parking.core.identifier import derived_uuid
 from parking.core.parking_session import ParkingSession
+from parking.core.wallet import CHANNEL as WALLET
 from parking.services.owe import is_settled
-from parking.store import agreements, deductions, outbox_messages, parking_sessions, payments, transfers
+from parking.store import agreements, deductions, outbox_messages, parking_sessions, payments, transfers, wallets
 from parking.store.deductions import StoredDeduction, Taken
 from parking.store.lots import Lot
 
@@ -32,6 +30,20 @@ def find_agreement(
     """By which agreement the fee of a visit can be deducted, as far as the visit and the vehicle go."""
     found = agreements.list_active(db, vehicle_key, lot.operator_id)
     return choose(found, session, driver_id=driver_id, due_fen=due_fen)
+
+
+def find_bar(
+    db: Session, agreement: Agreement, *, lot_id: int, payment_id: UUID, due_fen: int, now: datetime
+) -> str | None:
+    """What stands in the way of a deduction although the agreement bears it; None: nothing, and it is held ready.
+
+    A wallet that holds the fee is locked, so that it does until the commit; by a channel the driver takes credit.
+    """
+    if agreement.means == WALLET:
+        held = wallets.lock_wallet(db, agreement.driver_id)
+        return None if held is not None and held.balance_fen >= due_fen else "wallet_too_low"
+    is_allowed = take_credit(db, agreement, lot_id=lot_id, payment_id=payment_id, now=now)
+    return None if is_allowed else "unpaid_before"
 
 
 def take_credit(db: Session, agreement: Agreement, *, lot_id: int, payment_id: UUID, now: datetime) -> bool:

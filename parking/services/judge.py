@@ -22,10 +22,12 @@ from parking.core.plate import Plate
 from parking.core.price import SMALL, Quote, Vehicle
 from parking.core.scan_answer import fee_data, running_fee
 from parking.core.secret import Secrets
-from parking.services.defer import find_agreement, leave_first, take_credit
+from parking.core.wallet import CHANNEL as WALLET
+from parking.services.defer import find_agreement, find_bar, leave_first
 from parking.services.fold import preview_correction, refold
 from parking.services.identify import Identity, Shown, identify, look_up
 from parking.services.owe import find_tariff
+from parking.services.spend import pay_at_once
 from parking.services.unlock import KeySafe
 from parking.services.use import claim_use, must_answer, refuse_here, refuse_shown
 from parking.services.verify import CodeCheck
@@ -152,16 +154,16 @@ class Case:
         return max(0, self._due.total_fen - self.paid.fen) if self._due else 0
 
     def _choose_deduction(self) -> Choice:
-        """By which agreement the fee is deducted when the vehicle has left; its credit is taken at once."""
+        """By which agreement the fee is deducted when the vehicle has left; credit or wallet are held at once."""
         assert self.session is not None and self.identity.vehicle_key is not None
         found = find_agreement(
             self.db, self.lot, self.session, self.identity.vehicle_key,
             driver_id=self.identity.driver_id or self.session.driver_id, due_fen=self._due_fen)
-        if found.why_not is None and found.agreement is not None and not take_credit(
-            self.db, found.agreement, lot_id=self.lot.lot_id, payment_id=self._payment_id, now=self.question.now
-        ):
-            return Choice(found.agreement, "unpaid_before")
-        return found
+        if found.why_not is not None or found.agreement is None:
+            return found
+        return Choice(found.agreement, find_bar(
+            self.db, found.agreement, lot_id=self.lot.lot_id, payment_id=self._payment_id, due_fen=self._due_fen,
+            now=self.question.now))
 
     @property
     def _payment_id(self) -> UUID:
@@ -183,9 +185,16 @@ class Case:
         if found.why_not is not None:
             agreements.note_refused(self.db, found.agreement, found.why_not, now=self.question.now)
             return
-        assert decision.opens and self.session is not None
+        assert decision.opens and self.session is not None and self._stored is not None
+        payment_id, amount_fen = self._payment_id, self._due_fen
+        if found.agreement.means == WALLET:
+            self._stored = pay_at_once(
+                self.db, self._stored, self._vehicle(self.session), found.agreement, payment_id=payment_id,
+                amount_fen=amount_fen, safe=self._safe, now=self.question.now)
+            self.paid = self._stored.paid
+            return
         leave_first(
-            self.db, self.lot, self.session, found.agreement, payment_id=self._payment_id, amount_fen=self._due_fen,
+            self.db, self.lot, self.session, found.agreement, payment_id=payment_id, amount_fen=amount_fen,
             left_at=self.question.occurred_at, now=self.question.now)
 
     @property

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
+from parking.core.auto_pay import Agreement
 from parking.core.calendar import CannotPrice
 from parking.core.clock import EPOCH, city_date
 from parking.core.identifier import derived_uuid
@@ -24,8 +25,9 @@ from parking.services.move import move_wallet
 from parking.services.owe import due_fen, lock_visit
 from parking.services.pay import NothingDue, PaymentIdReused, credit_payment
 from parking.services.unlock import KeySafe
-from parking.store import channel_accounts, parking_sessions, payments, reckonings, wallets
+from parking.store import channel_accounts, deductions, parking_sessions, payments, reckonings, wallets
 from parking.store.channel_accounts import ChannelAccount
+from parking.store.deductions import StoredDeduction
 from parking.store.parking_sessions import StoredSession
 from parking.store.payments import Payment
 
@@ -105,7 +107,7 @@ def spend_from_wallet(
     held = wallets.lock_wallet(db, driver_id)
     if held is None or held.balance_fen < amount_fen:
         return None
-    account_id = _account_of(db, stored.operator_id, now)
+    account_id = account_of(db, stored.operator_id, now)
     if not payments.add_payment(
         db, lot_id=lot_id, payment_id=payment_id, operator_id=stored.operator_id, parking_session_id=session_id,
         channel=CHANNEL, account_id=account_id, way=WAY, amount_fen=amount_fen, quoted_at=now,
@@ -124,6 +126,23 @@ def spend_from_wallet(
     return _get_payment(db, lot_id, payment_id)
 
 
+def pay_at_once(
+    db: Session, stored: StoredSession, vehicle: Vehicle, agreement: Agreement, *, payment_id: UUID, amount_fen: int,
+    safe: KeySafe, now: datetime,
+) -> StoredSession:
+    """Pay the fee from the driver's wallet, which defer.find_bar held ready, as it leaves; returns the visit."""
+    session = stored.session
+    paid = spend_from_wallet(
+        db, stored, vehicle, agreement.driver_id, amount_fen, payment_id, safe=safe, now=now)
+    assert paid is not None, "the wallet was held"
+    deductions.add_deduction(db, StoredDeduction(
+        session.lot_id, payment_id, stored.operator_id, agreement.agreement_id, agreement.driver_id,
+        agreement.vehicle_key, now))
+    found = parking_sessions.find_session(db, session.lot_id, session.parking_session_id)
+    assert found is not None
+    return found
+
+
 def _find_spent(db: Session, payment_id: UUID, driver_id: UUID) -> Payment | None:
     """What was paid by this id from this driver's wallet.
 
@@ -138,7 +157,7 @@ def _find_spent(db: Session, payment_id: UUID, driver_id: UUID) -> Payment | Non
     return payment
 
 
-def _account_of(db: Session, operator_id: UUID, now: datetime) -> UUID:
+def account_of(db: Session, operator_id: UUID, now: datetime) -> UUID:
     """The account by which an operator takes money from wallets: made with the first."""
     account = channel_accounts.find_connected(db, operator_id, CHANNEL)
     if account is not None:

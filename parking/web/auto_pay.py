@@ -136,6 +136,7 @@ def why_not_deducted(word: str) -> str:
         "above_ceiling": gettext("the fee was above your ceiling"),
         "service_closed": gettext("the service is not open for this plate at WeChat"),
         "unpaid_before": gettext("an earlier fee was not paid yet"),
+        "wallet_too_low": gettext("your wallet held less than the fee"),
     }
     return str(words.get(word, word))
 

@@ -14,7 +14,7 @@ from parking.services.recall import Recalled
 from parking.store.agreements import StoredAgreement
 from parking.web.contract import Answer, FenCount, Said, Strict, UuidText
 
-MeansWord = Literal["alipay", "wechat_pay"]
+MeansWord = Literal["alipay", "wechat_pay", "wallet"]
 Ceiling = Annotated[int, Field(ge=1, le=CEILING_MAX_FEN, description="fen a stay")]
 
 
@@ -52,7 +52,7 @@ class AutoPayAgreementAnswer(Answer):
     ended_at: str | None
     ended_why: str | None
     refused_at: str | None
-    refused_why: Literal["irregular", "above_ceiling", "service_closed", "unpaid_before"] | None
+    refused_why: Literal["irregular", "above_ceiling", "service_closed", "unpaid_before", "wallet_too_low"] | None
 
 
 class AutoPayOfferAnswer(Answer):
