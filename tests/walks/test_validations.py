@@ -396,7 +396,9 @@ def test_a_lot_whose_tariff_has_no_rule_for_it_takes_no_merchant(city: City) -> 
     land(city, 1, "entry", 1, now() - timedelta(minutes=30))
     accept_validations(city.app, city, 1)
     shop = open_shop(city)
-    assert shop.give(LI)["minutes"] == 60, "the visit's row names no version before it is charged for good"
+    assert shop.give(LI, status=409)["reason"] == "not_possible", "it is priced by the version of its entry"
+    land(city, 1, "entry", 2, now() - timedelta(minutes=30), STRANGER)
+    assert shop.give(STRANGER)["minutes"] == 60
 
 
 def test_a_month_is_the_lots_own_and_its_budget_begins_anew(mall: City) -> None:
