@@ -15,7 +15,14 @@ from parking.core.clock import start_of_day
 from parking.core.identifier import new_uuid
 from parking.core.money import format_yuan, parse_yuan
 from parking.services.assign import NoLot
-from parking.services.enlist import NoMerchant, TariffTakesNone, end_merchant, make_desk, register_merchant
+from parking.services.enlist import (
+    EndsBeforeItBegins,
+    NoMerchant,
+    TariffTakesNone,
+    end_merchant,
+    make_desk,
+    register_merchant,
+)
 from parking.services.invoice import MerchantPaymentIdReused, make_statement, owes_fen, record_payment
 from parking.store import lots, merchants
 from parking.store.merchants import Merchant
@@ -67,6 +74,8 @@ def add(
 
     try:
         click.echo(str(database().write(register).merchant_id))
+    except EndsBeforeItBegins:
+        raise click.ClickException("the last day is over") from None
     except NoLot:
         raise click.ClickException(f"there is no lot {lot_id}") from None
     except TariffTakesNone:

@@ -18,7 +18,7 @@ from parking.core.typed_code import typed_code_hash
 MINUTES_MAX, FEN_MAX = 10_080, 1_000_000
 PER_VISIT_MAX = 20
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that is read as another
-COUPONS_MAX = 100  # of a sheet
+COUPONS_MAX = 60  # of a sheet: six pages, and as much as the printer takes
 TAKEN_BACK_WITHIN = timedelta(minutes=10)
 
 

@@ -39,6 +39,10 @@ class TariffTakesNone(Exception):
     """The lot's tariff has no rule for what merchants validate: it would change no price."""
 
 
+class EndsBeforeItBegins(ValueError):
+    """The merchant's time would be over before it begins."""
+
+
 class BadDeskCode(ValueError):
     """No such code, or it was used, or ten minutes have passed; nobody is told which."""
 
@@ -47,11 +51,13 @@ def register_merchant(db: Session, asked: Merchant, *, now: datetime) -> Merchan
     """From now on it may validate; asked again with the same id, it is the same merchant.
 
     :raises NoLot: not one of the operator's
-    :raises TariffTakesNone, MerchantIdReused:
+    :raises TariffTakesNone, MerchantIdReused, EndsBeforeItBegins:
     """
     known = merchants.find_merchant(db, asked.merchant_id)
     if known is not None:
         return _same(known, asked)
+    if asked.until_at is not None and asked.until_at <= asked.from_at:
+        raise EndsBeforeItBegins
     lot = lots.find_lot(db, asked.lot_id)
     if lot is None or lot.operator_id != asked.operator_id:
         raise NoLot

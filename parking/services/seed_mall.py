@@ -50,7 +50,7 @@ def seed_mall(
         record_fact(db, lot, fact, said_at=at, safe=safe, now=now)
 
     for place, plate in enumerate(plates):
-        pass_gate(plate, "entry", minutes=400 - 70 * place)
+        pass_gate(plate, "entry", minutes=200 - 40 * place)
     merchant = register_merchant(db, Merchant(
         new_uuid(now), lot.lot_id, lot.operator_id, NAME, EACH_MINUTES, EACH_FEN, 2, MONTH_MINUTES, None, since, None,
         None, by, now), now=now)

@@ -18,7 +18,7 @@ from parking.web.pages import said
 def write_coupons(
     sheet: CouponSheet, merchant: Merchant, lot: Lot, codes: list[str], *, base: str, pepper: bytes
 ) -> str:
-    """The data as JSON: words, and of each coupon its code and the rows of its picture as hexadecimal numbers."""
+    """The data as JSON: words, and of each coupon its code and its picture, a row after the other, hexadecimal."""
     address = lot_address(base, lot_code(pepper, lot.lot_id))
     return json.dumps({
         "language": str(get_locale()), "title": gettext("Parking coupon"), "merchant": merchant.name,
@@ -26,9 +26,13 @@ def write_coupons(
         "until": gettext("Good until %(day)s, once, for one visit.",
                          day=sheet.expires_at.astimezone(lot.zone).strftime("%Y-%m-%d %H:%M")),
         "how": gettext("Scan it, or type it on the car park's payment page or at the booth, with your plate."),
-        "coupons": [{"code": code, "rows": _rows(f"{address}?coupon={code}")} for code in codes],
+        "coupons": [{"code": code, "picture": _picture(f"{address}?coupon={code}")} for code in codes],
     }, ensure_ascii=False)
 
 
-def _rows(text: str) -> list[str]:
-    return [f"{sum(dark << place for place, dark in enumerate(reversed(row))):x}" for row in link_modules(text)]
+def _picture(text: str) -> str:
+    """Each row of modules is as many digits, four modules a digit, the last filled up with light ones."""
+    modules = link_modules(text)
+    width = -(-len(modules) // 4)
+    return "".join(
+        f"{sum(dark << 4 * width - 1 - place for place, dark in enumerate(row)):0{width}x}" for row in modules)

@@ -47,7 +47,14 @@ from parking.services.connect import NotConnected
 from parking.services.contest import TooLate
 from parking.services.designate import NoIssuer
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
-from parking.services.enlist import BadDeskCode, MerchantIdReused, NoDesk, NoMerchant, TariffTakesNone
+from parking.services.enlist import (
+    BadDeskCode,
+    EndsBeforeItBegins,
+    MerchantIdReused,
+    NoDesk,
+    NoMerchant,
+    TariffTakesNone,
+)
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.hand_out import CouponNotGood, NoSheet, SheetIdReused
@@ -386,6 +393,8 @@ _KNOWN: dict[type[Exception], Any] = {
         409, "tariff_takes_no_validations",
         "The lot's tariff has no rule for what merchants validate: it would change no price.",
         errors=[("lot_id", "its tariff has no `validated` rule")]),
+    EndsBeforeItBegins: lambda error: Problem(
+        400, "bad_period", "Its time would be over before it begins.", errors=[("until_at", "not after from_at")]),
     MerchantEnded: lambda error: Problem(409, "merchant_ended", "This merchant may not validate now."),
     MoreThanAllowed: lambda error: Problem(
         409, "more_than_allowed", "More than this merchant may give at once.",

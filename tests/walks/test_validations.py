@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -15,8 +16,11 @@ from parking.core import ledger
 from parking.core.fact import FactRef
 from parking.core.lot_code import lot_code
 from parking.core.plate import parse_plate
+from parking.edge.bundle import BadBundle, read_bundle
+from parking.edge.fee import due_fen
 from parking.services import validate
 from parking.store import merchant_desks, merchants, transfers
+from parking.store.charges import ChargeRow
 from parking.store.ledger_proofs import LedgerProof
 from parking.store.merchants import MerchantRow
 from parking.store.parking_sessions import ParkingSessionRow
@@ -396,7 +400,9 @@ def test_a_lot_whose_tariff_has_no_rule_for_it_takes_no_merchant(city: City) -> 
     land(city, 1, "entry", 1, now() - timedelta(minutes=30))
     accept_validations(city.app, city, 1)
     shop = open_shop(city)
-    assert shop.give(LI)["minutes"] == 60, "the visit's row names no version before it is charged for good"
+    assert shop.give(LI, status=409)["reason"] == "not_possible", "it is priced by the version of its entry"
+    land(city, 1, "entry", 2, now() - timedelta(minutes=30), STRANGER)
+    assert shop.give(STRANGER)["minutes"] == 60
 
 
 def test_a_month_is_the_lots_own_and_its_budget_begins_anew(mall: City) -> None:
@@ -592,11 +598,55 @@ def test_a_revoked_desk_gives_nothing_and_a_code_pairs_one_device(mall: City) ->
     assert pair(mall, shop.merchant_id)
 
 
-def test_a_lanes_bundle_knows_what_was_given(mall: City) -> None:
-    shop = open_shop(mall)
-    inside(mall)
-    shop.give(LI, minutes=60)
+def test_a_lane_without_a_network_asks_for_what_the_phone_says(mall: City) -> None:
+    """Of both: what is due now, and what will be in an hour, as the curve ahead has it."""
+    shop, session_id = open_shop(mall), inside(mall)
+    client, headers = mall.app.test_client(), bearer(mall.tokens[1, "exit"])
 
+    def told() -> tuple[list[Any], int, int]:
+        raw = client.get("/v1/terminal/bundle", headers=headers).data
+        bundle = read_bundle(raw, None)  # type: ignore[arg-type]  # no key set was signed
+        (visit_inside,) = bundle.by_plate.values()
+        return [dict(each) for each in visit_inside.validations], due_fen(bundle, visit_inside, now=now()), due_fen(
+            bundle, visit_inside, now=now() + timedelta(hours=1))
+
+    assert told() == ([], 3000, 4000)
+    shop.give(LI, minutes=60)
+    shop.give(LI, fen=300)
+
+    shown = fee(mall, session_id)
+    assert told() == ([{"minutes": 60}, {"fen": 300}], 1700, 2700)
+    assert shown["due_fen"] == 1700
+    in_an_hour = now() + timedelta(hours=1)
+    assert [each["total_fen"] for each in shown["curve"]["points"]
+            if datetime.fromisoformat(each["at"]) <= in_an_hour][-1] == 2700
+    assert (shown["next"]["total_fen"]) == 2700
+
+
+def test_a_lane_refuses_a_bundle_whose_validations_no_price_takes(mall: City) -> None:
+    open_shop(mall)
+    inside(mall)
     bundle = mall.get("/v1/terminal/bundle", mall.tokens[1, "exit"])
 
-    assert [each["validations"] for each in bundle["inside"]] == [[{"minutes": 60}]]
+    for wrong in ([{"minutes": -5}], [{"hours": 1}], [{}], 5):
+        bundle["inside"][0]["validations"] = wrong
+        with pytest.raises(BadBundle):
+            read_bundle(json.dumps(bundle).encode(), None)  # type: ignore[arg-type]
+
+
+def test_a_receipt_is_checked_by_its_own_file_and_says_who_pays_what(mall: City) -> None:
+    shop, session_id = open_shop(mall), inside(mall)
+    shop.give(LI, minutes=60)
+    leave(mall)
+
+    with mall.app.extensions["database"].reading() as db:
+        body = db.execute(select(ChargeRow.body).where(ChargeRow.kind == "charge")).scalar_one()
+    said = json.loads(body)
+
+    assert said["context"] == {"stop_of_day": 1, "validations": [{"minutes": 60}]}
+    assert shop.merchant_id not in body and "Tea" not in body
+    page = mall.app.test_client().get(
+        f"/driver/parking-sessions/{session_id}/receipt",
+        headers={**bearer(mall.drivers["li"]), "Accept": "text/html", "Accept-Language": "en"})
+    assert "60 min validated by a merchant" in page.get_data(as_text=True)
+    assert differences(mall) == [], "every seal, and every line reckoned again from its body"
