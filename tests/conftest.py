@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -26,6 +27,21 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 compile_once()
 MEMORY_BYTES_MIN = 64 * 2**20
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A browser file's tests stay with one worker, or its server comes up once a worker. These files come first.
+
+    Of its own groups xdist 3.8 loses the names under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0] if "/browser/" in nodeid else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

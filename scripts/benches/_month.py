@@ -74,9 +74,15 @@ class Lane:
 
 
 class Month:
-    """Everything that happens in it. happened: how often each kind of fault really did."""
+    """Everything that happens in it. happened: how often each kind of fault really did.
 
-    def __init__(self, city: City, parties: list[Party], visits: list[Visit], *, seed: int, days: int) -> None:
+    tell: called as each day begins, with its number.
+    """
+
+    def __init__(
+        self, city: City, parties: list[Party], visits: list[Visit], *, seed: int, days: int,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.city, self.parties, self.visits, self.day_count = city, parties, visits, days
         extensions = city.app.extensions
         self.database, self.safe, self.secrets = extensions["database"], extensions["key_safe"], extensions["secrets"]
@@ -84,7 +90,7 @@ class Month:
         self.client = city.app.test_client()
         self.whims = random.Random(seed + 1)  # noqa: S311
         self.happened: Counter[str] = Counter()
-        self.at = day_at(1, 0)
+        self.at, self.tell = day_at(1, 0), tell
         self.expected = Expected()
         self._deeds: list[tuple[datetime, int, Deed]] = []
         self._deed_count, self._ticked = 0, self.at
@@ -464,6 +470,7 @@ class Month:
     # Days
 
     def _plan_day(self, number: int) -> None:
+        self.later(day_at(number, 0), lambda: self.tell(number))
         self.later(day_at(number, 5, 50), lambda: self.booths.open(now=self.at))
         self.later(day_at(number, 12), lambda: self._pay_out())
         self.later(day_at(number, 23, 40), lambda: self._close_booths(number))

@@ -28,6 +28,7 @@ def main() -> None:
     compile_translations()
     need_browser()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred services that tests start would compile it each time
     if len(sys.argv) == 1:
         say("ruff")
         run(PYTHON, "-m", "ruff", "check", "-q", ".", cwd=ROOT)
