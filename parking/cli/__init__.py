@@ -11,6 +11,7 @@ from parking.cli import (
     charges,
     demo,
     drivers,
+    invoices,
     keys,
     lint,
     lots,
@@ -24,7 +25,7 @@ from parking.cli import (
 )
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
-for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots):
+for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, invoices):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 worker.worker, what_ifs.what_if):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from parking.core.channel import ChannelRefused
 from parking.services.connect import Channels
+from parking.services.engage import Invoicing
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
 from parking.services.unlock import KeySafe
@@ -27,11 +28,12 @@ REFUND_LATE_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Desk:
-    """What following a message needs: the store, the key safe, the operators' channels."""
+    """What following a message needs: the store, the key safe, the operators' channels and providers of invoices."""
 
     database: Database
     safe: KeySafe
     channels: Channels
+    invoicing: Invoicing
 
 
 def query_payment(desk: Desk, message: Message, *, now: datetime) -> datetime | None:

@@ -3,8 +3,8 @@
 Every transfer is added up; every visit's row is laid beside its charges and payments, every charge, payment,
 refund and channel's fee beside the ledger, and every drawer's account beside its last count and what moved since;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
-of the one before; the seals of what was charged lately are checked, and its fees reckoned again from the sealed body
-alone. Nothing is mended: a difference is told, with what it is about.
+of the one before; invoices beside what was paid and is on them; the seals of what was charged lately are checked, and
+its fees reckoned again from the sealed body alone. Nothing is mended: a difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.services.prove_invoices import compare_claims, compare_invoices
 from parking.store import channel_fees, day_closings, keys, ledger_proofs, lots, settlements, tariffs, transfers
 from parking.store.channel_fees import Booked
 from parking.store.database import Database
@@ -45,7 +46,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
     Each comparison sees both of its sides at one instant, in a transaction of its own: no gate waits for them all.
     """
     differences: list[dict[str, Any]] = []
-    for compare in (_compare_accounts, _compare_visits, _compare_events):
+    for compare in (_compare_accounts, _compare_visits, _compare_events, compare_claims):
         with database.snapshot() as db:
             differences += compare(db, lot.lot_id)
     since = None if every_seal else now - SEALS_CHECKED_FOR
@@ -55,6 +56,8 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         differences += _compare_fees(database, lot, since)
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
+        with database.snapshot() as db:
+            differences += compare_invoices(db, lot.operator_id, own)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:

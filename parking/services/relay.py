@@ -18,9 +18,12 @@ from parking.core.price import Vehicle
 from parking.services.bill import CHARGE_LATER, charge_now
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, send_refund
+from parking.services.invoice import ISSUE
 from parking.services.owe import lock_visit
+from parking.services.redden import correct_payment
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
+from parking.services.send_invoice import FETCH, fetch_invoice, issue_invoice
 from parking.services.unlock import KeySafe
 from parking.store import (
     channel_messages,
@@ -35,6 +38,7 @@ from parking.store import (
     vehicles,
 )
 from parking.store.database import Database, DatabaseUnavailable
+from parking.store.invoice_claims import CORRECT
 from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
 
@@ -136,6 +140,18 @@ def _settle(db: Session, message: Message, safe: KeySafe, now: datetime) -> None
     settle(db, message.lot_id, UUID(message.body["parking_session_id"]), now=now)
 
 
+def _correct_invoice(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    correct_payment(db, message.lot_id, UUID(message.body["payment_id"]), now=now)
+
+
+def _issue_invoice(desk: Desk, message: Message, *, now: datetime) -> datetime | None:
+    return issue_invoice(desk.database, desk.invoicing, message, now=now)
+
+
+def _fetch_invoice(desk: Desk, message: Message, *, now: datetime) -> datetime | None:
+    return fetch_invoice(desk.database, desk.invoicing, message, now=now)
+
+
 def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
     """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew.
 
@@ -192,6 +208,7 @@ def _say(
 
 _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
     "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
-    CHARGE_LATER: _charge,
+    CHARGE_LATER: _charge, CORRECT: _correct_invoice,
 }
-_OUTSIDE: dict[str, Callable[..., datetime | None]] = {"query_payment": query_payment, "send_refund": send_refund}
+_OUTSIDE: dict[str, Callable[..., datetime | None]] = {
+    "query_payment": query_payment, "send_refund": send_refund, ISSUE: _issue_invoice, FETCH: _fetch_invoice}

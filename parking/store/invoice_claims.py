@@ -127,6 +127,19 @@ def claim_again(db: Session, claim: Claim) -> None:
     ).values(released_at=None))
 
 
+def is_correction_waiting(db: Session, lot_id: int) -> bool:
+    message = OutboxMessage
+    return db.execute(select(message.message_id).where(
+        message.lot_id == lot_id, message.kind == CORRECT, message.done_at.is_(None)).limit(1)).first() is not None
+
+
+def sum_paid(db: Session, lot_id: int) -> int:
+    """What was paid at a lot less what goes back."""
+    payment = PaymentRow
+    return int(db.execute(select(func.coalesce(func.sum(payment.amount_fen - payment.refunded_fen), 0)).where(
+        payment.lot_id == lot_id, payment.state == "paid")).scalar_one())
+
+
 def list_unlike(db: Session, lot_id: int) -> list[Unlike]:
     """A lot's live claims that come to something else than was paid less what went back.
 

@@ -182,6 +182,19 @@ class Total:
     tax_fen: int
 
 
+@dataclass(frozen=True, slots=True)
+class InvoiceSums:
+    """lines: gross, net and tax of its lines together."""
+
+    invoice_id: UUID
+    red_of: UUID | None
+    state: str
+    gross_fen: int
+    net_fen: int
+    tax_fen: int
+    lines: tuple[int, int, int]
+
+
 def add_request(db: Session, request_id: UUID, *, asked_hash: bytes, now: datetime) -> bool:
     """False if this id was there."""
     return insert_new(db, InvoiceRequestRow, request_id=request_id, asked_hash=asked_hash, asked_at=now)
@@ -256,6 +269,17 @@ def add_up(
         .where(*_of(None, operator_id, None, from_at, before_at))
         .group_by(row.kind, row.color, row.state).order_by(row.kind, row.color, row.state))
     return [Total(*each[:3], *(int(fen) for fen in each[3:])) for each in found]
+
+
+def list_sums(db: Session, operator_id: UUID) -> list[InvoiceSums]:
+    """Each of an operator's invoices, with what its lines come to."""
+    row, line = InvoiceRow, InvoiceLineRow
+    found = db.execute(
+        select(row.invoice_id, row.red_of, row.state, row.gross_fen, row.net_fen, row.tax_fen,
+               func.sum(line.gross_fen), func.sum(line.net_fen), func.sum(line.tax_fen))
+        .join(line, line.invoice_id == row.invoice_id).where(row.operator_id == operator_id)
+        .group_by(row.invoice_id, row.red_of, row.state, row.gross_fen, row.net_fen, row.tax_fen))
+    return [InvoiceSums(*each[:6], (int(each[6]), int(each[7]), int(each[8]))) for each in found]
 
 
 def count_refused(db: Session, operator_id: UUID) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -172,6 +175,15 @@ def list_payments_of_session(db: Session, lot_id: int, parking_session_id: UUID)
         _select().where(PaymentRow.lot_id == lot_id, PaymentRow.parking_session_id == parking_session_id)
         .order_by(PaymentRow.quoted_at, PaymentRow.payment_id))
     return [Payment(*each) for each in rows]
+
+
+def lock_payments_of_sessions(db: Session, visits: Iterable[tuple[int, UUID]]) -> None:
+    """Hold the orders of these visits until the transaction ends, those of one lot at a time."""
+    row = PaymentRow
+    for lot_id, group in groupby(sorted(visits), key=itemgetter(0)):
+        db.execute(select(row.payment_id).where(
+            row.lot_id == lot_id, row.parking_session_id.in_([visit_id for _, visit_id in group]))
+            .order_by(row.payment_id).with_for_update()).all()
 
 
 def show_payment(db: Session, payment: Payment, shown: str) -> None:

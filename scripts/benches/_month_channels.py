@@ -137,7 +137,8 @@ def connected(app: Flask, operator_ids: list[UUID], *, now: datetime) -> Iterato
             {"wechat_pay": lambda settings, url, _: make_wechat_pay(settings, url, client),
              "alipay": lambda settings, url, _: make_alipay(settings, url, client)},
             extensions["config"].public_url)
-        extensions["desk"] = Desk(extensions["database"], extensions["key_safe"], extensions["channels"])
+        extensions["desk"] = Desk(
+            extensions["database"], extensions["key_safe"], extensions["channels"], extensions["invoicing"])
         yield parties
 
 
