@@ -63,7 +63,9 @@ def create_app(config: Config) -> Flask:
         gate,
         ghosts,
         inbox,
+        invoice_console,
         invoice_desk,
+        invoice_pages,
         invoices,
         lanes,
         logs,
@@ -73,6 +75,7 @@ def create_app(config: Config) -> Flask:
         pages,
         pairing,
         pay,
+        payment_invoices,
         places,
         public,
         receipts,
@@ -126,6 +129,7 @@ def create_app(config: Config) -> Flask:
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
         messages, webhooks, webhook_console, invoices, invoice_desk,
+        invoice_pages, invoice_console, payment_invoices,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -13,7 +13,7 @@ from hypothesis import settings
 from config import Config
 from parking import create_app
 from parking.store.migrations import migrate
-from parking.web import companions, pairing, pay, sign_in
+from parking.web import companions, pairing, pay, payment_invoices, sign_in
 from parking.web.limits import Limit
 from tests.city import KEYS, City, make_city
 from tests.postgres import Postgres
@@ -26,7 +26,7 @@ settings.load_profile("suite")
 @pytest.fixture(autouse=True)
 def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own count of questions: a process runs many, from one address."""
-    for module in (companions, pairing, pay, sign_in):
+    for module in (companions, pairing, pay, payment_invoices, sign_in):
         for name, limit in list(vars(module).items()):
             if isinstance(limit, Limit):
                 monkeypatch.setattr(module, name, Limit(limit.per_minute))

@@ -20,9 +20,16 @@ from parking.core.secret import Secrets
 from parking.services.entitle import seal_title
 from parking.services.gather import Gathered, Scope, gather, gather_visits
 from parking.services.show import Viewer
-from parking.store import invoice_claims, invoice_settings, invoices, outbox_messages, payments
+from parking.store import (
+    invoice_claims,
+    invoice_settings,
+    invoices,
+    outbox_messages,
+    parking_sessions,
+    payments,
+)
 from parking.store.invoices import Invoice
-from parking.store.parking_sessions import StoredSession
+from parking.store.payments import Payment
 
 ISSUE = "issue_invoice"
 
@@ -90,17 +97,25 @@ def ask_invoices(db: Session, wanted: Wanted, *, secrets: Secrets, zone: ZoneInf
     return _ask(db, wanted, found, secrets, now)
 
 
-def ask_invoice_of_visit(
-    db: Session, wanted: Wanted, stored: StoredSession, *, secrets: Secrets, now: datetime
+def ask_invoice_of_payment(
+    db: Session, request_id: UUID, payment: Payment, title: Title, *, secrets: Secrets, now: datetime
 ) -> list[Invoice]:
-    """Ask for the invoice of a visit by whoever holds the address of its payment.
+    """Ask for the invoice of one payment, by whoever holds the address of its page.
 
-    :raises NothingToInvoice, InvoiceSumChanged, InvoiceIdReused: as ask_invoices
+    :raises NothingToInvoice, InvoiceIdReused: as ask_invoices
     """
+    wanted = Wanted(request_id, None, title, Scope(((payment.lot_id, payment.payment_id),)))
     known = _find_known(db, wanted, secrets)
     if known is not None:
         return known
-    return _ask(db, wanted, gather_visits(db, [stored], now=now, is_held=True), secrets, now)
+    return _ask(db, wanted, find_payable(db, payment, now=now, is_held=True), secrets, now)
+
+
+def find_payable(db: Session, payment: Payment, *, now: datetime, is_held: bool = False) -> Gathered:
+    """What of a payment can be invoiced, or why nothing can."""
+    stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
+    found = gather_visits(db, [stored] if stored is not None else [], now=now, is_held=is_held)
+    return Gathered(tuple(each for each in found.payables if each.payment_id == payment.payment_id), found.left_out)
 
 
 def find_invoice(db: Session, viewer: Viewer, invoice_id: UUID) -> Invoice:

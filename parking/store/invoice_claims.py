@@ -80,6 +80,12 @@ def find_live(db: Session, lot_id: int, payment_id: UUID) -> Claim | None:
     return None if found is None else Claim(*found)
 
 
+def list_claims(db: Session, lot_id: int, payment_id: UUID) -> list[Claim]:
+    """All of a payment's, released ones too."""
+    row = InvoiceClaimRow
+    return [Claim(*each) for each in db.execute(_select().where(row.lot_id == lot_id, row.payment_id == payment_id))]
+
+
 def list_live(db: Session, lot_id: int, payment_ids: Collection[UUID]) -> dict[UUID, Claim]:
     row = InvoiceClaimRow
     found = db.execute(_select().where(

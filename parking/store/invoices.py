@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from parking.core.invoice import Line
 from parking.core.invoicing import Issued
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, spread
+from parking.store.invoice_claims import list_claims
 from parking.store.statements import insert_new
 
 _REFUSED = text("state = 'refused'")
@@ -243,6 +244,12 @@ def list_reds(db: Session, invoice_id: UUID) -> list[Invoice]:
 
 def list_invoices(db: Session, invoice_ids: Collection[UUID]) -> list[Invoice]:
     return _list(db, InvoiceRow.invoice_id.in_(list(invoice_ids))) if invoice_ids else []
+
+
+def list_of_payment(db: Session, lot_id: int, payment_id: UUID) -> list[Invoice]:
+    """Every invoice that a payment was on, and the red ones of it; oldest first."""
+    claims = {each.invoice_id for each in list_claims(db, lot_id, payment_id)}
+    return _list(db, InvoiceRow.invoice_id.in_(claims) | InvoiceRow.red_of.in_(claims)) if claims else []
 
 
 def list_page(

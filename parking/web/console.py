@@ -15,6 +15,7 @@ from parking.services.tell_shift import count_cash
 from parking.services.watch import is_silent
 from parking.store import (
     anomalies,
+    invoices,
     lots,
     operators,
     outbox_messages,
@@ -50,6 +51,7 @@ def page() -> Any:
         ghost_count = parking_sessions.count_suspended(db, operator_id)
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
+        refused_count = invoices.count_refused(db, operator_id)
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -59,7 +61,7 @@ def page() -> Any:
     return render_template(
         "console.html", name=name, lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
         waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
-        dead_count=dead_count, disabled_count=disabled_count,
+        dead_count=dead_count, disabled_count=disabled_count, refused_count=refused_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 

@@ -11,7 +11,7 @@ from flask_babel import gettext
 
 from parking.core.clock import format_instant
 from parking.core.identifier import format_lot_id
-from parking.core.invoice import Payable, Title, group_payables, make_lines, month_of, title_data
+from parking.core.invoice import BadTitle, Payable, Title, group_payables, make_lines, month_of, title_data
 from parking.services.entitle import KeptTitle, open_title
 from parking.services.gather import Gathered
 from parking.store import invoice_settings, invoices, operators
@@ -106,6 +106,16 @@ def refusal_words(why: str | None) -> str:
         "request_no_reused": gettext("The request was changed on its way."),
     }
     return str(words.get(why or "", gettext("The provider says: %(why)s", why=why or "–")))
+
+
+def title_problem(wrong: BadTitle) -> str:
+    """What to change about a title, in the reader's language."""
+    words = {
+        "taxpayer_id": gettext("This is not a company's number: 18 characters, of which the last checks the others."),
+        "name": gettext("The name is missing, too long, or holds what cannot be printed."),
+        "email": gettext("This is not an e-mail address."),
+    }
+    return str(words.get(wrong.field, gettext("Something in this title cannot stand on an invoice.")))
 
 
 def invoice_sheet(found: Sequence[dict[str, Any]]) -> Sheet:
