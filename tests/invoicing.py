@@ -67,7 +67,7 @@ class Billing:
         return answer["items"] if status == 200 else answer
 
     def preview(self, *, driver: str = "li", **asked: Any) -> dict[str, Any]:
-        return call(self.city, self.city.drivers[driver], "POST", "/v1/invoices/preview", asked)
+        return call(self.city, self.city.drivers[driver], "POST", "/v1/invoice-previews", asked)
 
     def waive(self, session_id: str, fen: int | None = None) -> None:
         """Something of it goes back."""

@@ -62,10 +62,10 @@ def title_delete(title_id: str) -> Any:
     return {"items": [title_answer(each) for each in list_own_titles()]}
 
 
-@blueprint.post("/v1/invoices/preview")
+@blueprint.post("/v1/invoice-previews")
 @auth.driver
 @api("What would be invoiced, on how many invoices, and what is left out and why; nothing is asked for",
-     body=InvoiceScope, answer=InvoicePreviewAnswer)
+     body=InvoiceScope, answer=InvoicePreviewAnswer, problems=(404,))
 def preview() -> Any:
     return preview_answer(find_payable(read_scope(read_body(InvoiceScope))))
 
@@ -94,12 +94,25 @@ def invoice(invoice_id: str) -> Any:
     return detail_answer(find_own(invoice_id))
 
 
-@blueprint.get("/v1/invoices/<invoice_id>/documents/<form>")
+@blueprint.get("/v1/invoices/<invoice_id>/invoice.pdf")
 @auth.driver_or_operator
-@api("An issued invoice as a file (pdf, ofd or xml), as the provider made it", media="application/pdf",
-     problems=(404,))
-def document(invoice_id: str, form: str) -> Any:
-    return send_document(find_own(invoice_id), form)
+@api("An issued invoice as a PDF, as the provider made it", media=MEDIA["pdf"], problems=(404,))
+def pdf(invoice_id: str) -> Any:
+    return send_document(find_own(invoice_id), "pdf")
+
+
+@blueprint.get("/v1/invoices/<invoice_id>/invoice.ofd")
+@auth.driver_or_operator
+@api("An issued invoice as an OFD, where the provider makes one", media=MEDIA["ofd"], problems=(404,))
+def ofd(invoice_id: str) -> Any:
+    return send_document(find_own(invoice_id), "ofd")
+
+
+@blueprint.get("/v1/invoices/<invoice_id>/invoice.xml")
+@auth.driver_or_operator
+@api("An issued invoice as the XML that books are kept by", media=MEDIA["xml"], problems=(404,))
+def xml(invoice_id: str) -> Any:
+    return send_document(find_own(invoice_id), "xml")
 
 
 def list_own_titles() -> list[KeptTitle]:

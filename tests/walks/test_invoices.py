@@ -53,9 +53,9 @@ def test_one_visit_is_invoiced_and_its_files_are_there(billing: Billing) -> None
         ("上海测试有限公司", 3000, "Nanjing Rd 1")]
     client, headers = billing.city.app.test_client(), bearer(billing.city.drivers["li"])
     for form, begins in (("pdf", b"%PDF"), ("xml", b"<?xml")):
-        answer = client.get(f"/v1/invoices/{made['id']}/documents/{form}", headers=headers)
+        answer = client.get(f"/v1/invoices/{made['id']}/invoice.{form}", headers=headers)
         assert answer.status_code == 200 and answer.data.startswith(begins)
-    assert client.get(f"/v1/invoices/{made['id']}/documents/ofd", headers=headers).status_code == 404
+    assert client.get(f"/v1/invoices/{made['id']}/invoice.ofd", headers=headers).status_code == 404
     check_books(billing.city, billing.wechat.simulator)
 
 
@@ -327,8 +327,8 @@ def test_nobody_elses_invoice_title_or_visit(billing: Billing) -> None:
     own, title = billing.title("wang"), billing.title()
 
     wang, other = city.drivers["wang"], city.operators[1]
-    for path in (f"/v1/invoices/{made['id']}", f"/v1/invoices/{made['id']}/documents/pdf", "/v1/invoices/x",
-                 f"/v1/invoices/{uuid4()}", f"/v1/invoices/{made['id']}/documents/exe"):
+    for path in (f"/v1/invoices/{made['id']}", f"/v1/invoices/{made['id']}/invoice.pdf", "/v1/invoices/x",
+                 f"/v1/invoices/{uuid4()}", f"/v1/invoices/{made['id']}/invoice.exe"):
         assert city.get(path, wang, 404)["reason"] == "not_found"
         assert city.get(path, other, 404)["reason"] == "not_found"
     assert city.get("/v1/invoices", wang)["items"] == city.get("/v1/invoices", other)["items"] == []
@@ -480,7 +480,7 @@ def test_hostile_requests_are_refused(billing: Billing, body: dict[str, Any]) ->
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/v1/invoices/preview", "/v1/invoices", "/v1/invoice-titles"])
+@pytest.mark.parametrize("path", ["/v1/invoice-previews", "/v1/invoices", "/v1/invoice-titles"])
 def test_only_drivers_ask(billing: Billing, path: str) -> None:
     client = billing.city.app.test_client()
 
