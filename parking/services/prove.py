@@ -57,7 +57,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
         with database.snapshot() as db:
-            differences += compare_invoices(db, lot.operator_id, own)
+            differences += compare_invoices(db, lot.operator_id, own, since=since)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:

@@ -165,11 +165,11 @@ def list_unlike(db: Session, lot_id: int) -> list[Unlike]:
     return [each for each in unlike if str(each.payment_id) not in waiting]
 
 
-def sum_by_invoice(db: Session, lot_id: int) -> dict[UUID, tuple[int, int]]:
-    """What a lot's claims of each invoice come to: invoiced, and taken back."""
+def sum_by_invoice(db: Session, lot_id: int, invoice_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
+    """What a lot's claims of these invoices come to: invoiced, and taken back."""
     row = InvoiceClaimRow
     found = db.execute(select(row.invoice_id, func.sum(row.gross_fen), func.sum(row.red_fen)).where(
-        row.lot_id == lot_id).group_by(row.invoice_id))
+        row.lot_id == lot_id, row.invoice_id.in_(list(invoice_ids))).group_by(row.invoice_id))
     return {each[0]: (int(each[1]), int(each[2])) for each in found}
 
 

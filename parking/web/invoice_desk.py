@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, current_app
 
@@ -30,7 +32,7 @@ from parking.web.settlements import CSV, XLSX, send_file
 from parking.web.sheet import Sheet, to_csv, to_xlsx
 
 blueprint = Blueprint("invoice_desk", __name__)
-EXPORTED_MAX = 20_000
+READ_AT_ONCE = 1000
 
 
 @blueprint.get("/v1/invoice-totals")
@@ -111,11 +113,17 @@ def add_up(asked: InvoiceMonthQuery) -> list[Total]:
 
 def _sheet(asked: InvoiceFileQuery) -> Sheet:
     from_at, before_at = month_bounds(asked.month)
-    with current_app.extensions["database"].reading() as db:
-        found = invoices.list_page(
-            db, operator_id=auth.operator_id(), state=asked.state, from_at=from_at, before_at=before_at,
-            limit=EXPORTED_MAX)
-    return invoice_sheet(invoice_answers(found))
+    found: list[dict[str, Any]] = []
+    before: tuple[datetime, UUID] | None = None
+    while True:
+        with current_app.extensions["database"].reading() as db:
+            part = invoices.list_page(
+                db, operator_id=auth.operator_id(), state=asked.state, from_at=from_at, before_at=before_at,
+                before=before, limit=READ_AT_ONCE)
+        found += invoice_answers(part)
+        if len(part) < READ_AT_ONCE:
+            return invoice_sheet(found)
+        before = (part[-1].asked_at, part[-1].invoice_id)
 
 
 def _of(asked: InvoiceFileQuery) -> str:

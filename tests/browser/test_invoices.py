@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -92,7 +93,7 @@ def test_everybody_can_use_these_pages(served: tuple[City, Billing, str], tmp_pa
     billing.work()
     billing.waive(visit, 500)
     billing.gateway.seen.refused_names.add("Wrong")
-    other = billing.park(minutes=30)
+    other = billing.park(minutes=30, left=now() - timedelta(hours=9))
     billing.ask(parking_session_ids=[other], title=billing.title(name="Wrong"))
     billing.work()
     unpaid = billing.park(lot=2, minutes=30, paid=False)
