@@ -22,6 +22,7 @@ def create_app(config: Config) -> Flask:
 
     from parking.adapters.identity_oidc import OpenIdProvider, Registration
     from parking.adapters.identity_suishen import Account, SuishenCodes
+    from parking.adapters.invoicing_gateway import make_invoicing_gateway
     from parking.adapters.overheard import overheard_client
     from parking.adapters.payment_alipay import make_alipay
     from parking.adapters.payment_wechat import make_wechat_pay
@@ -34,6 +35,7 @@ def create_app(config: Config) -> Flask:
     from parking.core.secret import Secrets
     from parking.services.connect import Channels, Maker
     from parking.services.deliver import WebhookDesk
+    from parking.services.engage import Invoicing
     from parking.services.equip import PlateNames
     from parking.services.follow import Desk
     from parking.services.offer import Bundles
@@ -66,6 +68,10 @@ def create_app(config: Config) -> Flask:
         gate,
         ghosts,
         inbox,
+        invoice_console,
+        invoice_desk,
+        invoice_pages,
+        invoices,
         lanes,
         logs,
         merchant_console,
@@ -77,6 +83,7 @@ def create_app(config: Config) -> Flask:
         pages,
         pairing,
         pay,
+        payment_invoices,
         places,
         public,
         receipts,
@@ -109,6 +116,7 @@ def create_app(config: Config) -> Flask:
         "alipay": lambda settings, url, hear: make_alipay(settings, url, overheard_client(hear))}
     overhearing = Overhearing(database, right_now)
     channels = Channels(database, secrets.sealer, makers, config.public_url, overhearing.hear)
+    invoicing = Invoicing(database, secrets.sealer, make_invoicing_gateway)
     poster = WebhookHttp(allowed=config.webhook_networks, ca_file=config.webhook_ca_file)
     providers = [OpenIdProvider(Registration(**each)) for each in config.sign_in_providers]
     codes = config.city_codes and SuishenCodes(Account(**config.city_codes))
@@ -118,7 +126,8 @@ def create_app(config: Config) -> Flask:
         "signing_device": device, "payer": read_bank_account(**config.payer) if config.payer else None,
         "bundles": Bundles(city, PlateNames(secrets)),
         "identity_providers": {each.name: each for each in providers},
-        "channels": channels, "overhearing": overhearing, "desk": Desk(database, safe, channels, secrets),
+        "channels": channels, "overhearing": overhearing, "invoicing": invoicing,
+        "desk": Desk(database, safe, channels, secrets, invoicing),
         "webhook_desk": WebhookDesk(database, secrets.sealer, poster, config.public_url),
         "scan_desk": ScanDesk(database, CodeKeys(database, city), secrets, safe, reader),
     }
@@ -130,6 +139,7 @@ def create_app(config: Config) -> Flask:
         apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
         messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk, coupon_desk,
         auto_pay, arrears, arrears_console, arrears_pages,
+        invoices, invoice_desk, invoice_pages, invoice_console, payment_invoices,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

@@ -12,6 +12,7 @@ from parking.cli import (
     charges,
     demo,
     drivers,
+    invoices,
     keys,
     lint,
     lots,
@@ -28,7 +29,7 @@ from parking.cli import (
 
 group = AppGroup("parking", help="Keys, terminals, lots, tariffs, the demo city and the worker.")
 for part in (keys, terminals, tariffs, calendars, channels, drivers, staff, settlements, lots, wallets, merchants,
-             arrears):
+             arrears, invoices):
     group.add_command(part.group)
 for command in (charges.verify_charge, charges.prove, statements.statement, statements.fetch, demo.seed_demo,
                 demo.turn_auto_pay_on, worker.worker, what_ifs.what_if):

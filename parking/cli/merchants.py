@@ -15,6 +15,7 @@ from parking.core.clock import start_of_day
 from parking.core.identifier import new_uuid
 from parking.core.money import format_yuan, parse_yuan
 from parking.services.assign import NoLot
+from parking.services.bill_merchant import MerchantPaymentIdReused, make_statement, owes_fen, record_payment
 from parking.services.enlist import (
     EndsBeforeItBegins,
     NoMerchant,
@@ -23,7 +24,6 @@ from parking.services.enlist import (
     make_desk,
     register_merchant,
 )
-from parking.services.invoice import MerchantPaymentIdReused, make_statement, owes_fen, record_payment
 from parking.store import lots, merchants
 from parking.store.merchants import Merchant
 from parking.web.merchant_text import statement_sheets

@@ -15,6 +15,7 @@ from parking.core.auto_pay import WAY
 from parking.core.channel import Channel, ChannelPayment, ChannelRefund, ChannelRefused
 from parking.core.secret import Secrets
 from parking.services.connect import Channels
+from parking.services.engage import Invoicing
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
 from parking.services.top_up import confirm_top_up
@@ -34,12 +35,13 @@ REFUND_LATE_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Desk:
-    """What following a message needs: the store, the key safe, the operators' channels, and what opens plates."""
+    """What following a message needs: the store, the key safe, operators' channels and providers, what opens plates."""
 
     database: Database
     safe: KeySafe
     channels: Channels
     secrets: Secrets
+    invoicing: Invoicing
 
 
 def query_payment(desk: Desk, message: Message, *, now: datetime) -> datetime | None:

@@ -4,9 +4,9 @@ Every transfer is added up; every visit's row is laid beside its charges and pay
 refund and channel's fee beside the ledger, every drawer's account beside its last count and what moved since, and every
 merchant's beside what visits came to by its validations and what it paid;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
-of the one before; each wallet beside its movements, these beside the city's ledger, and that beside the lots'; the
-seals of what was charged lately are checked, and its fees reckoned again from the sealed body
-alone. Nothing is mended: a difference is told, with what it is about.
+of the one before; each wallet beside its movements, these beside the city's ledger, and that beside the lots'; invoices
+beside what was paid and is on them; the seals of what was charged lately are checked, and its fees reckoned again from
+the sealed body alone. Nothing is mended: a difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.core.wallet import CITY
 from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.services.prove_invoices import compare_claims, compare_invoices
 from parking.store import (
     channel_fees,
     day_closings,
@@ -60,7 +61,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
     Each comparison sees both of its sides at one instant, in a transaction of its own: no gate waits for them all.
     """
     differences: list[dict[str, Any]] = []
-    for compare in (_compare_accounts, _compare_visits, _compare_events):
+    for compare in (_compare_accounts, _compare_visits, _compare_events, compare_claims):
         with database.snapshot() as db:
             differences += compare(db, lot.lot_id)
     since = None if every_seal else now - SEALS_CHECKED_FOR
@@ -71,6 +72,8 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
         differences += _compare_wallets(database, lot.operator_id)
+        with database.snapshot() as db:
+            differences += compare_invoices(db, lot.operator_id, own, since=since)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:

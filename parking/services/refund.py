@@ -21,6 +21,7 @@ from parking.core.statement import CHANNEL_ZONE
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services.move import restore
 from parking.services.owe import lock_visit, owed_until
+from parking.services.redden import note_given_back
 from parking.services.track import track_visit
 from parking.store import (
     channel_events,
@@ -50,6 +51,7 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         "refund", debit=ledger.receivable(payment.parking_session_id), credit=ledger.refunding(payment.channel),
         amount_fen=amount_fen, ref_id=refund_id, now=now,
     ), lot_id=payment.lot_id, operator_id=payment.operator_id, now=now)
+    note_given_back(db, payment, refund_id=refund_id, now=now)
     stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
     assert stored is not None
     left = Paid(stored.paid.fen - amount_fen, stored.paid.paid_until_at, stored.paid.leave_by_at)

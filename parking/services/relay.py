@@ -21,9 +21,12 @@ from parking.services.deduct import send_deduction
 from parking.services.defer import DEDUCT
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, query_top_up, send_refund, send_withdrawal
+from parking.services.invoice import ISSUE
 from parking.services.owe import lock_visit
+from parking.services.redden import correct_payment
 from parking.services.refund import settle
 from parking.services.retry import notice_dead
+from parking.services.send_invoice import FETCH, fetch_invoice, issue_invoice
 from parking.services.tell_stay import TELL_STAY, send_stay
 from parking.services.unlock import KeySafe
 from parking.store import (
@@ -41,6 +44,7 @@ from parking.store import (
     vehicles,
 )
 from parking.store.database import Database, DatabaseUnavailable
+from parking.store.invoice_claims import CORRECT
 from parking.store.lots import Lot
 from parking.store.outbox_messages import Message
 
@@ -153,6 +157,18 @@ def _settle(db: Session, message: Message, safe: KeySafe, now: datetime) -> None
     settle(db, message.lot_id, UUID(message.body["parking_session_id"]), now=now)
 
 
+def _correct_invoice(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
+    correct_payment(db, message.lot_id, UUID(message.body["payment_id"]), now=now)
+
+
+def _issue_invoice(desk: Desk, message: Message, *, now: datetime) -> datetime | None:
+    return issue_invoice(desk.database, desk.invoicing, message, now=now)
+
+
+def _fetch_invoice(desk: Desk, message: Message, *, now: datetime) -> datetime | None:
+    return fetch_invoice(desk.database, desk.invoicing, message, now=now)
+
+
 def _record_sighting(db: Session, message: Message, safe: KeySafe, now: datetime) -> None:
     """Write through the lot's service terminal that the vehicle entered elsewhere, and fold anew.
 
@@ -209,10 +225,11 @@ def _say(
 
 _INSIDE: dict[str, Callable[[Session, Message, KeySafe, datetime], None]] = {
     "seen_elsewhere": _record_sighting, "not_seen_elsewhere": _take_sighting_back, "settle": _settle,
-    CHARGE_LATER: _charge,
+    CHARGE_LATER: _charge, CORRECT: _correct_invoice,
 }
 _OUTSIDE: dict[str, Callable[..., datetime | None]] = {
     "query_payment": query_payment, "send_refund": send_refund, "query_topup": query_top_up,
     "send_withdrawal": send_withdrawal,
     DEDUCT: send_deduction, TELL_STAY: send_stay, FOLLOW: follow_agreement,
+    ISSUE: _issue_invoice, FETCH: _fetch_invoice,
 }

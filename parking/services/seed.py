@@ -32,6 +32,7 @@ from parking.services.rotate import rotate_key
 from parking.services.second_factor import new_secret, secret_text, set_second_factor
 from parking.services.seed_arrears import ArrearsCast, seed_arrears
 from parking.services.seed_booth import BoothCar, seed_booth
+from parking.services.seed_invoices import seed_invoices
 from parking.services.seed_mall import MALL_TARIFF, seed_mall
 from parking.services.sign_in import hash_password, open_bearer
 from parking.services.unlock import KeySafe
@@ -144,6 +145,12 @@ def seed_demo_city(
     _add_visits(db, lots, made, dice, secrets, safe, now)
     booth = next(lot for lot in lots if lot.lot_id == _BOOTH_AT)
     seed_booth(db, booth, _booth_cars(booth, dice, secrets), staff=(second[0], employed[0][1]), safe=safe, now=now)
+    first = made.drivers[0]
+    plate = parse_plate(first["plates"][0])
+    seed_invoices(
+        db, lots, BoothCar(secrets.vehicle_key(plate), secrets.seal_plate(plate)),
+        meet_citizen(db, secrets.citizen_key(realm, f"demo-{first['login']}"), linked_by="demo", now=now),
+        staff=dict(zip(operators, second, strict=True)), secrets=secrets, safe=safe, now=now)
     mall = next(lot for lot in lots if lot.lot_id == _MALL_AT)
     made.merchants.append(seed_mall(
         db, mall, [_plate(dice) for _ in range(_MALL_CARS)], by=employed[0][1], secrets=secrets, safe=safe, now=now))

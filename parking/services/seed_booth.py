@@ -37,7 +37,7 @@ class BoothCar:
 
 
 @dataclass
-class _Booth:
+class Booth:
     """The lot with a terminal that tells of its cars."""
 
     db: Session
@@ -81,8 +81,8 @@ def seed_booth(
     """
     add_drawer(db, Drawer(lot.lot_id, 1, lot.operator_id, NAME), now=now)
     terminal_id, _ = enrol_terminal(db, lot, gate_id=1, now=now - timedelta(days=30))
-    booth = _Booth(db, lot, terminal_id, safe, now)
-    yesterday = _open(booth, staff[0], FLOAT_FEN, _before(booth, hours=22))
+    booth = Booth(db, lot, terminal_id, safe, now)
+    yesterday = open_demo_shift(booth, staff[0], FLOAT_FEN, _before(booth, hours=22))
     for position, car in enumerate(cars[:2]):
         paid_at = _before(booth, hours=18 - position)
         booth.pay(yesterday, booth.enter(car, paid_at - timedelta(hours=3)), paid_at)
@@ -90,7 +90,7 @@ def seed_booth(
     close_shift(
         db, lot.lot_id, yesterday.shift_id, Counted(held_fen(db, yesterday) - SHORT_FEN, why=WHY), left_fen=FLOAT_FEN,
         operator_id=lot.operator_id, by=staff[0], now=_before(booth, hours=14))
-    today = _open(booth, staff[1], 0, _before(booth, hours=3))
+    today = open_demo_shift(booth, staff[1], 0, _before(booth, hours=3))
     for position, car in enumerate(cars[2:]):
         paid_at = _before(booth, minutes=60 + 20 * position)
         visit = booth.enter(car, paid_at - timedelta(hours=4))
@@ -101,11 +101,11 @@ def seed_booth(
     terminals.revoke_terminal(db, terminal_id, now=now)
 
 
-def _open(booth: _Booth, staff_id: UUID, brought_fen: int, at: datetime) -> Shift:
+def open_demo_shift(booth: Booth, staff_id: UUID, brought_fen: int, at: datetime) -> Shift:
     return open_shift(booth.db, Opening(
         new_uuid(at), booth.lot.lot_id, 1, Counted(FLOAT_FEN), brought_fen,
     ), operator_id=booth.lot.operator_id, by=staff_id, now=at)
 
 
-def _before(booth: _Booth, **ago: int) -> datetime:
+def _before(booth: Booth, **ago: int) -> datetime:
     return booth.now.replace(microsecond=0) - timedelta(**ago)

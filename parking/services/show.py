@@ -112,6 +112,18 @@ def list_inside(
     return made
 
 
+def list_entered(db: Session, driver_id: UUID, *, since: datetime, before: datetime) -> list[StoredSession]:
+    """A driver's visits that are over and began in [since, before), newest entry first."""
+    found: list[StoredSession] = []
+    at: Cursor = (before, UUID(int=0))
+    while True:
+        part = _sessions_of_driver(db, driver_id, at, PAGE_MAX, ("closed",))
+        found += [each for each in part if each.session.entered_at >= since]
+        if len(part) < PAGE_MAX or part[-1].session.entered_at < since:
+            return found
+        at = (part[-1].session.entered_at, part[-1].session.parking_session_id)
+
+
 def _sessions_of_driver(
     db: Session, driver_id: UUID, before: Cursor | None, limit: int, states: Collection[str]
 ) -> list[StoredSession]:

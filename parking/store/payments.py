@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -186,6 +189,15 @@ def is_deducted(db: Session, lot_id: int, parking_session_id: UUID) -> bool:
     return db.execute(select(row.payment_id).where(
         row.lot_id == lot_id, row.parking_session_id == parking_session_id, row.way == WAY, row.state == "asked"
     ).limit(1)).first() is not None
+
+
+def lock_payments_of_sessions(db: Session, visits: Iterable[tuple[int, UUID]]) -> None:
+    """Hold the orders of these visits until the transaction ends, those of one lot at a time."""
+    row = PaymentRow
+    for lot_id, group in groupby(sorted(visits), key=itemgetter(0)):
+        db.execute(select(row.payment_id).where(
+            row.lot_id == lot_id, row.parking_session_id.in_([visit_id for _, visit_id in group]))
+            .order_by(row.payment_id).with_for_update()).all()
 
 
 def show_payment(db: Session, payment: Payment, shown: str) -> None:

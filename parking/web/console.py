@@ -16,6 +16,7 @@ from parking.services.watch import is_silent
 from parking.store import (
     anomalies,
     arrears,
+    invoices,
     lots,
     operators,
     outbox_messages,
@@ -54,6 +55,7 @@ def page() -> Any:
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
         issues_wallets = wallets.find_issuer(db) == operator_id
+        refused_count = invoices.count_refused(db, operator_id)
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}
@@ -65,6 +67,7 @@ def page() -> Any:
         lots=found, terminals=shown, names=names, odd_count=odd_count, gates=gates,
         waiting_count=waiting_count, cash_count=cash_count, settling_count=settling_count, ghost_count=ghost_count,
         objected_count=objected_count, dead_count=dead_count, disabled_count=disabled_count,
+        refused_count=refused_count,
         silences=[(by_id[each.terminal_id], each) for each in silent if each.terminal_id in by_id])
 
 

@@ -19,6 +19,7 @@ from parking.core.clock import format_instant
 from parking.core.context import UnknownContext
 from parking.core.drawer import BadCount, GivenTooLittle, GivenTooMuch
 from parking.core.identifier import format_lot_id
+from parking.core.invoice import BadTaxRule, BadTitle
 from parking.core.json_text import BadJson
 from parking.core.lot_code import BadLotCode
 from parking.core.price import StayTooLong
@@ -31,6 +32,7 @@ from parking.services.agree import AgreementIdReused, AgreementStands, NoAgreeme
 from parking.services.announce import NoTariff
 from parking.services.assign import NoLot, NoProposal, PeriodTaken, TariffNotInForce, ZoneDiffers
 from parking.services.attest import NotCharged
+from parking.services.bill_merchant import MerchantPaymentIdReused
 from parking.services.bind import CompanionEnded, KeyOfAnother, TooManyCredentials
 from parking.services.chase import CaseThere, NothingUnpaid
 from parking.services.close_day import NotToBeClosed
@@ -55,10 +57,18 @@ from parking.services.enlist import (
     NoMerchant,
     TariffTakesNone,
 )
+from parking.services.entitle import NoTitle, TitleIdReused, TooManyTitles
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.hand_out import CouponNotGood, NoSheet, SheetIdReused
-from parking.services.invoice import MerchantPaymentIdReused
+from parking.services.invoice import (
+    InvoicedMeanwhile,
+    InvoiceIdReused,
+    InvoiceSumChanged,
+    NoInvoice,
+    NothingToInvoice,
+    NotRefused,
+)
 from parking.services.issue import NotYourVehicle
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused
 from parking.services.owe import NoVisit
@@ -281,6 +291,28 @@ _KNOWN: dict[type[Exception], Any] = {
     WrongStep: lambda error: Problem(
         409, "wrong_step", f"This cannot be done: the case is {error.state}.", extra=(("state", error.state),)),
     TooLate: lambda error: Problem(409, "too_late", "The term for this is over."),
+    BadTitle: lambda error: Problem(
+        400, "bad_title", "Nobody can be invoiced by this title.", errors=[(error.field, str(error))]),
+    BadTaxRule: lambda error: Problem(
+        400, "bad_tax_rule", "A lot cannot be invoiced like this.", errors=[("rate", str(error))]),
+    NoTitle: lambda error: Problem(404, "not_found", "There is no such title, or it is not yours."),
+    TitleIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another title.", errors=[("id", "used before")]),
+    TooManyTitles: lambda error: Problem(
+        409, "too_many_titles", "You keep as many titles as there may be; delete one."),
+    NoInvoice: lambda error: Problem(404, "not_found", "There is no such invoice, or it is not yours."),
+    NothingToInvoice: lambda error: Problem(
+        409, "nothing_to_invoice", "None of these visits can be invoiced now; the preview says why."),
+    InvoiceIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another request of invoices.", errors=[("id", "used before")]),
+    InvoiceSumChanged: lambda error: Problem(
+        409, "amount_changed", "It comes to something else than was shown: look at the preview again.",
+        errors=[("gross_fen", "not what it comes to")]),
+    NotRefused: lambda error: Problem(
+        409, "not_refused", f"This invoice is {error.state}: only a refused one is asked for again.",
+        extra=(("state", error.state),)),
+    InvoicedMeanwhile: lambda error: Problem(
+        409, "invoiced_meanwhile", "What it was of is on another invoice, or has gone back meanwhile."),
     NoWaiver: lambda error: Problem(404, "not_found", "There is no such waiver, or it is not yours."),
     WaiverIdReused: lambda error: Problem(
         409, "id_reused", "This id was used before for another waiver.", errors=[("id", "used before")]),

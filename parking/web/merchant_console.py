@@ -16,8 +16,8 @@ from parking.core.code_picture import link_svg
 from parking.core.money import parse_yuan
 from parking.core.validation import FEN_MAX, MINUTES_MAX, PER_VISIT_MAX, takes_validations
 from parking.services.assign import NoLot
+from parking.services.bill_merchant import MerchantPaymentIdReused
 from parking.services.enlist import MerchantIdReused, TariffTakesNone
-from parking.services.invoice import MerchantPaymentIdReused
 from parking.store import lots, merchant_desks, tariffs
 from parking.web import auth
 from parking.web.account_books import XLSX

@@ -6,9 +6,9 @@ from flask_babel import gettext
 
 from parking.core.clock import city_date
 from parking.core.money import format_yuan
+from parking.services.bill_merchant import MerchantPaymentIdReused, MerchantStatement
 from parking.services.enlist import MerchantIdReused, TariffTakesNone
 from parking.services.hand_out import CouponNotGood, SheetIdReused
-from parking.services.invoice import MerchantPaymentIdReused, MerchantStatement
 from parking.services.validate import (
     BudgetSpent,
     MerchantEnded,

@@ -10,8 +10,8 @@ from flask import Blueprint, Response, current_app
 
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import format_lot_id
+from parking.services.bill_merchant import MerchantStatement, make_statement, owes_fen, record_payment
 from parking.services.enlist import NoMerchant, end_merchant, find_merchant, make_desk, register_merchant, revoke_desk
-from parking.services.invoice import MerchantStatement, make_statement, owes_fen, record_payment
 from parking.services.validate import month_of
 from parking.store import lots, merchant_desks, merchants
 from parking.store.merchant_payments import MerchantPayment

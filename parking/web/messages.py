@@ -119,6 +119,8 @@ def kind_name(kind: str) -> str:
         "settle": gettext("Settle a visit"), "charge": gettext("Charge a visit"),
         "seen_elsewhere": gettext("Tell of an entry elsewhere"),
         "not_seen_elsewhere": gettext("Take back word of an entry elsewhere"),
+        "issue_invoice": gettext("Have an invoice issued"), "fetch_invoice": gettext("Fetch an invoice's files"),
+        "correct_invoice": gettext("Correct an invoice after money went back"),
     }
     return str(words.get(kind, kind))
 

@@ -30,7 +30,7 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.filters |= {
         "yuan": format_yuan, "raw_yuan": format_raw, "said": said, "clock": clock, "day": day, "moment": moment,
-        "seen": seen,
+        "seen": seen, "at": at,
     }
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
@@ -93,6 +93,11 @@ def moment(text: Any) -> str:
 def seen(instant: datetime | None) -> str:
     """An instant by the city's clock, for what belongs to no lot."""
     return instant.astimezone(current_app.extensions["config"].city_zone).strftime("%Y-%m-%d %H:%M") if instant else "–"
+
+
+def at(text: str) -> str:
+    """An instant of the API by the city's clock."""
+    return seen(datetime.fromisoformat(text))
 
 
 def state_name(state: str) -> str:

@@ -33,7 +33,7 @@ def read_body(model: type[Model], *, texts_apart: bool = False, depth_max: int =
     data = load_strict(sent, depth_max=40 if model is QuoteRequest else depth_max, texts_apart=texts_apart)
     if not isinstance(data, dict):
         raise Problem(400, "bad_request", "The body is a JSON object.", errors=[("", "not an object")])
-    return _validate(model, data)
+    return validate(model, data)
 
 
 def read_deed(sent: Mapping[str, str], *known: str) -> str:
@@ -51,10 +51,14 @@ def read_query(model: type[Model]) -> Model:
         if len(values) != 1 or "\x00" in values[0]:
             raise Problem(400, "bad_request", "A parameter stands twice or holds a NUL.", errors=[(name[:64], "once")])
         data[name] = values[0]
-    return _validate(model, data)
+    return validate(model, data)
 
 
-def _validate(model: type[Model], data: dict[str, Any]) -> Model:
+def validate(model: type[Model], data: dict[str, Any]) -> Model:
+    """What somebody sent, as a model.
+
+    :raises Problem: 400 naming the fields
+    """
     try:
         return model.model_validate(data)
     except ValidationError as wrong:

@@ -138,7 +138,8 @@ def connected(app: Flask, operator_ids: list[UUID], *, now: datetime) -> Iterato
              "alipay": lambda settings, url, _: make_alipay(settings, url, client)},
             extensions["config"].public_url)
         extensions["desk"] = Desk(
-            extensions["database"], extensions["key_safe"], extensions["channels"], extensions["secrets"])
+            extensions["database"], extensions["key_safe"], extensions["channels"], extensions["secrets"],
+            extensions["invoicing"])
         yield parties
 
 

@@ -47,6 +47,7 @@ def demo_parties(demo: dict[str, Any], place: Place, environment: Mapping[str, s
     install_python(ROOT / "scripts" / "setup" / "requirements-demo.txt")
     yield _wechat_pay(demo, place, environment)
     yield _alipay(demo, place, environment)
+    yield _invoices(demo, place, environment)
     yield _provider(demo, place)
     yield _city_codes(demo, place)
 
@@ -59,7 +60,7 @@ def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, st
                  "--appid", account["appid"], "--serial", account["merchant_serial"],
                  "--private-key", folder / "merchant.key.pem", "--api-v3-key", folder / "api_v3_key",
                  "--parking-service", "--base-url", f"{simulator.address}/{account['mchid']}")
-    _parking(environment, "seed-auto-pay")
+    _run_parking(environment, "seed-auto-pay")
     return simulator.party("WeChat Pay")
 
 
@@ -73,6 +74,27 @@ def _alipay(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) 
                  "--sign-scene", "INDUSTRY|PARKING",
                  "--gateway-url", f"{simulator.address}/{account['seller_id']}/gateway.do")
     return simulator.party("Alipay")
+
+
+def _invoices(demo: dict[str, Any], place: Place, environment: Mapping[str, str]) -> Party:
+    """The invoice gateway, and the demo's operators as sellers at it."""
+    folder, port = VAR / "invoices", _free_port(place.port + 98, place)
+    folder.mkdir(exist_ok=True)
+    file = folder / "secret"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(32))
+    address = f"http://127.0.0.1:{port}"
+    numbers = ("91310000132200821H", "91330000704203949A")
+    for operator_id, number in zip(_operators(demo), numbers, strict=True):
+        name = next(each["name"] for each in demo["operators"] if each["operator_id"] == operator_id)
+        for kind in ("vat_invoice", "non_tax_receipt"):
+            _run_parking(environment, "invoices", "connect", "--operator", operator_id, "--kind", kind,
+                         "--seller", name, "--taxpayer-id", number, "--base-url", f"{address}/v1",
+                         "--account", "demo", "--secret", file)
+    command = [str(PYTHON), "-m", "parking.simulators.invoice_gateway", str(folder), "--port", str(port)]
+    return Party(command, f"invoices are issued by a simulator at {address}: they are none in law",
+                 {"INVOICE_GATEWAY_SECRET": file.read_text()})
 
 
 @dataclass(frozen=True)
@@ -113,10 +135,10 @@ def _operators(demo: dict[str, Any]) -> list[str]:
 
 
 def _connect(environment: Mapping[str, str], *arguments: Any) -> None:
-    _parking(environment, "channels", *arguments)
+    _run_parking(environment, "channels", *arguments)
 
 
-def _parking(environment: Mapping[str, str], *arguments: Any) -> None:
+def _run_parking(environment: Mapping[str, str], *arguments: Any) -> None:
     run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", *arguments,
         cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
 

@@ -114,6 +114,7 @@ def _start_afresh(url: str) -> None:
     for ending in ("", "-journal", "-wal", "-shm"):
         Path(path + ending).unlink(missing_ok=True)
     _sign_ins_of(url).unlink(missing_ok=True)
+    (VAR / "invoices" / "seen.json").unlink(missing_ok=True)
     for channel in ("wechat_pay", "alipay"):
         for seen in (VAR / channel).glob("*/seen.json"):  # the channel forgets the old city's orders too
             seen.unlink()

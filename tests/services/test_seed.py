@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from parking.services.invoice import owes_fen
+from parking.services.bill_merchant import owes_fen
 from parking.services.pay_out import list_payouts
 from parking.services.prove import prove_all
 from parking.services.seed import seed_demo_city
