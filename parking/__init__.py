@@ -58,6 +58,7 @@ def create_app(config: Config) -> Flask:
         driver,
         errors,
         exit_claims,
+        funds,
         gate,
         ghosts,
         inbox,
@@ -118,7 +119,7 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
+        apds, places, waivers, account_books, day_desk, funds, settlements, settlement_console, ghosts, exit_claims,
         messages, webhooks, webhook_console,
     ):
         app.register_blueprint(view.blueprint)

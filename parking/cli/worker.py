@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 from parking.cli.tools import database, right_now
 from parking.services import deliver, relay
 from parking.services.book import book_due_fees
+from parking.services.book_funds import book_due_funds
 from parking.services.deliver import WebhookDesk
 from parking.services.fetch import fetch_due
 from parking.services.prove import prove_one_lot
@@ -109,6 +110,7 @@ def worker(once: bool) -> None:
                 swept_at = time.monotonic()
             if time.monotonic() - booked_at > BOOK_SECONDS:
                 book_due_fees(database(), now=right_now())
+                book_due_funds(database(), now=right_now())
                 booked_at = time.monotonic()
             if time.monotonic() - looked_at > OVERDUE_SECONDS and not suspend_overdue(
                 database(), current_app.extensions["key_safe"], now=right_now()

@@ -10,6 +10,8 @@ The accounts of a lot:
     drawer/<number>       the cash in a booth's drawer
     transit/cash          cash that was handed in, until a second person has taken it over
     bank/cash             cash that was taken over, less what drawers were given to begin with
+    bank/<channel>        what was taken from a channel to the bank
+    opening/<channel>     what a channel's account held, when its movements were first read, that our books did not know
     difference/<channel>  what statements of a channel said otherwise than our books, and was written off
     over_and_short/cash   what counts of drawers found too little (debit) or too much (credit)
 
@@ -32,6 +34,9 @@ The accounts of a lot:
     written_back  difference ↔ clearing   that decision was taken back
     fee       payable → clearing       what a channel keeps of a closed day; the operator bears it
     fee_back  clearing → payable       it gave more of its fees back that day than it took
+    withdrawn bank → clearing          taken from the channel to the bank, by its bill of movements
+    rounded   clearing ↔ difference    the channel's fees in whole fen, beside those booked with parts of a fen
+    opened    clearing ↔ opening       the first day whose movements were read: what the account held
     commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
     commission_back  earned → payable  more was given back to drivers than was paid
 
@@ -60,7 +65,7 @@ COMMISSION = "earned/commission"
 KINDS = (
     "charge", "credit", "waiver", "unwaived", "payment", "refund", "returned", "kept", "moved", "float", "payout",
     "over", "short", "deposit", "banked", "written_off", "written_back", "fee", "fee_back", "commission",
-    "commission_back",
+    "commission_back", "withdrawn", "rounded", "opened",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
@@ -117,6 +122,14 @@ def receivable(parking_session_id: UUID) -> str:
 
 def clearing(channel: str) -> str:
     return f"clearing/{channel}"
+
+
+def bank(channel: str) -> str:
+    return f"bank/{channel}"
+
+
+def opening(channel: str) -> str:
+    return f"opening/{channel}"
 
 
 def refunding(channel: str) -> str:

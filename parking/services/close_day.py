@@ -30,7 +30,8 @@ TOLD_MAX = 200
 
 
 class NotToBeClosed(Exception):
-    """The day cannot be closed yet; `reason`: no_statement, provisional, waits or unexplained, and how many."""
+    """The day cannot be closed yet; `reason`, and how many: no_statement, no_fund_bill, provisional, waits or
+    unexplained."""
 
     def __init__(self, reason: str, count: int = 0) -> None:
         super().__init__(f"{reason} {count}" if count else reason)
@@ -89,7 +90,7 @@ def tell(differences: Sequence[Difference], said: Sequence[Explanation]) -> list
     """Each difference with its suggestion and the explanation that fits it."""
     fitting = {each.about: each for each in said if each.state in ("waiting", "stands")}
     return [
-        Told(each, suggest(each.bucket, is_known=each.lot_id is not None, state=each.state),
+        Told(each, suggest(each.bucket, is_known=each.lot_id is not None, state=each.state, kind=each.kind),
              fitting.get(each.about))
         for each in differences]
 
@@ -126,6 +127,7 @@ def _closing_body(books: DayBooks, by: UUID, now: datetime) -> str:
         "account_id": str(account.account_id), "channel": account.channel, "merchant_no": account.merchant_no,
         "date": books.day.day.isoformat(), "statement_sha256": read.file_hash.hex(), "rows": read.row_count,
         "buckets": books.day.buckets, "fee_raw": books.day.fee_raw, "net_raw": books.day.net_raw,
+        **({"funds": books.day.funds} if books.day.funds is not None else {}),
         "explanations": [
             {"id": str(each.explanation_id), "kind": each.kind, "number": each.number, "bucket": each.bucket,
              "difference_fen": each.difference_fen, "cause": each.cause, "note": each.note,
@@ -139,7 +141,10 @@ def _check_closable(books: DayBooks) -> None:
         raise NotToBeClosed("no_statement")
     if books.day.is_provisional:
         raise NotToBeClosed("provisional")
-    waits = books.day.buckets["pending_cutoff"]["count"]
+    funds = books.day.funds
+    if funds is not None and funds["missing"]:
+        raise NotToBeClosed("no_fund_bill", len(funds["missing"]))
+    waits = books.day.buckets["pending_cutoff"]["count"] + (funds["pending_count"] if funds else 0)
     if waits:
         raise NotToBeClosed("waits", waits)
     if books.open_count:

@@ -89,13 +89,13 @@ def import_statement(
     :raises StatementBeingRead: another file of the day is being read
     :raises NoAccount: the operator has no account at this channel
     """
-    today, clock = city_date(now, ZONE), _clock(now)
+    today, clock = city_date(now, ZONE), clock_from(now)
     if day > today:
         raise BadStatement(1, "day_not_over", day.isoformat())
     with database.reading() as db:
         account = _account_of(db, file, operator_id, channel, account_id)
         known = statement_imports.find_import(db, account.account_id, day)
-    file_hash, line_count = _weigh(file)
+    file_hash, line_count = weigh(file)
     if known is not None and known.file_hash == file_hash:
         if day < today and not known.is_final:
             database.write(lambda db: _seal(db, account, day, known.import_id))
@@ -111,7 +111,7 @@ def import_statement(
     return show_day(database, account, day, now=now)
 
 
-def _clock(now: datetime) -> Callable[[], datetime]:
+def clock_from(now: datetime) -> Callable[[], datetime]:
     """A long reading goes on by the time that has passed since `now`."""
     started = time.monotonic()
     return lambda: now + timedelta(seconds=time.monotonic() - started)
@@ -156,7 +156,7 @@ def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _T
     return count, settled_fen, fee_raw
 
 
-def _believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
+def believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
     """What was set aside, as tuples that are what a StatementRow is."""
     believed.seek(0)
     rows: list[tuple[Any, ...]] = []
@@ -183,7 +183,7 @@ def _keep(
         raise StatementBeingRead(reading.day.isoformat())
     try:
         _forget_abandoned(database, account)
-        for rows in _believed_parts(believed):
+        for rows in believed_parts(believed):
             write(partial(_add_lines, reading, rows))
             ticker.tick(len(rows))
         _keep_file(file, write, reading)
@@ -261,7 +261,7 @@ def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[S
             at_once=min(ROWS_AT_ONCE, statement.ROWS_AT_ONCE))
 
 
-def _weigh(file: BinaryIO) -> tuple[bytes, int]:
+def weigh(file: BinaryIO) -> tuple[bytes, int]:
     """The file's SHA-256, and how many lines it has."""
     file.seek(0)
     made, lines = sha256(), 0

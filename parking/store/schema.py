@@ -20,6 +20,8 @@ from parking.store import (
     drawers,
     drivers,
     facts,
+    fund_bookings,
+    fund_imports,
     ghosts,
     identities,
     key_sets,
@@ -52,10 +54,11 @@ from parking.store.columns import Table
 
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
-    codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
-    identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
-    parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
-    tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints, what_ifs,
+    codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, fund_bookings,
+    fund_imports, ghosts, identities, key_sets, keys, lane_orders, ledger_proofs, logins, lots, operators,
+    outbox_messages, pairing_codes, parking_sessions, payments, reckonings, refunds, settlements, silences,
+    statement_imports, tariff_drafts, tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries,
+    webhook_endpoints, what_ifs,
 )
 TABLES = tuple(Table.metadata.sorted_tables)
 APPEND_ONLY = tuple(table.name for table in TABLES if table.info["append_only"])

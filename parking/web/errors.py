@@ -42,6 +42,7 @@ from parking.services.connect import NotConnected
 from parking.services.draft import DraftChanged, DraftIdReused, NoDraft
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
+from parking.services.import_funds import FundsOff, FundsOn
 from parking.services.issue import NotYourVehicle
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused
 from parking.services.owe import NoVisit
@@ -50,6 +51,7 @@ from parking.services.pay import NothingDue, PaymentIdReused
 from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
+from parking.services.receive import NoReceipt, ReceiptIdReused, ReceiptNotYet
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.remit import CannotRemit
 from parking.services.retry import NoMessage
@@ -190,6 +192,14 @@ _KNOWN: dict[type[Exception], Any] = {
     StatementBeingRead: lambda error: Problem(
         503, "statement_being_read", "Another file of this day is being read; ask again.",
         headers=(("Retry-After", str(RETRY_SECONDS)),)),
+    FundsOff: lambda error: Problem(
+        409, "funds_off", "Bills of this purse are not read of this day: they are switched on first."),
+    FundsOn: lambda error: Problem(409, "funds_on", "Bills of this purse are read already."),
+    ReceiptIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another receipt.", errors=[("id", "used before")]),
+    ReceiptNotYet: lambda error: Problem(
+        400, "day_not_begun", "This day has not begun.", errors=[("date", "not yet")]),
+    NoReceipt: lambda error: Problem(404, "not_found", "There is no such receipt, or it is not yours."),
     NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
     NotConnected: lambda error: Problem(
         409, "channel_not_connected", "The operator of this lot takes no money by this channel."),
