@@ -25,6 +25,7 @@ from parking.core.ledger import drawer, is_drawer, is_lasting, receivable
 from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.services.prove_funds import compare_funds_booked
 from parking.store import channel_fees, day_closings, keys, ledger_proofs, lots, settlements, tariffs, transfers
 from parking.store.channel_fees import Booked
 from parking.store.database import Database
@@ -55,6 +56,7 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         differences += _compare_fees(database, lot, since)
         with database.snapshot() as db:
             differences += _compare_settlements(db, lot.operator_id)
+            differences += compare_funds_booked(db, lot.operator_id, own)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:
