@@ -67,6 +67,7 @@ def create_app(config: Config) -> Flask:
         messages,
         metrics,
         openings,
+        other_channels,
         pages,
         pairing,
         pay,
@@ -119,8 +120,8 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books, day_desk, funds, settlements, settlement_console, ghosts, exit_claims,
-        messages, webhooks, webhook_console,
+        apds, places, waivers, account_books, day_desk, funds, other_channels, settlements, settlement_console, ghosts,
+        exit_claims, messages, webhooks, webhook_console,
     ):
         app.register_blueprint(view.blueprint)
     app.cli.add_command(group)

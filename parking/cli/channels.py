@@ -16,9 +16,11 @@ from parking.cli.tools import database, right_now, sealer
 from parking.core.drawer import CHANNEL as CASH
 from parking.core.fund_bill import PURSES, Purse
 from parking.core.money import format_yuan
+from parking.core.statement_csv import is_other
 from parking.services.connect import connect_account
 from parking.services.import_funds import FundsOff, FundsOn, switch_funds_off, switch_funds_on
 from parking.services.reconcile import NoAccount, find_own_account
+from parking.services.take_other import add_other
 from parking.store import channel_accounts, channel_events, operators, refunds
 
 group = AppGroup("channels", help="Operators' accounts at payment channels.")
@@ -34,7 +36,8 @@ def list_channels() -> None:
             table.add_row(
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
                 "no" if each.disconnected_at else "yes",
-                "" if each.channel == CASH else f"{base}/callbacks/{each.channel}/{each.account_id}")
+                "" if each.channel == CASH or is_other(each.channel) else (
+                    f"{base}/callbacks/{each.channel}/{each.account_id}"))
     Console(width=200).print(table)
 
 
@@ -94,6 +97,20 @@ def connect_alipay(
     settings = {"app_id": app_id, "seller_id": seller_id, "gateway_url": gateway_url,
                 "alipay_keys": [each.read() for each in alipay_keys], **trust}
     _connect(operator_id, "alipay", seller_id, settings, {"private_key": private_key.read()})
+
+
+@group.command("add-other")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--name", required=True, help="What it is: etc, unionpay, card…; the channel is other_<name>.")
+@click.option("--number", required=True, help="The account's number, which its statements name.")
+def add_other_account(operator_id: UUID, name: str, number: str) -> None:
+    """An account of a channel without a connection: payments are recorded, its statements are the documented CSV."""
+    now = right_now()
+    try:
+        account = database().write(lambda db: add_other(db, operator_id, name, number, now=now))
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{account.channel} {account.account_id}")
 
 
 @group.command("fund-bills")

@@ -17,6 +17,7 @@ from parking.core.fund_bill import find_no_merchant, read_wechat_funds
 from parking.core.fund_bill_alipay import read_alipay_funds
 from parking.core.statement import LINE_BYTES_MAX, BadStatement, find_merchant, read_statement
 from parking.core.statement_alipay import find_seller, read_alipay_statement
+from parking.core.statement_csv import find_csv_account, is_other, read_csv_statement
 
 MEMBERS_MAX = 20
 MEMBER_BYTES_MAX = 1024 * 1024 * 1024
@@ -39,10 +40,16 @@ FORMATS = {
     "wechat_pay": Format("交易时间", "utf-8", find_merchant, read_statement),
     "alipay": Format("支付宝交易号", "gb18030", find_seller, read_alipay_statement),
 }
+CSV = Format("their_number", "utf-8", find_csv_account, read_csv_statement)
 FUND_FORMATS = {
     "wechat_pay": Format("资金流水单号", "utf-8", find_no_merchant, read_wechat_funds),
     "alipay": Format("账务流水号", "gb18030", find_seller, read_alipay_funds),
 }
+
+
+def find_format(channel: str) -> Format | None:
+    """How a channel's statement is read; None of one that writes none, as cash."""
+    return FORMATS.get(channel) or (CSV if is_other(channel) else None)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from parking.core.statement import (
     BadStatement,
     StatementRow,
 )
-from parking.core.statement_file import FORMATS, opened
+from parking.core.statement_file import find_format, opened
 from parking.services.reckon import Day, show_day
 from parking.store import channel_accounts, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
@@ -71,7 +71,7 @@ def find_own_account(
 def list_own_accounts(db: Session, operator_id: UUID, channel: str | None = None) -> list[ChannelAccount]:
     """An operator's accounts at channels that write statements."""
     found = channel_accounts.list_of_operator(db, operator_id, channel)
-    return [account for account in found if account.channel in FORMATS]
+    return [account for account in found if find_format(account.channel) is not None]
 
 
 def import_statement(
@@ -121,10 +121,11 @@ def _account_of(
     db: Session, file: BinaryIO, operator_id: UUID, channel: str, account_id: UUID | None
 ) -> ChannelAccount:
     """Of the operator's accounts the file's; a file of a merchant that is none of them is refused later."""
-    if channel not in FORMATS:
+    form = find_format(channel)
+    if form is None:
         raise NoAccount(channel)
-    with opened(file, FORMATS[channel]) as lines:
-        merchant_no = FORMATS[channel].find_merchant(lines)
+    with opened(file, form) as lines:
+        merchant_no = form.find_merchant(lines)
     found = channel_accounts.list_of_operator(db, operator_id, channel)
     own = find_own_account(db, operator_id, channel, account_id)
     return next((account for account in found if account.merchant_no == merchant_no), own)
@@ -254,7 +255,8 @@ def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
 
 
 def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[StatementRow]]:
-    form = FORMATS[account.channel]
+    form = find_format(account.channel)
+    assert form is not None
     with opened(file, form) as lines:
         yield from form.read(
             lines, merchant_no=account.merchant_no, day=day, zone=ZONE,

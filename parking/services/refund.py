@@ -18,6 +18,7 @@ from parking.core.drawer import CHANNEL as CASH
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.payment import Paid, money_state
 from parking.core.statement import CHANNEL_ZONE
+from parking.core.statement_csv import is_other
 from parking.services.owe import lock_visit, owed_until
 from parking.store import (
     channel_events,
@@ -54,8 +55,8 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen,
         waived_fen=stored.waived_fen, paid_fen=left.fen,
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
-    if payment.channel == CASH:
-        return  # it waits at the booth for the driver (pay_out.py)
+    if payment.channel == CASH or is_other(payment.channel):
+        return  # it waits at the booth for the driver (pay_out.py), or for the operator (take_other.py)
     outbox_messages.add_message(
         db, lot_id=payment.lot_id, message_id=derived_uuid(now, "send_refund", refund_id), kind="send_refund",
         body={"refund_id": str(refund_id)}, now=now,

@@ -17,6 +17,7 @@ from parking.core.clock import city_date, format_instant
 from parking.core.closing import CAUSES
 from parking.core.identifier import format_lot_id, new_uuid
 from parking.core.statement import BadStatement
+from parking.core.statement_csv import is_other
 from parking.services.close_day import show_books_of_day, tell
 from parking.services.import_funds import import_funds
 from parking.services.reckon import Day, Page, show_day
@@ -152,6 +153,7 @@ def show_day_page(
         merchants={each.account_id: f"{channel_name(each.channel)} {each.merchant_no}" for each in accounts},
         told=[(_item(each.difference), each, new_uuid(now)) for each in books.told],
         more=books.day.reckoned.difference_count - len(books.told), purses=purses,
+        has_csv=is_other(books.day.account.channel),
     ), status
 
 

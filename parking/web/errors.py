@@ -60,6 +60,7 @@ from parking.services.settle import NoSettlement, NotNextPeriod, PeriodNotOver, 
 from parking.services.show import BadCursor
 from parking.services.subscribe import EndpointIdReused, NoDelivery, NoEndpoint, NothingToTell, TooManyEndpoints
 from parking.services.take_cash import AmountChanged
+from parking.services.take_other import NoRefund, NumberUsed
 from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.unlock import NoKey
 from parking.services.waive import MoreThanCharged, NoWaiver, WaiverIdReused
@@ -200,6 +201,9 @@ _KNOWN: dict[type[Exception], Any] = {
     ReceiptNotYet: lambda error: Problem(
         400, "day_not_begun", "This day has not begun.", errors=[("date", "not yet")]),
     NoReceipt: lambda error: Problem(404, "not_found", "There is no such receipt, or it is not yours."),
+    NumberUsed: lambda error: Problem(
+        409, "number_used", "This number of the channel was recorded before.", errors=[("number", "used before")]),
+    NoRefund: lambda error: Problem(404, "not_found", "Nothing of this number is owed back so."),
     NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
     NotConnected: lambda error: Problem(
         409, "channel_not_connected", "The operator of this lot takes no money by this channel."),
