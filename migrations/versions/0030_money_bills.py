@@ -24,6 +24,7 @@ def upgrade() -> None:
     _create_purse_and_import()
     _create_line_and_file()
     _create_bookings()
+    op.create_index("ix_drawer_shift_opened", "drawer_shift", ["operator_id", "opened_at"], unique=False)
     for table in ("fund_purse", "fund_import", "fund_line", "fund_file", "bank_receipt"):
         grant(op.get_bind(), table, append_only=False)
     grant(op.get_bind(), "fund_booking", append_only=True)
@@ -284,6 +285,7 @@ def _keep_by_trigger() -> None:
 
 def downgrade() -> None:
     """Refused where a difference or an explanation is of a kind that was not there."""
+    op.drop_index("ix_drawer_shift_opened", table_name="drawer_shift")
     for table in ("bank_receipt", "fund_booking", "fund_file", "fund_line", "fund_import", "fund_purse"):
         op.drop_table(table)
     _widen(OF_OLD)
