@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,13 @@ def test_columns_are_found_by_name_and_further_ones_are_not_looked_at() -> None:
     turned = "\n".join(",".join(["note" if at == 0 else "=1+1", *line[::-1]]) for at, line in enumerate(lines))
 
     assert read("\ufeff" + turned) == read(WHOLE)
+
+
+def test_the_example_of_the_documentation_is_read() -> None:
+    example = Path(__file__).parents[2] / "docs/statement-template.csv"
+
+    assert [(each.kind, each.fee_raw) for each in read(example.read_bytes())] == [("payment", 9000), ("refund", 0)]
+    assert example.read_text() in (Path(__file__).parents[2] / "docs/books.md").read_text().replace("    ", "")
 
 
 def test_a_day_without_trade() -> None:
