@@ -65,6 +65,7 @@ def create_app(config: Config) -> Flask:
         driver,
         errors,
         exit_claims,
+        funds,
         gate,
         ghosts,
         inbox,
@@ -80,6 +81,7 @@ def create_app(config: Config) -> Flask:
         messages,
         metrics,
         openings,
+        other_channels,
         pages,
         pairing,
         pay,
@@ -136,9 +138,9 @@ def create_app(config: Config) -> Flask:
     for view in (
         public, sign_in, gate, lanes, inbox, openings, pairing, driver, credentials, companions, console, pay, receipts,
         callbacks, books, cash, booth, signs, tariffs, tariff_console, draft_console, what_ifs,
-        apds, places, waivers, account_books, day_desk, settlements, settlement_console, ghosts, exit_claims,
-        messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk, coupon_desk,
-        auto_pay, arrears, arrears_console, arrears_pages,
+        apds, places, waivers, account_books, day_desk, funds, other_channels, settlements, settlement_console,
+        ghosts, exit_claims, messages, webhooks, webhook_console, wallet, merchants, merchant_console, merchant_desk,
+        coupon_desk, auto_pay, arrears, arrears_console, arrears_pages,
         invoices, invoice_desk, invoice_pages, invoice_console, payment_invoices,
     ):
         app.register_blueprint(view.blueprint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
 
 import httpx
@@ -29,6 +29,7 @@ from parking.core.channel import (
     NoStatement,
     Order,
 )
+from parking.core.fund_bill import Purse
 from parking.core.money import format_yuan, parse_yuan
 from parking.core.statement import CHANNEL_ZONE
 
@@ -131,13 +132,17 @@ class Alipay:
         except (KeyError, ValueError, ChannelUnavailable):
             raise BadEvent("unreadable") from None
 
-    def fetch_statement(
-        self, day: date, into: BinaryIO, *, kind: Literal["trade", "signcustomer"] = "trade", now: datetime
-    ) -> int:
-        """Write a day's file (ZIP) as it is; returns its bytes. kind: trades, or movements of money.
+    def fetch_statement(self, day: date, into: BinaryIO, *, now: datetime) -> int:
+        """The bill of trades (ZIP), as it is."""
+        return self._fetch_bill("trade", day, into, now)
 
-        :raises NoStatement: there is none, or not yet
-        """
+    def fetch_funds(self, day: date, purse: Purse, into: BinaryIO, *, now: datetime) -> int:
+        """An account here has one purse."""
+        if purse != "BASIC":
+            raise NoStatement("no_such_purse")
+        return self._fetch_bill("signcustomer", day, into, now)
+
+    def _fetch_bill(self, kind: str, day: date, into: BinaryIO, now: datetime) -> int:
         try:
             answer = self._gateway.call("alipay.data.dataservice.bill.downloadurl.query", {
                 "bill_type": kind, "bill_date": f"{day}"}, now)

@@ -31,6 +31,7 @@ from parking.core.channel import (
     RefundState,
 )
 from parking.core.clock import format_instant, parse_instant
+from parking.core.fund_bill import Purse
 from parking.core.json_text import BadJson, load_strict
 
 _STAY_CHANGED = "VEHICLE.ENTRANCE_STATE_CHANGE"
@@ -103,9 +104,16 @@ class WechatPay:
         return self._this_refund(refund_no, self._gateway.call("GET", f"/v3/refund/domestic/refunds/{refund_no}", now))
 
     def fetch_statement(self, day: date, into: BinaryIO, *, now: datetime) -> int:
-        """The trade bill of kind ALL; the hash that its signed answer names is the file's."""
+        """The trade bill of kind ALL."""
+        return self._fetch_bill(f"/v3/bill/tradebill?bill_date={day}&bill_type=ALL", into, now)
+
+    def fetch_funds(self, day: date, purse: Purse, into: BinaryIO, *, now: datetime) -> int:
+        return self._fetch_bill(f"/v3/bill/fundflowbill?bill_date={day}&account_type={purse}", into, now)
+
+    def _fetch_bill(self, path: str, into: BinaryIO, now: datetime) -> int:
+        """The hash that the signed answer names is the file's."""
         try:
-            answer = self._gateway.call("GET", f"/v3/bill/tradebill?bill_date={day}&bill_type=ALL", now)
+            answer = self._gateway.call("GET", path, now)
         except ChannelRefused as refused:
             if refused.reason == _NO_BILL:
                 raise NoStatement(refused.reason) from None

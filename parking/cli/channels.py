@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,14 @@ from rich.table import Table
 
 from parking.cli.tools import database, right_now, sealer
 from parking.core.drawer import CHANNEL as CASH
+from parking.core.fund_bill import PURSES, Purse
 from parking.core.money import format_yuan
+from parking.core.statement_csv import is_other
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services.connect import connect_account
+from parking.services.import_funds import FundsOff, FundsOn, switch_funds_off, switch_funds_on
+from parking.services.reconcile import NoAccount, find_own_account
+from parking.services.take_other import add_other
 from parking.store import channel_accounts, channel_events, operators, refunds
 
 group = AppGroup("channels", help="Operators' accounts at payment channels.")
@@ -32,7 +37,8 @@ def list_channels() -> None:
             table.add_row(
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
                 "no" if each.disconnected_at else "yes",
-                "" if each.channel in (CASH, WALLET) else f"{base}/callbacks/{each.channel}/{each.account_id}")
+                "" if each.channel in (CASH, WALLET) or is_other(each.channel) else (
+                    f"{base}/callbacks/{each.channel}/{each.account_id}"))
     Console(width=200).print(table)
 
 
@@ -95,6 +101,50 @@ def connect_alipay(
     settings = {"app_id": app_id, "seller_id": seller_id, "gateway_url": gateway_url,
                 "sign_scene": sign_scene, "alipay_keys": [each.read() for each in alipay_keys], **trust}
     _connect(operator_id, "alipay", seller_id, settings, {"private_key": private_key.read()})
+
+
+@group.command("add-other")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--name", required=True, help="What it is: etc, unionpay, card…; the channel is other_<name>.")
+@click.option("--number", required=True, help="The account's number, which its statements name.")
+def add_other_account(operator_id: UUID, name: str, number: str) -> None:
+    """An account of a channel without a connection: payments are recorded, its statements are the documented CSV."""
+    now = right_now()
+    try:
+        account = database().write(lambda db: add_other(db, operator_id, name, number, now=now))
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{account.channel} {account.account_id}")
+
+
+@group.command("fund-bills")
+@click.option("--operator", "operator_id", type=click.UUID, required=True)
+@click.option("--channel", type=click.Choice(["wechat_pay", "alipay"]), required=True)
+@click.option("--purse", type=click.Choice(PURSES), default="BASIC", show_default=True)
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day whose bill is read.")
+@click.option("--last", type=click.DateTime(["%Y-%m-%d"]), help="The last day whose bill is read.")
+def fund_bills(
+    operator_id: UUID, channel: str, purse: Purse, since: datetime | None, last: datetime | None
+) -> None:
+    """Read the bills of an account's movements from a day on, or no longer after a day.
+
+    From then on a day closes only once they agree too.
+    """
+    if (since is None) == (last is None):
+        raise click.UsageError("give --since or --last")
+
+    def write(db: Any) -> None:
+        account = find_own_account(db, operator_id, channel)
+        if since is not None:
+            switch_funds_on(db, account, purse, since.date())
+        elif last is not None:
+            switch_funds_off(db, account, purse, last.date())
+
+    try:
+        database().write(write)
+    except (NoAccount, FundsOn, FundsOff) as wrong:
+        raise click.ClickException(type(wrong).__name__) from None
+    click.echo("done")
 
 
 def _connect(

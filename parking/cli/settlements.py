@@ -10,6 +10,7 @@ from flask.cli import AppGroup
 from parking.cli.tools import database, right_now
 from parking.core.bank import BadBankAccount, read_bank_account
 from parking.services.book import book_due_fees
+from parking.services.book_funds import book_due_funds
 from parking.store import operators
 
 group = AppGroup("settlements", help="On what terms operators are settled, and where they are paid.")
@@ -47,3 +48,4 @@ def set_bank(operator_id: UUID, holder: str, iban: str, number: str, cnaps: str,
 def book_fees() -> None:
     """Book the channels' fees of every closed day now, as the worker does each minute."""
     click.echo(f"{book_due_fees(database(), now=right_now())} days booked")
+    click.echo(f"{book_due_funds(database(), now=right_now())} days of movements booked")

@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 from parking.cli.tools import database, right_now
 from parking.services import deliver, relay
 from parking.services.book import book_due_fees
+from parking.services.book_funds import book_due_funds
 from parking.services.chase import open_due_cases
 from parking.services.contest import run_clocks
 from parking.services.deliver import WebhookDesk
@@ -112,6 +113,7 @@ def worker(once: bool) -> None:
                 swept_at = time.monotonic()
             if time.monotonic() - booked_at > BOOK_SECONDS:
                 book_due_fees(database(), now=right_now())
+                book_due_funds(database(), now=right_now())
                 booked_at = time.monotonic()
             if time.monotonic() - looked_at > OVERDUE_SECONDS and not suspend_overdue(
                 database(), current_app.extensions["key_safe"], now=right_now()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
+from parking.core.fund_bill import Purse
+
 Way = Literal["qr", "redirect"]
 PaymentState = Literal["unknown", "waiting", "paid", "closed"]
 RefundState = Literal["accepted", "done", "failed"]
@@ -207,6 +209,12 @@ class Channel(Protocol):
         """Write the channel's statement of a day that is over, as the channel keeps it; returns its bytes.
 
         :raises NoStatement: there is none, or not yet
+        """
+
+    def fetch_funds(self, day: date, purse: Purse, into: BinaryIO, *, now: datetime) -> int:
+        """Write the channel's bill of the movements of a purse, of a day that is over; returns its bytes.
+
+        :raises NoStatement: there is none, or not yet, or no such purse
         """
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ChannelEvent:

@@ -10,6 +10,8 @@ The accounts of a lot:
     drawer/<number>       the cash in a booth's drawer
     transit/cash          cash that was handed in, until a second person has taken it over
     bank/cash             cash that was taken over, less what drawers were given to begin with
+    bank/<channel>        what was taken from a channel to the bank
+    opening/<channel>     what a channel's account held, when its movements were first read, that our books did not know
     difference/<channel>  what statements of a channel said otherwise than our books, and was written off
     merchant/<merchant>   what a merchant owes the operator for visits that it validated
     bank/merchants        what merchants paid of that
@@ -47,6 +49,9 @@ what a lot has as due from the city is what the city has as interlot of that lot
     sponsored      merchant → payable  a charge was sealed that is lower by what merchants validated
     unsponsored    payable → merchant  that charge was taken back
     merchant_paid  bank → merchant     a merchant paid what it owes
+    swept     bank → clearing          taken from the channel to the bank, by its bill of movements
+    rounded   clearing ↔ difference    the channel's fees in whole fen, beside those booked with parts of a fen
+    opened    clearing ↔ opening       the first day whose movements were read: what the account held
     commission       payable → earned  a settlement was closed: what the city keeps of a lot's payments
     commission_back  earned → payable  more was given back to drivers than was paid
     topup     clearing → wallet        a driver paid into a wallet
@@ -86,6 +91,7 @@ KINDS = (
     "over", "short", "deposit", "banked", "written_off", "written_back", "fee", "fee_back", "commission",
     "commission_back", "topup", "spent", "spent_back", "withdrawn", "withdrawn_back",
     "sponsored", "unsponsored", "merchant_paid",
+    "swept", "rounded", "opened",
 )
 COUNTS: tuple[Phase, ...] = ("posted", "post")
 ENDS: tuple[Phase, ...] = ("post", "void", "expire")
@@ -144,6 +150,14 @@ def receivable(parking_session_id: UUID) -> str:
 
 def clearing(channel: str) -> str:
     return f"clearing/{channel}"
+
+
+def bank(channel: str) -> str:
+    return f"bank/{channel}"
+
+
+def opening(channel: str) -> str:
+    return f"opening/{channel}"
 
 
 def refunding(channel: str) -> str:

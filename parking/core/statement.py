@@ -24,6 +24,7 @@ LINE_BYTES_MAX = 16 * 1024
 ROWS_AT_ONCE = 1000  # larger blocks fall out of a processor's cache
 CHANNEL_ZONE = find_zone("Asia/Shanghai")  # the channel cuts its days by this clock
 _MONEY = re.compile(r"-?[0-9]{1,12}\.[0-9]{2}", re.ASCII)
+_ANY_MONEY = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,2})?", re.ASCII)
 _FEE = re.compile(r"-?[0-9]{1,12}\.[0-9]{5}", re.ASCII)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -69,9 +70,9 @@ def find_merchant(lines: Iterable[bytes]) -> str | None:
     """The merchant that the first row names; None where there is none to be read."""
     numbered = enumerate(lines, start=1)
     try:
-        columns = _text(*next(numbered)).split(",")
-        place, row = columns.index("商户号"), _text(*next(numbered))
-        return _fields(2, row, len(columns))[place]
+        columns = text_of(*next(numbered)).split(",")
+        place, row = columns.index("商户号"), text_of(*next(numbered))
+        return split_fields(2, row, len(columns))[place]
     except (BadStatement, ValueError, StopIteration):
         return None
 
@@ -84,7 +85,7 @@ def read_statement(
     :raises BadStatement: of another merchant or day, cut short, or not adding up
     """
     lines = iter(lines)
-    header = _text(1, next(lines, b""))
+    header = text_of(1, next(lines, b""))
     if header == NO_BILL:
         check_end(_texts(2, lines))
         return
@@ -124,7 +125,7 @@ class _Reader:
         if rows is not None:
             return rows
         if len(block) == 1:
-            line = _text(row, block[0])
+            line = text_of(row, block[0])
             return [] if line.startswith(_SUMMARY) else [self._read_line(row, line)]
         half = len(block) // 2
         rows = self.read(row, block[:half])
@@ -148,7 +149,7 @@ class _Reader:
         for name in self.sums:
             self.sums[name] += sum(money[name])
         for text in set(texts["交易时间"]) - self._instants.keys():
-            self._instants[text] = _time(row, text, self._day, self._zone)
+            self._instants[text] = instant_of(row, text, self._day, self._zone)
         return list(map(partial(tuple.__new__, StatementRow), zip(
             range(row, row + len(block)), ["refund" if each else "payment" for each in refunds],
             [self._instants[text] for text in texts["交易时间"]], texts["商户订单号"], numbers, channel_nos,
@@ -156,7 +157,7 @@ class _Reader:
             map(_settled, statuses, money["应结订单金额"], money["退款金额"]), strict=True)))
 
     def _read_line(self, row: int, line: str) -> StatementRow:
-        fields = _fields(row, line, self._width)
+        fields = split_fields(row, line, self._width)
         texts = {name: fields[place] for name, place in self._columns.items()}
         money = {name: _money(row, texts[name], _form_of(name)) for name in self.sums}
         for name, value in money.items():
@@ -165,7 +166,7 @@ class _Reader:
             raise BadStatement(row, "other_merchant", texts["商户号"])
         if texts["货币种类"] != "CNY":
             raise BadStatement(row, "other_currency", texts["货币种类"])
-        at_ms = _time(row, texts["交易时间"], self._day, self._zone)
+        at_ms = instant_of(row, texts["交易时间"], self._day, self._zone)
         status = texts["交易状态"]
         is_refund = status == "REFUND"
         amount_fen = money[self._asked_back if is_refund else self._asked_for]
@@ -243,7 +244,7 @@ def _form_of(column: str) -> re.Pattern[str]:
     return _FEE if column == "手续费" else _MONEY
 
 
-def _time(row: int, text: str, day: date, zone: ZoneInfo) -> int:
+def instant_of(row: int, text: str, day: date, zone: ZoneInfo) -> int:
     if not _TIME.fullmatch(text):
         raise BadStatement(row, "bad_time", text)
     try:
@@ -256,10 +257,10 @@ def _time(row: int, text: str, day: date, zone: ZoneInfo) -> int:
 
 
 def _texts(row: int, lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    return ((number, _text(number, line)) for number, line in enumerate(lines, start=row))
+    return ((number, text_of(number, line)) for number, line in enumerate(lines, start=row))
 
 
-def _text(row: int, line: bytes) -> str:
+def text_of(row: int, line: bytes) -> str:
     if len(line) > LINE_BYTES_MAX:
         raise BadStatement(row, "line_too_long")
     try:
@@ -274,7 +275,7 @@ def _text(row: int, line: bytes) -> str:
     return text
 
 
-def _fields(row: int, line: str, width: int) -> list[str]:
+def split_fields(row: int, line: str, width: int) -> list[str]:
     if not line.startswith("`"):
         raise BadStatement(row, "no_row", line)
     fields = line[1:].split(",`")
@@ -295,7 +296,7 @@ def _check_summary(numbered: Iterator[tuple[int, str]], count: int, sums: Mappin
     last, line = next(numbered, (row + 1, ""))
     if not line:
         raise BadStatement(last, "cut_short")
-    values = dict(zip(names, _fields(last, line, len(names)), strict=True))
+    values = dict(zip(names, split_fields(last, line, len(names)), strict=True))
     if values[_SUMMARY] != str(count):
         raise BadStatement(last, "totals_differ", f"{count} rows, {values[_SUMMARY]} stated")
     for total, of in _SUMS.items():
@@ -316,3 +317,17 @@ def _money(row: int, text: str, form: re.Pattern[str]) -> int:
     if not form.fullmatch(text):
         raise BadStatement(row, "bad_amount", text)
     return int(text.replace(".", ""))
+
+
+def full_width(names: list[str]) -> list[str]:
+    """Names of columns, whose brackets some files write half as wide."""
+    return [name.strip().translate({0x28: "（", 0x29: "）"}) for name in names]
+
+
+def fen_of(row: int, text: str) -> int:
+    """Fen of an amount in yuan, whole or with one or two decimals."""
+    if not _ANY_MONEY.fullmatch(text):
+        raise BadStatement(row, "bad_amount", text)
+    yuan, _, rest = text.removeprefix("-").partition(".")
+    fen = int(yuan) * 100 + int(rest.ljust(2, "0") or 0)
+    return -fen if text.startswith("-") else fen

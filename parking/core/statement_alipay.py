@@ -17,7 +17,7 @@ from itertools import chain
 from zoneinfo import ZoneInfo
 
 from parking.core.clock import to_ms
-from parking.core.statement import LINE_BYTES_MAX, NO_BILL, BadStatement, StatementRow, check_end
+from parking.core.statement import LINE_BYTES_MAX, NO_BILL, BadStatement, StatementRow, check_end, fen_of, full_width
 
 ROWS_AT_ONCE = 2000
 _HEAD_LINES_MAX = 12
@@ -34,7 +34,6 @@ _TOTALS = {
     "payment": re.compile(r"#交易合计：([0-9]+)笔，商家实收共(-?[0-9.]+)元，商家优惠共(-?[0-9.]+)元", re.ASCII),
     "refund": re.compile(r"#退款合计：([0-9]+)笔，商家实收退款共(-?[0-9.]+)元，商家优惠退款共(-?[0-9.]+)元", re.ASCII),
 }
-_MONEY = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,2})?", re.ASCII)
 _NUMBER = re.compile(r"[0-9A-Za-z_\-*|@]{1,64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -69,13 +68,13 @@ def read_alipay_statement(
     :param merchant_no: the account that is paid, 16 digits
     :raises BadStatement: of another account or day, cut short, or not adding up
     """
-    texts = ((row, _text(row, line)) for row, line in enumerate(lines, start=1))
+    texts = ((row, gbk_text(row, line)) for row, line in enumerate(lines, start=1))
     first = next(texts, (1, ""))
     if first[1] == NO_BILL:
         check_end(texts)
         return
     numbered = chain([first], texts)
-    names = _check_head(numbered, merchant_no, day, zone)
+    names = check_head(numbered, merchant_no, day, _NEEDED)
     columns = {name: place for place, name in enumerate(names)}
     sums = {kind: _Sums() for kind in _KINDS.values()}
     part: list[StatementRow] = []
@@ -94,13 +93,15 @@ def read_alipay_statement(
 
 def _head(numbered: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
     for row, line in numbered:
-        text = _text(row, line)
+        text = gbk_text(row, line)
         if row > _HEAD_LINES_MAX or not text.startswith("#"):
             return
         yield row, text
 
 
-def _check_head(numbered: Iterator[tuple[int, str]], merchant_no: str, day: date, zone: ZoneInfo) -> list[str]:
+def check_head(
+    numbered: Iterator[tuple[int, str]], merchant_no: str, day: date, needed: Iterable[str]
+) -> list[str]:
     """The names of the columns, once the lines before them say that it is this account's and this day's."""
     account = days = None
     for row, text in numbered:
@@ -113,8 +114,8 @@ def _check_head(numbered: Iterator[tuple[int, str]], merchant_no: str, day: date
             raise BadStatement(row, "other_merchant", account[1])
         if days is None or _of_days(row, days) != (day, day + timedelta(days=1)):
             raise BadStatement(row, "other_day", days[0] if days else "")
-        names = [name.strip().translate({0x28: "（", 0x29: "）"}) for name in _fields(row, text)]
-        missing = [name for name in _NEEDED if name not in names]
+        names = full_width(csv_fields(row, text))
+        missing = [name for name in needed if name not in names]
         if missing:
             raise BadStatement(row, "no_header", missing[0])
         return names
@@ -133,7 +134,7 @@ def _of_days(row: int, found: re.Match[str]) -> tuple[date, date]:
 def _read(
     row: int, text: str, columns: dict[str, int], sums: dict[str, _Sums], day: date, zone: ZoneInfo
 ) -> StatementRow:
-    fields = _fields(row, text)
+    fields = csv_fields(row, text)
     if len(fields) != len(columns):
         raise BadStatement(row, "row_width", f"{len(fields)} of {len(columns)}")
 
@@ -144,8 +145,8 @@ def _read(
     if kind is None:
         raise BadStatement(row, "unknown_kind", field("业务类型"))
     sign = 1 if kind == "payment" else -1
-    amount_fen = sign * _money(row, field("订单金额（元）"))
-    settled_fen, fee_fen = _money(row, field("商家实收（元）")), _money(row, field("服务费（元）"))
+    amount_fen = sign * fen_of(row, field("订单金额（元）"))
+    settled_fen, fee_fen = fen_of(row, field("商家实收（元）")), fen_of(row, field("服务费（元）"))
     if amount_fen <= 0 or sign * settled_fen < 0:
         raise BadStatement(row, "bad_amount", field("订单金额（元）"))
     order_no, channel_no = field("商户订单号"), field(_FIRST_COLUMN)
@@ -156,10 +157,10 @@ def _read(
     of_kind = sums[kind]
     of_kind.count += 1
     of_kind.settled_fen += settled_fen
-    of_kind.given_fen += _money(row, field(_GIVEN)) if _GIVEN in columns else 0
+    of_kind.given_fen += fen_of(row, field(_GIVEN)) if _GIVEN in columns else 0
     return StatementRow(
-        row, "payment" if kind == "payment" else "refund", _time(row, field("完成时间"), day, zone), order_no, number,
-        channel_no, amount_fen, "SUCCESS", -1000 * fee_fen, settled_fen)
+        row, "payment" if kind == "payment" else "refund", wall_instant(row, field("完成时间"), day, zone), order_no,
+        number, channel_no, amount_fen, "SUCCESS", -1000 * fee_fen, settled_fen)
 
 
 def _check_totals(row: int, first: str, numbered: Iterator[tuple[int, str]], sums: dict[str, _Sums]) -> None:
@@ -174,14 +175,14 @@ def _check_totals(row: int, first: str, numbered: Iterator[tuple[int, str]], sum
             if found is None:
                 continue
             del waiting[kind]
-            stated = int(found[1]), _money(row, found[2]), _money(row, found[3])
+            stated = int(found[1]), fen_of(row, found[2]), fen_of(row, found[3])
             if stated != (sums[kind].count, sums[kind].settled_fen, sums[kind].given_fen):
                 raise BadStatement(row, "totals_differ", text)
     if waiting:
         raise BadStatement(row, "cut_short")
 
 
-def _text(row: int, line: bytes) -> str:
+def gbk_text(row: int, line: bytes) -> str:
     if len(line) > LINE_BYTES_MAX:
         raise BadStatement(row, "line_too_long")
     try:
@@ -194,23 +195,14 @@ def _text(row: int, line: bytes) -> str:
     return text
 
 
-def _fields(row: int, text: str) -> list[str]:
+def csv_fields(row: int, text: str) -> list[str]:
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
         raise BadStatement(row, "no_row", text) from None
 
 
-def _money(row: int, text: str) -> int:
-    """Fen of an amount in yuan, whole or with decimals."""
-    if not _MONEY.fullmatch(text):
-        raise BadStatement(row, "bad_amount", text)
-    yuan, _, rest = text.removeprefix("-").partition(".")
-    fen = int(yuan) * 100 + int(rest.ljust(2, "0") or 0)
-    return -fen if text.startswith("-") else fen
-
-
-def _time(row: int, text: str, day: date, zone: ZoneInfo) -> int:
+def wall_instant(row: int, text: str, day: date, zone: ZoneInfo) -> int:
     try:
         at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
     except ValueError:

@@ -11,10 +11,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from parking.core.statement import LINE_BYTES_MAX, BadStatement, StatementRow, find_merchant, read_statement
+from parking.core.fund_bill import find_no_merchant, read_wechat_funds
+from parking.core.fund_bill_alipay import read_alipay_funds
+from parking.core.statement import LINE_BYTES_MAX, BadStatement, find_merchant, read_statement
 from parking.core.statement_alipay import find_seller, read_alipay_statement
+from parking.core.statement_csv import find_csv_account, is_other, read_csv_statement
 
 MEMBERS_MAX = 20
 MEMBER_BYTES_MAX = 1024 * 1024 * 1024
@@ -25,18 +28,28 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OS
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a channel's statement is read. column: the first of its header; encoding: in which that is looked for."""
+    """How a channel's file is read. column: one that its header alone has; encoding: in which that is looked for."""
 
     column: str
     encoding: str
     find_merchant: Callable[[Iterable[bytes]], str | None]
-    read: Callable[..., Iterator[list[StatementRow]]]
+    read: Callable[..., Iterator[list[Any]]]
 
 
 FORMATS = {
     "wechat_pay": Format("交易时间", "utf-8", find_merchant, read_statement),
     "alipay": Format("支付宝交易号", "gb18030", find_seller, read_alipay_statement),
 }
+CSV = Format("their_number", "utf-8", find_csv_account, read_csv_statement)
+FUND_FORMATS = {
+    "wechat_pay": Format("资金流水单号", "utf-8", find_no_merchant, read_wechat_funds),
+    "alipay": Format("账务流水号", "gb18030", find_seller, read_alipay_funds),
+}
+
+
+def find_format(channel: str) -> Format | None:
+    """How a channel's statement is read; None of one that writes none, as cash."""
+    return FORMATS.get(channel) or (CSV if is_other(channel) else None)
 
 
 @contextmanager
@@ -80,7 +93,7 @@ def _member(archive: zipfile.ZipFile, form: Format) -> BinaryIO:
         with archive.open(each) as looked_at:
             lines = bounded_lines(cast(BinaryIO, looked_at))
             heads = [line.decode(form.encoding, "replace") for line, _ in zip(lines, range(LOOKED_AT), strict=False)]
-        if any(head.startswith(f"{form.column},") for head in heads):
+        if any(form.column in head.strip().split(",") for head in heads):
             return cast(BinaryIO, archive.open(each))
     raise BadStatement(1, "no_header", form.column)
 

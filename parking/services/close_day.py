@@ -19,6 +19,7 @@ from parking.core.clock import format_instant
 from parking.core.closing import CLOSING_TYPE, Suggestion, suggest
 from parking.core.json_text import canonical
 from parking.services.reckon import Day, Page, hold_day, read_day, show_day
+from parking.services.tell_cash import CashDay, tell_cash
 from parking.services.unlock import KeySafe
 from parking.store import day_closings
 from parking.store.channel_accounts import ChannelAccount
@@ -30,7 +31,8 @@ TOLD_MAX = 200
 
 
 class NotToBeClosed(Exception):
-    """The day cannot be closed yet; `reason`: no_statement, provisional, waits or unexplained, and how many."""
+    """The day cannot be closed yet; `reason`, and how many: no_statement, no_fund_bill, provisional, cash_open,
+    waits or unexplained."""
 
     def __init__(self, reason: str, count: int = 0) -> None:
         super().__init__(f"{reason} {count}" if count else reason)
@@ -60,6 +62,7 @@ class DayBooks:
     unexplained_count: int
     unfounded: list[Explanation]
     closing: Closing | None
+    cash: CashDay
 
     @property
     def open_count(self) -> int:
@@ -82,14 +85,14 @@ def _books(db: Session, shown: Day) -> DayBooks:
     return DayBooks(
         shown, tell(shown.items, said), said, day_closings.count_unexplained(db, account_id, day, reckoning),
         day_closings.list_unfounded(db, account_id, day, reckoning),
-        day_closings.find_closing(db, account_id, day))
+        day_closings.find_closing(db, account_id, day), tell_cash(db, shown.account.operator_id, day))
 
 
 def tell(differences: Sequence[Difference], said: Sequence[Explanation]) -> list[Told]:
     """Each difference with its suggestion and the explanation that fits it."""
     fitting = {each.about: each for each in said if each.state in ("waiting", "stands")}
     return [
-        Told(each, suggest(each.bucket, is_known=each.lot_id is not None, state=each.state),
+        Told(each, suggest(each.bucket, is_known=each.lot_id is not None, state=each.state, kind=each.kind),
              fitting.get(each.about))
         for each in differences]
 
@@ -126,6 +129,8 @@ def _closing_body(books: DayBooks, by: UUID, now: datetime) -> str:
         "account_id": str(account.account_id), "channel": account.channel, "merchant_no": account.merchant_no,
         "date": books.day.day.isoformat(), "statement_sha256": read.file_hash.hex(), "rows": read.row_count,
         "buckets": books.day.buckets, "fee_raw": books.day.fee_raw, "net_raw": books.day.net_raw,
+        **({"funds": books.day.funds} if books.day.funds is not None else {}),
+        **({"cash": books.cash.sealed()} if books.cash.shifts else {}),
         "explanations": [
             {"id": str(each.explanation_id), "kind": each.kind, "number": each.number, "bucket": each.bucket,
              "difference_fen": each.difference_fen, "cause": each.cause, "note": each.note,
@@ -139,7 +144,12 @@ def _check_closable(books: DayBooks) -> None:
         raise NotToBeClosed("no_statement")
     if books.day.is_provisional:
         raise NotToBeClosed("provisional")
-    waits = books.day.buckets["pending_cutoff"]["count"]
+    funds = books.day.funds
+    if funds is not None and funds["missing"]:
+        raise NotToBeClosed("no_fund_bill", len(funds["missing"]))
+    if books.cash.open_count:
+        raise NotToBeClosed("cash_open", books.cash.open_count)
+    waits = books.day.buckets["pending_cutoff"]["count"] + (funds["pending_count"] if funds else 0)
     if waits:
         raise NotToBeClosed("waits", waits)
     if books.open_count:

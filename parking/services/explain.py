@@ -16,14 +16,13 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.clock import format_instant
-from parking.core.closing import BOOKED, Cause, delta_fen, sides
+from parking.core.closing import BOOKED, Cause, books_lack_fen, sides
 from parking.core.identifier import derived_uuid
-from parking.core.reconciliation import Kind
 from parking.core.wallet import CITY
 from parking.services.close_day import tell
 from parking.services.designate import desk_lot
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
-from parking.services.reckon import hold_day, show_day
+from parking.services.reckon import KINDS, hold_day, show_day
 from parking.store import (
     channel_accounts,
     day_closings,
@@ -90,8 +89,9 @@ def ask_again(
 
     def deed(db: Session) -> None:
         found = _find_differences(db, account, day, reckoned, kind, number)
-        named = payments.find_kind(db, number) if any(each.lot_id is not None for each in found) else None
-        known = payments.find_order(db, number, kind=named) if named in _TO_ASK[kind] else None
+        is_ours = kind in KINDS and any(each.lot_id is not None for each in found)
+        named = payments.find_kind(db, number) if is_ours else None
+        known = payments.find_order(db, number, kind=named) if named in _TO_ASK.get(kind, {}) else None
         if named is None or known is None:
             raise NoDifference
         lot_id, subject_id = known
@@ -136,9 +136,8 @@ def _explain(
         raise ExplainedBefore
     fen = 0
     if asked.cause == BOOKED:
-        kind: Kind = "refund" if found.kind == "refund" else "payment"
-        fen = delta_fen(
-            found.bucket, kind, found.ours_fen, found.theirs_fen, state=found.state, status=found.status)
+        fen = books_lack_fen(
+            found.bucket, found.kind, found.ours_fen, found.theirs_fen, state=found.state, status=found.status)
     waits = abs(fen) > operators.get_operator(db, account.operator_id).waiver_limit_fen
     made = Explanation(
         account.account_id, asked.explanation_id, account.operator_id, day.isoformat(), found.kind, found.number,

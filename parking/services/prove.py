@@ -28,6 +28,7 @@ from parking.core.proof import BadProof, check_proof, is_sealed
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.core.wallet import CITY
 from parking.services.book import FeeOfNoLot, add_up_fees
+from parking.services.prove_funds import compare_funds_booked
 from parking.services.prove_invoices import compare_claims, compare_invoices
 from parking.store import (
     channel_fees,
@@ -74,6 +75,8 @@ def prove_lot(database: Database, lot: Lot, *, now: datetime, every_seal: bool =
         differences += _compare_wallets(database, lot.operator_id)
         with database.snapshot() as db:
             differences += compare_invoices(db, lot.operator_id, own, since=since)
+        with database.snapshot() as db:
+            differences += compare_funds_booked(db, lot.operator_id, own)
     seals = _Seals(lot.lot_id, since)
     while not seals.is_done:
         with database.snapshot() as db:

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from parking.core.clock import start_of_day
+from parking.core.fund_match import FundDifference
 from parking.core.identifier import derived_uuid
 from parking.core.reconciliation import BUCKETS, Alike, KeptRow, Kind, OurRow, Pair, read_text, reconcile, signed
 from parking.core.statement import CHANNEL_ZONE
 from parking.core.wallet import CITY
+from parking.services.compare_funds import compare_funds, to_differences
 from parking.services.designate import desk_lot
 from parking.store import movements, outbox_messages, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
@@ -62,6 +65,11 @@ class Day:
     def buckets(self) -> Sums:
         """For each bucket how many pairs, and the fen of each side; refunds count against payments."""
         return {bucket: self.reckoned.buckets[bucket] for bucket in BUCKETS}
+
+    @property
+    def funds(self) -> dict[str, Any] | None:
+        """What its bills of movements come to (compare_funds.py); None where none are read."""
+        return self.reckoned.buckets.get("funds")
 
     @property
     def is_provisional(self) -> bool:
@@ -131,13 +139,34 @@ def reckon(database: Database, account: ChannelAccount, day: date, *, now: datet
     for ours in _our_parts(database, account, days, left.ours):
         sheet.add(reconcile(ours, [], has_next_day=has_next))
     sheet.write()
+    funds = compare_funds(database, account, day, read)
+    found = funds.differences if funds else []
+    _write_funds(database, account, day, number, found, place=sheet.place)
+    kept: Any = sheet.sums if funds is None else {**sheet.sums, "funds": funds.told()}
     database.write(lambda db: reckonings.finish_reckoning(
-        db, account.account_id, day, number, generation=generation, buckets=sheet.sums,
-        difference_count=sheet.place, now=now))
+        db, account.account_id, day, number, generation=generation, buckets=kept,
+        difference_count=sheet.place + len(found), now=now))
     while database.write(
         lambda db: reckonings.forget_some_differences(db, account.account_id, day, before=number)
     ):
         pass
+
+
+def _write_funds(
+    database: Database, account: ChannelAccount, day: date, number: int, found: list[FundDifference], *, place: int
+) -> None:
+    """What the bill of movements says otherwise than the trade bill, behind the other differences."""
+    for start in range(0, len(found), ROWS_AT_ONCE):
+        part = found[start:start + ROWS_AT_ONCE]
+        with database.reading() as db:
+            made = to_differences(db, account.account_id, part, place=place + start)
+        database.write(partial(_add_differences, account, day, number, made))
+
+
+def _add_differences(
+    account: ChannelAccount, day: date, number: int, made: list[Difference], db: Session
+) -> None:
+    reckonings.add_differences(db, account.account_id, account.operator_id, day, number, made)
 
 
 class _Sheet:

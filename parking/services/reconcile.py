@@ -28,7 +28,7 @@ from parking.core.statement import (
     BadStatement,
     StatementRow,
 )
-from parking.core.statement_file import FORMATS, opened
+from parking.core.statement_file import find_format, opened
 from parking.services.reckon import Day, show_day
 from parking.store import channel_accounts, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
@@ -71,7 +71,7 @@ def find_own_account(
 def list_own_accounts(db: Session, operator_id: UUID, channel: str | None = None) -> list[ChannelAccount]:
     """An operator's accounts at channels that write statements."""
     found = channel_accounts.list_of_operator(db, operator_id, channel)
-    return [account for account in found if account.channel in FORMATS]
+    return [account for account in found if find_format(account.channel) is not None]
 
 
 def import_statement(
@@ -89,13 +89,13 @@ def import_statement(
     :raises StatementBeingRead: another file of the day is being read
     :raises NoAccount: the operator has no account at this channel
     """
-    today, clock = city_date(now, ZONE), _clock(now)
+    today, clock = city_date(now, ZONE), clock_from(now)
     if day > today:
         raise BadStatement(1, "day_not_over", day.isoformat())
     with database.reading() as db:
         account = _account_of(db, file, operator_id, channel, account_id)
         known = statement_imports.find_import(db, account.account_id, day)
-    file_hash, line_count = _weigh(file)
+    file_hash, line_count = weigh(file)
     if known is not None and known.file_hash == file_hash:
         if day < today and not known.is_final:
             database.write(lambda db: _seal(db, account, day, known.import_id))
@@ -111,7 +111,7 @@ def import_statement(
     return show_day(database, account, day, now=now)
 
 
-def _clock(now: datetime) -> Callable[[], datetime]:
+def clock_from(now: datetime) -> Callable[[], datetime]:
     """A long reading goes on by the time that has passed since `now`."""
     started = time.monotonic()
     return lambda: now + timedelta(seconds=time.monotonic() - started)
@@ -121,10 +121,11 @@ def _account_of(
     db: Session, file: BinaryIO, operator_id: UUID, channel: str, account_id: UUID | None
 ) -> ChannelAccount:
     """Of the operator's accounts the file's; a file of a merchant that is none of them is refused later."""
-    if channel not in FORMATS:
+    form = find_format(channel)
+    if form is None:
         raise NoAccount(channel)
-    with opened(file, FORMATS[channel]) as lines:
-        merchant_no = FORMATS[channel].find_merchant(lines)
+    with opened(file, form) as lines:
+        merchant_no = form.find_merchant(lines)
     found = channel_accounts.list_of_operator(db, operator_id, channel)
     own = find_own_account(db, operator_id, channel, account_id)
     return next((account for account in found if account.merchant_no == merchant_no), own)
@@ -156,7 +157,7 @@ def _believe(parts: Iterator[list[StatementRow]], believed: BinaryIO, ticker: _T
     return count, settled_fen, fee_raw
 
 
-def _believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
+def believed_parts(believed: BinaryIO) -> Iterator[list[tuple[Any, ...]]]:
     """What was set aside, as tuples that are what a StatementRow is."""
     believed.seek(0)
     rows: list[tuple[Any, ...]] = []
@@ -183,7 +184,7 @@ def _keep(
         raise StatementBeingRead(reading.day.isoformat())
     try:
         _forget_abandoned(database, account)
-        for rows in _believed_parts(believed):
+        for rows in believed_parts(believed):
             write(partial(_add_lines, reading, rows))
             ticker.tick(len(rows))
         _keep_file(file, write, reading)
@@ -254,14 +255,15 @@ def _forget_abandoned(database: Database, account: ChannelAccount) -> None:
 
 
 def _rows(file: BinaryIO, account: ChannelAccount, day: date) -> Iterator[list[StatementRow]]:
-    form = FORMATS[account.channel]
+    form = find_format(account.channel)
+    assert form is not None
     with opened(file, form) as lines:
         yield from form.read(
             lines, merchant_no=account.merchant_no, day=day, zone=ZONE,
             at_once=min(ROWS_AT_ONCE, statement.ROWS_AT_ONCE))
 
 
-def _weigh(file: BinaryIO) -> tuple[bytes, int]:
+def weigh(file: BinaryIO) -> tuple[bytes, int]:
     """The file's SHA-256, and how many lines it has."""
     file.seek(0)
     made, lines = sha256(), 0

@@ -18,6 +18,7 @@ from parking.core.drawer import CHANNEL as CASH
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.payment import Paid, money_state
 from parking.core.statement import CHANNEL_ZONE
+from parking.core.statement_csv import is_other
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services.move import restore
 from parking.services.owe import lock_visit, owed_until
@@ -61,8 +62,8 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
         collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
     if stored.session.state == "closed":
         track_visit(db, payment.lot_id, payment.parking_session_id, now=now)
-    if payment.channel == CASH:
-        return  # it waits at the booth for the driver (pay_out.py)
+    if payment.channel == CASH or is_other(payment.channel):
+        return  # it waits at the booth for the driver (pay_out.py), or for the operator (take_other.py)
     if payment.channel == WALLET:
         restore(db, payment, refund_id=refund_id, amount_fen=amount_fen, now=now)
         done = ChannelRefund(refund_id.hex, "done", refund_id.hex, amount_fen, now)

@@ -27,7 +27,7 @@ from parking.core.settlement import (
     write_body,
 )
 from parking.core.statement import CHANNEL_ZONE
-from parking.core.statement_file import FORMATS
+from parking.core.statement_file import find_format
 from parking.services.account import Period
 from parking.services.book import book_fees
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
@@ -213,7 +213,7 @@ def _look_at_day(database: Database, connection: Connection, day: date, now: dat
     with database.reading() as db:
         read = statement_imports.find_import(db, account.account_id, day)
         is_closed = day_closings.find_closing(db, account.account_id, day) is not None
-    state: DayState = "no_statement" if account.channel in FORMATS else "counted"
+    state: DayState = "no_statement" if find_format(account.channel) else "counted"
     if read is not None:
         shown = show_day(database, account, day, now=now)
         book_fees(database, shown, now=now)

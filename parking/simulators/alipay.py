@@ -33,7 +33,7 @@ from parking.simulators.alipay_agreements import PAY, QUERY, SIGN, UNSIGN, Agree
 from parking.simulators.alipay_bill import write_bill
 from parking.simulators.alipay_desk import Desk, Refused
 from parking.simulators.alipay_keys import Keys
-from parking.simulators.alipay_seen import Seen, SeenOrder, SeenRefund
+from parking.simulators.alipay_seen import Seen, SeenOrder, SeenRefund, SeenWithdrawal
 from parking.simulators.faults import hang_up
 from parking.simulators.merchants import run
 
@@ -57,6 +57,7 @@ class AlipaySimulator:
             self.seen.orders = {each["order_no"]: SeenOrder(**each) for each in kept["orders"]}
             self.seen.refunds = {
                 f"{each['order_no']}/{each['refund_no']}": SeenRefund(**each) for each in kept["refunds"]}
+            self.seen.withdrawals = [SeenWithdrawal(**each) for each in kept.get("withdrawals", [])]
         self.desk = Desk(self.seen, lambda: self.clock(), self._tell)
         self.agreements = AgreementDesk(self.seen, lambda: self.clock(), self._tell_agreement, self._tell)
         if state_file and state_file.exists():
@@ -113,6 +114,18 @@ class AlipaySimulator:
         """A notification's body."""
         return urlencode({
             **said, "sign_type": SIGNED_BY, "sign": sign(self.keys.alipay_key, signed_text(said))}).encode()
+
+    def withdraw(self, fen: int, *, at: datetime | None = None) -> str:
+        """The merchant takes money out to its bank; returns the movement's number."""
+        with self._lock:
+            made = SeenWithdrawal(f"{secrets.randbelow(10**20):020d}", wall(at or self.clock()), fen)
+            self.seen.withdrawals.append(made)
+            self._keep()
+        return made.flow_no
+
+    def funds(self, day: date) -> bytes | None:
+        """The bill of movements of a day (ZIP); None where nothing moved."""
+        return self.statement(day, "signcustomer")
 
     def statement(self, day: date, kind: str = "trade") -> bytes | None:
         """A day's bill (ZIP); None of a day without trade."""
@@ -355,7 +368,8 @@ class AlipaySimulator:
         if self._file is not None:
             kept = {"orders": [asdict(each) for each in self.seen.orders.values()],
                     "refunds": [asdict(each) for each in self.seen.refunds.values()],
-                    "agreements": [asdict(each) for each in self.agreements.seen.signed.values()]}
+                    "agreements": [asdict(each) for each in self.agreements.seen.signed.values()],
+                    "withdrawals": [asdict(each) for each in self.seen.withdrawals]}
             half = self._file.with_suffix(".half")
             half.write_text(json.dumps(kept))
             half.replace(self._file)

@@ -53,22 +53,26 @@ class Row:
 
 def write_bill(seller_id: str, seen: Seen, day: date, kind: str, *, made_at: datetime) -> bytes | None:
     """The ZIP of a day; None of a day on which nothing moved, and of an unknown kind."""
-    rows = _rows(seen, day)
-    if not rows or kind not in ("trade", "signcustomer"):
-        return None
     stem = f"{seller_id}0156_{day:%Y%m%d}"
     if kind == "signcustomer":
-        return _zip([(f"{stem}_账务明细.csv", _money(seller_id, rows, day, made_at))])
+        lines = _money(seller_id, seen, day, made_at)
+        return None if lines is None else _zip([(f"{stem}_账务明细.csv", lines)])
+    rows = _rows(seen, day)
+    if not rows or kind != "trade":
+        return None
     members = [(f"{stem}_业务明细.csv", _detail(seller_id, rows, day, made_at)),
                (f"{stem}_业务明细(汇总).csv", _summary(seller_id, rows, day, made_at))]
     return _zip(members if day.toordinal() % 2 else members[::-1])
 
 
-def _rows(seen: Seen, day: date) -> list[Row]:
-    found = [Row(each.paid_at, each, each.total) for each in seen.orders.values() if each.paid_at[:10] == f"{day}"]
+def _rows(seen: Seen, day: date | None = None) -> list[Row]:
+    """Trades and refunds of a day, or all."""
+    of = "" if day is None else f"{day}"
+    found = [Row(each.paid_at, each, each.total) for each in seen.orders.values()
+             if each.paid_at and each.paid_at.startswith(of)]
     found += [
         Row(each.done_at, seen.orders[each.order_no], -each.amount, each.refund_no)
-        for each in seen.refunds.values() if each.done_at[:10] == f"{day}"]
+        for each in seen.refunds.values() if each.done_at.startswith(of)]
     return sorted(found, key=lambda each: (each.at, each.refund_no))
 
 
@@ -101,28 +105,52 @@ def _summary(seller_id: str, rows: list[Row], day: date, made_at: datetime) -> l
         _foot(made_at)]
 
 
-def _money(seller_id: str, rows: list[Row], day: date, made_at: datetime) -> list[str]:
-    moves = list(_moves(rows))
-    income, spent = [each[3] for each in moves if each[3] > 0], [each[3] for each in moves if each[3] < 0]
-    lines, balance = [], _OPENING_FEN
-    for number, (row, kind, note, fen) in enumerate(moves, start=1):
-        balance += fen
+def _money(seller_id: str, seen: Seen, day: date, made_at: datetime) -> list[str] | None:
+    """Each movement with what the account held afterwards, and behind them what went out and what came in."""
+    lines, balance = list[str](), _OPENING_FEN
+    income: list[int] = []
+    spent: list[int] = []
+    for move in sorted(_moves(seen), key=lambda each: (each.at[:19], each.order)):
+        if move.at[:10] > f"{day}":
+            break
+        balance += move.fen
+        if move.at[:10] != f"{day}":
+            continue
+        (income if move.fen > 0 else spent).append(move.fen)
         lines.append(",".join([
-            f"{day:%Y%m%d}{number:012d}\t", f"{row.order.trade_no}\t", f"{row.order.order_no}\t", row.order.subject,
-            row.at, _BUYER, format_yuan(fen) if fen > 0 else " ", format_yuan(fen) if fen < 0 else " ",
-            format_yuan(balance), "支付宝", kind, note]))
+            f"{day:%Y%m%d}{len(lines) + 1:012d}\t", f"{move.trade_no}\t", f"{move.order_no}\t", move.subject,
+            move.at[:19], _BUYER, format_yuan(move.fen) if move.fen > 0 else " ",
+            format_yuan(move.fen) if move.fen < 0 else " ", format_yuan(balance), "支付宝", move.kind, move.note]))
+    if not lines:
+        return None
     return [
         *_head("支付宝账务明细查询", seller_id, day), f"#{_RULE}账务明细列表{_RULE}", MONEY_COLUMNS, *lines,
         f"#{_RULE}账务明细列表结束{_RULE}", f"#支出合计：{len(spent)}笔，共{format_yuan(sum(spent))}元",
         f"#收入合计：{len(income)}笔，共{format_yuan(sum(income))}元", _foot(made_at)]
 
 
-def _moves(rows: list[Row]) -> Iterator[tuple[Row, str, str, int]]:
+@dataclass(frozen=True)
+class _Move:
+    at: str
+    order: str
+    trade_no: str
+    order_no: str
+    subject: str
+    kind: str
+    note: str
+    fen: int
+
+
+def _moves(seen: Seen) -> Iterator[_Move]:
     """A trade or refund and its fee are two movements each; a fee of nothing is none."""
-    for row in rows:
-        yield row, "交易退款" if row.refund_no else "在线支付", row.refund_no, row.amount
+    for row in _rows(seen):
+        of, name = row.order, row.refund_no or row.order.order_no
+        said = row.at, name, of.trade_no, of.order_no, of.subject
+        yield _Move(*said, "交易退款" if row.refund_no else "在线支付", row.refund_no, row.amount)
         if row.fee:
-            yield row, "退费" if row.refund_no else "收费", "服务费", row.fee
+            yield _Move(*said, "退费" if row.refund_no else "收费", "服务费", row.fee)
+    for each in seen.withdrawals:
+        yield _Move(each.at, each.flow_no, each.flow_no, "", "提现", "提现", "", -each.amount)
 
 
 def _head(title: str, seller_id: str, day: date) -> list[str]:

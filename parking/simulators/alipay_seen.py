@@ -36,6 +36,15 @@ class SeenRefund:
 
 
 @dataclass
+class SeenWithdrawal:
+    """Money that was taken out to the merchant's bank."""
+
+    flow_no: str
+    at: str
+    amount: int
+
+
+@dataclass
 class Seen:
     """All that the channel knows. refunds: by order and refund number, which is unique within its order only.
 
@@ -45,6 +54,7 @@ class Seen:
 
     orders: dict[str, SeenOrder] = field(default_factory=dict)
     refunds: dict[str, SeenRefund] = field(default_factory=dict)
+    withdrawals: list[SeenWithdrawal] = field(default_factory=list)
     callbacks: str = "send"
     failures: int = 0
     lost_answers: int = 0

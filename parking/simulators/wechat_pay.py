@@ -29,8 +29,9 @@ from parking.core.money import format_yuan
 from parking.simulators.faults import hang_up
 from parking.simulators.merchants import run
 from parking.simulators.wechat_parking import OPEN, ParkingDesk, SeenStay
+from parking.simulators.wechat_pay_funds import write_funds
 from parking.simulators.wechat_pay_keys import Keys
-from parking.simulators.wechat_pay_seen import Seen, SeenOrder, SeenRefund
+from parking.simulators.wechat_pay_seen import Seen, SeenOrder, SeenRefund, SeenWithdrawal
 from parking.simulators.wechat_pay_statement import ZONE, write_statement
 
 CALLBACK_TRIES = 4
@@ -52,6 +53,7 @@ class WechatPaySimulator:
             parking = kept.get("parking", {"stays": [], "plates": {}, "payers": {}})
             self.parking.seen.stays = {each["stay_no"]: SeenStay(**each) for each in parking["stays"]}
             self.parking.seen.plates, self.parking.seen.payers = parking["plates"], parking["payers"]
+            self.seen.withdrawals = [SeenWithdrawal(**each) for each in kept.get("withdrawals", [])]
         self.app = self._make_app()
 
     def pay(self, order_no: str, *, at: datetime | None = None) -> bool:
@@ -99,9 +101,22 @@ class WechatPaySimulator:
             self._keep()
         self._tell(f"REFUND.{status}", refund.notify_url, self._refund_event(refund, status))
 
+    def withdraw(self, fen: int, *, at: datetime | None = None) -> str:
+        """The merchant takes money out to its bank; returns the movement's number."""
+        with self._lock:
+            when = format_instant((at or self.clock()).replace(microsecond=0), ZONE)
+            made = SeenWithdrawal(f"4{secrets.randbelow(10**27):027d}", when, fen)
+            self.seen.withdrawals.append(made)
+            self._keep()
+        return made.flow_no
+
     def statement(self, day: date) -> bytes:
         """The trade statement (ALL) of a day of the channel's."""
         return write_statement(self.keys, self.seen.orders, self.seen.refunds.values(), day)
+
+    def funds(self, day: date) -> bytes | None:
+        """The bill of movements of a day; None where nothing moved."""
+        return write_funds(self.keys, self.seen, day)
 
     def _make_app(self) -> Flask:
         app = Flask(__name__)
@@ -112,6 +127,7 @@ class WechatPaySimulator:
             ("POST", "/v3/refund/domestic/refunds", self._ask_refund),
             ("GET", "/v3/refund/domestic/refunds/<refund_no>", self._query_refund),
             ("GET", "/v3/certificates", self._certificates), ("GET", "/v3/bill/tradebill", self._bill),
+            ("GET", "/v3/bill/fundflowbill", self._fund_bill), ("GET", "/funds/<day>", self._fund_file),
             ("GET", "/bill/<day>", self._bill_file), ("GET", "/pay/<token>", self._pay_page),
             ("POST", "/pay/<token>", self._pay_form), *self.parking.rules,
         )
@@ -228,6 +244,20 @@ class WechatPaySimulator:
     def _bill_file(self, day: str) -> Response:
         return Response(self.statement(date.fromisoformat(day)), content_type="text/csv; charset=utf-8")
 
+    def _fund_bill(self) -> Response:
+        """Of the purse BASIC; the others have never been used."""
+        day = request.args["bill_date"]
+        text = self.funds(date.fromisoformat(day)) if request.args.get("account_type", "BASIC") == "BASIC" else None
+        if text is None:
+            return self._answer({"code": "NO_STATEMENT_EXIST", "message": "No Bill Exist"}, 400)
+        return self._answer({
+            "hash_type": "SHA1", "hash_value": hashlib.sha1(text).hexdigest(),  # noqa: S324
+            "download_url": f"{self._base()}/funds/{day}"})
+
+    def _fund_file(self, day: str) -> Any:
+        text = self.funds(date.fromisoformat(day))
+        return ("No Bill Exist", 404) if text is None else Response(text, content_type="text/csv; charset=utf-8")
+
     def _pay_page(self, token: str) -> Any:
         order = self._by_token(token)
         if order is None:
@@ -321,7 +351,8 @@ class WechatPaySimulator:
             kept = {"orders": [asdict(each) for each in self.seen.orders.values()],
                     "refunds": [asdict(each) for each in self.seen.refunds.values()],
                     "parking": {"stays": [asdict(each) for each in self.parking.seen.stays.values()],
-                                "plates": self.parking.seen.plates, "payers": self.parking.seen.payers}}
+                                "plates": self.parking.seen.plates, "payers": self.parking.seen.payers},
+                    "withdrawals": [asdict(each) for each in self.seen.withdrawals]}
             half = self._file.with_suffix(".half")
             half.write_text(json.dumps(kept))
             half.replace(self._file)

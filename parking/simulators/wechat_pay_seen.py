@@ -31,6 +31,15 @@ class SeenRefund:
 
 
 @dataclass
+class SeenWithdrawal:
+    """Money that was taken out to the merchant's bank."""
+
+    flow_no: str
+    at: str
+    amount: int
+
+
+@dataclass
 class Seen:
     """All that the channel knows. callbacks: "send", "drop" or "twice".
 
@@ -39,6 +48,7 @@ class Seen:
 
     orders: dict[str, SeenOrder] = field(default_factory=dict)
     refunds: dict[str, SeenRefund] = field(default_factory=dict)
+    withdrawals: list[SeenWithdrawal] = field(default_factory=list)
     callbacks: str = "send"
     failures: int = 0
     lost_answers: int = 0

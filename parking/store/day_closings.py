@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, and_, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.store.columns import Bytes, Fen, Instant, Table, Uuid, spread
-from parking.store.reckonings import StatementDifference
+from parking.store.reckonings import KINDS_CHECK, StatementDifference
 from parking.store.statements import insert_new
 
 _STANDS = text("state IN ('waiting', 'stands')")
@@ -25,7 +25,7 @@ class ExplanationRow(Table):
 
     __tablename__ = "statement_explanation"
     __table_args__ = (
-        CheckConstraint("kind IN ('payment', 'refund')", name="kind"),
+        CheckConstraint(KINDS_CHECK, name="kind"),
         CheckConstraint("state IN ('waiting', 'stands', 'rejected', 'withdrawn')", name="state"),
         Index("uq_statement_explanation_difference", "account_id", "statement_date", "kind", "number", "bucket",
               unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS),

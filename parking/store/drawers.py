@@ -70,6 +70,7 @@ class DrawerShift(Table):
         Index("uq_drawer_shift_open", "lot_id", "drawer_id", unique=True,
               sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("uq_drawer_shift_number", "lot_id", "drawer_id", "number", unique=True),
+        Index("ix_drawer_shift_opened", "operator_id", "opened_at"),
         Index("ix_drawer_shift_handed_in", "operator_id", "closed_at",
               sqlite_where=_HANDED_IN, postgresql_where=_HANDED_IN),
         spread("lot_id", "lot"),
@@ -241,6 +242,15 @@ def list_handed_in(db: Session, operator_id: UUID) -> list[Shift]:
     found = db.execute(_select().where(
         row.operator_id == operator_id, row.deposit_fen > literal_column("0"), row.taken_at.is_(None),
     ).order_by(row.closed_at, row.shift_id))
+    return [Shift(*each) for each in found]
+
+
+def list_begun(db: Session, operator_id: UUID, *, since: datetime, until: datetime) -> list[Shift]:
+    """An operator's shifts that began in [since, until), in their order."""
+    row = DrawerShift
+    found = db.execute(_select().where(
+        row.operator_id == operator_id, row.opened_at >= since, row.opened_at < until,
+    ).order_by(row.opened_at, row.lot_id, row.shift_id))
     return [Shift(*each) for each in found]
 
 

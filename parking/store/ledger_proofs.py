@@ -6,7 +6,7 @@ Each comparison reads both of its sides in one statement, and gives the rows whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -228,6 +228,14 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
             event, event_id == posted.c.ref_id).where(event_id.is_(None))
         unlike += [(kind, each) for query in (missing, alone) for each in differences(db.execute(query))]
     return unlike
+
+
+def list_posted_of(db: Session, lot_id: int, kinds: Sequence[str]) -> list[tuple[str, UUID, str, str, int]]:
+    """What counts of these kinds at a lot: kind, what it is for, debit, credit, fen."""
+    row = LedgerTransfer
+    found = db.execute(select(row.kind, row.ref_id, row.debit, row.credit, row.amount_fen).where(
+        row.lot_id == lot_id, row.kind.in_(kinds), row.phase.in_(COUNTS)))
+    return [(each[0], each[1], each[2], each[3], each[4]) for each in found]
 
 
 def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:

@@ -72,7 +72,19 @@ def sum_of_day(
     db: Session, account_id: UUID, operator_id: UUID, kind: Kind, *, since: datetime, until: datetime
 ) -> list[tuple[int, int, int]]:
     """Of each lot how many were paid, or taken on to be given back, in [since, until), and the fen of them."""
-    source = _SOURCES[kind][0]
+    return _sum(db, _SOURCES[kind][0], account_id, operator_id, since, until)
+
+
+def sum_of_wallets(
+    db: Session, account_id: UUID, operator_id: UUID, kind: Kind, *, since: datetime, until: datetime
+) -> int:
+    """The fen that were paid into wallets, or taken on to be given back of that, in [since, until)."""
+    return sum(fen for _, _, fen in _sum(db, _SOURCES[kind][1], account_id, operator_id, since, until))
+
+
+def _sum(
+    db: Session, source: _Source, account_id: UUID, operator_id: UUID, since: datetime, until: datetime
+) -> list[tuple[int, int, int]]:
     found = db.execute(source.joined(select(source.lot_id, func.count(), func.sum(source.amount_fen))).where(
         *_in_time(source, account_id, operator_id, since, until), source.state.in_(("paid", "accepted", "done")),
     ).group_by(source.lot_id))

@@ -15,12 +15,14 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Select, Text, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from parking.core.fund_match import DIFFERENCE_KINDS
 from parking.core.reconciliation import Bucket
 from parking.store.columns import Fen, Instant, Json, Table, Uuid, spread
 from parking.store.statement_imports import StatementImport, StatementLine
 from parking.store.statements import insert_new, table_of
 
 FORGOTTEN_AT_ONCE = 5000
+KINDS_CHECK = f"kind IN {('payment', 'refund', *DIFFERENCE_KINDS)!r}"
 
 
 class StatementDay(Table):
@@ -50,7 +52,7 @@ class StatementDifference(Table):
 
     __tablename__ = "statement_difference"
     __table_args__ = (
-        CheckConstraint("kind IN ('payment', 'refund')", name="kind"),
+        CheckConstraint(KINDS_CHECK, name="kind"),
         Index("ix_statement_difference_bucket", "account_id", "statement_date", "reckoning", "bucket", "place"),
         spread("account_id", "statement"),
     )
@@ -75,11 +77,11 @@ class StatementDifference(Table):
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
-    """number: of the reckoning; buckets: for each how many pairs, and the fen of each side."""
+    """number: of the reckoning; buckets: for each how many pairs, and the fen of each side; `funds`: the third way."""
 
     number: int
     is_current: bool
-    buckets: dict[str, dict[str, int]]
+    buckets: dict[str, Any]
     difference_count: int
 
 
@@ -163,7 +165,7 @@ def add_differences(
 
 
 def finish_reckoning(
-    db: Session, account_id: UUID, day: date, number: int, *, generation: int, buckets: dict[str, dict[str, int]],
+    db: Session, account_id: UUID, day: date, number: int, *, generation: int, buckets: dict[str, Any],
     difference_count: int, now: datetime,
 ) -> None:
     """Its result stands, unless that of a later one does already."""

@@ -222,7 +222,12 @@ def find_part(db: Session, account_id: UUID, import_id: UUID, part: int) -> byte
     row = StatementFile
     found = db.execute(select(row.body).where(
         row.account_id == account_id, row.import_id == import_id, row.part == part)).scalar_one_or_none()
-    return None if found is None else zlib.decompress(found)
+    return None if found is None else unpack(found)
+
+
+def unpack(body: bytes) -> bytes:
+    """What `pack` made of a part."""
+    return zlib.decompress(body)
 
 
 def finish_import(db: Session, reading: Reading) -> bool:

@@ -24,8 +24,10 @@ from parking.core.ledger import (
     visit_of,
 )
 from parking.services.account import AccountBooks, BadPeriod, Period, show_books
+from parking.services.receive import show_standing
+from parking.services.reconcile import list_own_accounts
 from parking.services.show import read_cursor, write_cursor
-from parking.store import ledger_sums, lots, merchants
+from parking.store import fund_imports, ledger_sums, lots, merchants
 from parking.store.ledger_sums import Posted
 from parking.web import auth
 from parking.web.channels import channel_name
@@ -85,7 +87,8 @@ def page() -> Any:
     found = _show(asked)
     names = _lot_names()
     return render_template(
-        "books.html", asked=asked, books=found, sheets=_sheets(found, names), names=names, query=_query(asked, found))
+        "books.html", asked=asked, books=found, sheets=_sheets(found, names), names=names, query=_query(asked, found),
+        standings=_standings())
 
 
 @blueprint.get("/console/books/export")
@@ -193,6 +196,14 @@ def _sheets(found: AccountBooks, names: dict[int, dict[str, str]]) -> dict[str, 
     return {"trial": trial, "lots": by_lot, "days": by_day, "hours": by_hour}
 
 
+def _standings() -> list[Any]:
+    """The operator's accounts whose movements are read, where a day of them was booked."""
+    with _database().reading() as db:
+        found = [show_standing(db, each, now=auth.now()) for each in list_own_accounts(db, auth.operator_id())
+                 if fund_imports.list_purses(db, each.account_id)]
+    return [each for each in found if each.position is not None]
+
+
 def _sum(cells: Iterable[Cell]) -> int:
     return sum(cell for cell in cells if isinstance(cell, int))
 
@@ -213,6 +224,10 @@ def account_name(account: str) -> str:
         return str(gettext("%(channel)s: refunds on their way", channel=channel_name(of)))
     if kind == "difference":
         return str(gettext("%(channel)s: written off", channel=channel_name(of)))
+    if kind == "bank" and account not in (BANK, MERCHANTS_BANK):
+        return str(gettext("%(channel)s: taken to the bank", channel=channel_name(of)))
+    if kind == "opening":
+        return str(gettext("%(channel)s: held before our books", channel=channel_name(of)))
     if kind == "merchant":
         found = merchant_of(account)
         with _database().reading() as db:
@@ -247,6 +262,8 @@ def kind_name(kind: str) -> str:
         "fee_back": gettext("The channel's fee given back"), "commission": gettext("Commission"),
         "commission_back": gettext("Commission given back"), "sponsored": gettext("Validated by a merchant"),
         "unsponsored": gettext("Validation taken back"), "merchant_paid": gettext("Paid by a merchant"),
+        "swept": gettext("Taken to the bank"), "rounded": gettext("The channel's fees rounded"),
+        "opened": gettext("Held before our books"),
     }
     return str(words.get(kind, kind))
 

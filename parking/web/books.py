@@ -17,10 +17,12 @@ from parking.core.clock import city_date, format_instant
 from parking.core.closing import CAUSES
 from parking.core.identifier import format_lot_id, new_uuid
 from parking.core.statement import BadStatement
+from parking.core.statement_csv import is_other
 from parking.services.close_day import show_books_of_day, tell
+from parking.services.import_funds import import_funds
 from parking.services.reckon import Day, Page, show_day
 from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement, list_own_accounts
-from parking.store import day_closings, logins, statement_imports
+from parking.store import day_closings, fund_imports, logins, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.reckonings import Difference
 from parking.web import auth
@@ -37,16 +39,18 @@ PART_BYTES = 256 * 1024
 
 @blueprint.post("/v1/statements")
 @auth.operator
-@api("Import a channel's statement of a day: the file as it is", query=StatementQuery, raw="text/csv",
-     answer=ReconciliationAnswer, problems=(400, 404, 409, 413, 503))
+@api("Import a channel's statement of a day, or its bill of movements: the file as it is", query=StatementQuery,
+     raw="text/csv", answer=ReconciliationAnswer, problems=(400, 404, 409, 413, 503))
 def statements() -> Any:
     asked = read_query(StatementQuery)
     request.max_content_length = FILE_BYTES_MAX
+    whose: dict[str, Any] = {
+        "operator_id": auth.operator_id(), "channel": asked.channel, "account_id": asked.account, "day": asked.date,
+        "now": auth.now()}
     with _received() as file:
-        day = import_statement(
-            _database(), file, operator_id=auth.operator_id(), channel=asked.channel, account_id=asked.account,
-            day=asked.date, now=auth.now())
-    return _answer(day)
+        if asked.kind == "funds":
+            return _answer(import_funds(_database(), file, **whose, purse=asked.purse))
+        return _answer(import_statement(_database(), file, **whose))
 
 
 @blueprint.get("/v1/reconciliations/<channel>/<day>")
@@ -131,6 +135,8 @@ def show_day_page(
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
         accounts = list_own_accounts(db, auth.operator_id())
+        purses = [each.purse for account in accounts if account.account_id == asked
+                  for each in fund_imports.list_purses(db, account.account_id, on)]
     try:
         books = show_books_of_day(_database(), _account(None, asked), on, now=auth.now())
     except NoAccount:
@@ -146,7 +152,8 @@ def show_day_page(
         said=said, staff=staff, me=auth.staff_id(), causes=CAUSES,
         merchants={each.account_id: f"{channel_name(each.channel)} {each.merchant_no}" for each in accounts},
         told=[(_item(each.difference), each, new_uuid(now)) for each in books.told],
-        more=books.day.reckoned.difference_count - len(books.told),
+        more=books.day.reckoned.difference_count - len(books.told), purses=purses,
+        has_csv=is_other(books.day.account.channel),
     ), status
 
 
@@ -163,7 +170,7 @@ def _answer(day: Day) -> dict[str, Any]:
         "merchant_no": day.account.merchant_no, "date": day.day.isoformat(),
         "imported_at": format_instant(day.read.imported_at) if day.read else None,
         "is_provisional": day.is_provisional, "is_balanced": day.is_balanced, "fee_raw": day.fee_raw,
-        "net_raw": day.net_raw, "buckets": day.buckets, "items": _told_items(day),
+        "net_raw": day.net_raw, "buckets": day.buckets, "funds": day.funds, "items": _told_items(day),
         "closed_at": format_instant(closing.closed_at) if closing else None,
         "next_cursor": None if day.next_place is None else str(day.next_place),
     }

@@ -6,6 +6,7 @@ from flask import current_app, request
 from flask_babel import gettext
 
 from parking.core.identifier import parse_lot_id
+from parking.core.statement_csv import PREFIX, is_other
 from parking.core.wallet import CHANNEL as WALLET
 from parking.store import lots, wallets
 from parking.web import auth
@@ -18,7 +19,7 @@ def channel_name(channel: str) -> str:
     """A payment channel in the reader's language; one that has no name yet by its word."""
     words = {"wechat_pay": gettext("WeChat Pay"), "alipay": gettext("Alipay"), "cash": gettext("Cash"),
              "wallet": gettext("Wallet")}
-    return str(words.get(channel, channel))
+    return str(words.get(channel, channel.removeprefix(PREFIX).upper() if is_other(channel) else channel))
 
 
 def offered_channels(lot_id: int) -> list[str]:

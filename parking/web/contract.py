@@ -358,11 +358,21 @@ class AccountQuery(Strict):
     account: UuidText | None = None
 
 
-class StatementQuery(AccountQuery):
-    """The file's merchant says the account; `account` says it for a day without trade."""
+ChannelText = Annotated[str, Field(pattern=r"^(wechat_pay|alipay|other_[a-z0-9]{2,16})$")]
+DifferenceKindText = Literal[
+    "payment", "refund", "funds_payment", "funds_refund", "funds_fee", "funds_other", "funds_balance"]
 
-    channel: Literal["wechat_pay", "alipay"]
+
+class StatementQuery(AccountQuery):
+    """The file's merchant says the account; `account` says it for a day without trade, and of bills without one.
+
+    kind: `trade` for the statement of payments and refunds, `funds` for the bill of the movements of a purse.
+    """
+
+    channel: ChannelText
     date: DateText
+    kind: Literal["trade", "funds"] = "trade"
+    purse: Literal["BASIC", "OPERATION", "FEES"] = "BASIC"
 
 
 class DifferencesQuery(AccountQuery):
@@ -381,7 +391,7 @@ class BucketAnswer(Answer):
 
 class DifferenceAnswer(Answer):
     bucket: str
-    kind: Literal["payment", "refund"]
+    kind: DifferenceKindText
     number: str
     ours_fen: FenCount | None
     theirs_fen: FenCount | None
@@ -390,8 +400,39 @@ class DifferenceAnswer(Answer):
     status: str | None
     row: int | None
     parking_session_id: str | None
-    suggestion: Literal["wait", "ask_channel", "explain"] | None
+    suggestion: Literal["wait", "ask_channel", "explain", "look_up", "claim", "look_before"] | None
     explanation: str | None
+
+
+class FundSumsAnswer(Answer):
+    """trade: what the trade bill says should have moved, with its sign; of fees in thousandths of a fen."""
+
+    count: int
+    moved_fen: FenCount
+    trade_count: int
+    trade: int
+
+
+class FundBillAnswer(Answer):
+    purse: str
+    import_id: str
+    sha256: str
+    rows: int
+    opening_fen: FenCount | None
+    closing_fen: FenCount | None
+    is_final: bool
+
+
+class FundsAnswer(Answer):
+    """The third way. elsewhere_fen: what moved on this day of another day's trade, less the other way round; missing:
+    purses whose bill of this day, or of the day before, is not there."""
+
+    sums: dict[str, FundSumsAnswer]
+    elsewhere_fen: FenCount
+    pending_count: int
+    missing: list[str]
+    bills: list[FundBillAnswer]
+    difference_count: int
 
 
 class ReconciliationAnswer(Answer):
@@ -412,6 +453,7 @@ class ReconciliationAnswer(Answer):
     net_raw: int
     buckets: dict[str, BucketAnswer]
     items: list[DifferenceAnswer]
+    funds: FundsAnswer | None
     closed_at: str | None
     next_cursor: str | None
 

@@ -135,6 +135,8 @@ def _refusal(refused: Exception) -> str:
     if isinstance(refused, NotToBeClosed):
         words = {
             "no_statement": gettext("There is no statement of this day yet."),
+            "no_fund_bill": gettext("A bill of movements of this day, or of the day before, is not there."),
+            "cash_open": gettext("%(n)s shifts that began on this day are not counted and closed.", n=refused.count),
             "provisional": gettext("The day is not over: its statement is provisional."),
             "waits": gettext("%(n)s of our rows may be in the next day's statement.", n=refused.count),
             "unexplained": gettext("%(n)s differences are not explained.", n=refused.count)}

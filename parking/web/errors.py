@@ -61,6 +61,7 @@ from parking.services.entitle import NoTitle, TitleIdReused, TooManyTitles
 from parking.services.explain import DayClosed, ExplainedBefore, ExplanationIdReused, NoDifference, NoExplanation
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
 from parking.services.hand_out import CouponNotGood, NoSheet, SheetIdReused
+from parking.services.import_funds import FundsOff, FundsOn
 from parking.services.invoice import (
     InvoicedMeanwhile,
     InvoiceIdReused,
@@ -77,6 +78,7 @@ from parking.services.pay import NothingDue, PaymentIdReused
 from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
+from parking.services.receive import NoReceipt, ReceiptIdReused, ReceiptNotYet
 from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
 from parking.services.remit import CannotRemit
 from parking.services.retry import NoMessage
@@ -86,6 +88,7 @@ from parking.services.show import BadCursor
 from parking.services.spend import MoreIsDue, WalletTooLow
 from parking.services.subscribe import EndpointIdReused, NoDelivery, NoEndpoint, NothingToTell, TooManyEndpoints
 from parking.services.take_cash import AmountChanged
+from parking.services.take_other import NoRefund, NumberUsed
 from parking.services.testify import ClaimIdReused, TooManyClaims
 from parking.services.top_up import TopUpIdReused
 from parking.services.unlock import NoKey
@@ -229,6 +232,17 @@ _KNOWN: dict[type[Exception], Any] = {
     StatementBeingRead: lambda error: Problem(
         503, "statement_being_read", "Another file of this day is being read; ask again.",
         headers=(("Retry-After", str(RETRY_SECONDS)),)),
+    FundsOff: lambda error: Problem(
+        409, "funds_off", "Bills of this purse are not read of this day: they are switched on first."),
+    FundsOn: lambda error: Problem(409, "funds_on", "Bills of this purse are read already."),
+    ReceiptIdReused: lambda error: Problem(
+        409, "id_reused", "This id was used before for another receipt.", errors=[("id", "used before")]),
+    ReceiptNotYet: lambda error: Problem(
+        400, "day_not_begun", "This day has not begun.", errors=[("date", "not yet")]),
+    NoReceipt: lambda error: Problem(404, "not_found", "There is no such receipt, or it is not yours."),
+    NumberUsed: lambda error: Problem(
+        409, "number_used", "This number of the channel was recorded before.", errors=[("number", "used before")]),
+    NoRefund: lambda error: Problem(404, "not_found", "Nothing of this number is owed back so."),
     NoAccount: lambda error: Problem(404, "not_found", "You have no account at such a channel."),
     NotConnected: lambda error: Problem(
         409, "channel_not_connected", "The operator of this lot takes no money by this channel."),

@@ -11,7 +11,7 @@ from parking.core.closing import Cause
 from parking.core.identifier import format_lot_id
 from parking.store.day_closings import Closing, Explanation
 from parking.store.waivers import Waiver
-from parking.web.contract import Answer, DateText, Digits, FenCount, Strict, UuidText
+from parking.web.contract import Answer, ChannelText, DateText, DifferenceKindText, Digits, FenCount, Strict, UuidText
 from parking.web.tariff_contract import WhyText
 
 AMOUNT_MAX = 10**9
@@ -172,10 +172,10 @@ class ExplanationRequest(Strict):
     """Why a difference of a day is one. `written_off` moves what differs to the channel's account of differences."""
 
     id: UuidText
-    channel: Literal["wechat_pay", "alipay"]
+    channel: ChannelText
     account: UuidText | None = None
     date: DateText
-    kind: Literal["payment", "refund"]
+    kind: DifferenceKindText
     number: Annotated[str, Field(min_length=1, max_length=64)]
     cause: Cause
     note: WhyText
@@ -186,7 +186,7 @@ class ExplanationAnswer(Answer):
 
     id: str
     date: str
-    kind: Literal["payment", "refund"]
+    kind: DifferenceKindText
     number: str
     bucket: str
     difference_fen: FenCount
@@ -201,7 +201,7 @@ class ExplanationAnswer(Answer):
 
 
 class ClosingRequest(Strict):
-    channel: Literal["wechat_pay", "alipay"]
+    channel: ChannelText
     account: UuidText | None = None
     date: DateText
 

@@ -34,6 +34,8 @@ def register(app: Flask) -> None:
     }
     app.jinja_env.globals |= {"languages": LANGUAGES, "language": lambda: str(get_locale()), "person": auth.person,
                              "state_name": state_name, "bucket_name": bucket_name,
+                             "movement_name": movement_name, "difference_name": difference_name,
+                             "fund_bucket_name": fund_bucket_name, "suggestion_name": suggestion_name,
                              "waiver_state_name": waiver_state_name, "cause_name": cause_name,
                              "explanation_state_name": explanation_state_name, "flag_name": flag_name,
                              "story_name": story_name, "provider_name": provider_name, "way_name": way_name,
@@ -152,6 +154,42 @@ def bucket_name(bucket: str) -> str:
         "duplicate": gettext("named twice"), "pending_cutoff": gettext("may be in the next day's statement"),
     }
     return str(words[bucket])
+
+
+def movement_name(kind: str) -> str:
+    """A kind of movement of a channel's account in the reader's language."""
+    words = {
+        "payment": gettext("Payments"), "refund": gettext("Refunds"), "fee": gettext("Channel fees"),
+        "withdrawal": gettext("Taken to the bank"), "other": gettext("Other movements")}
+    return str(words[kind])
+
+
+def difference_name(kind: str) -> str:
+    """What a difference of a day is about, in the reader's language."""
+    words = {
+        "payment": gettext("Payment"), "refund": gettext("Refund"), "funds_payment": gettext("Payment"),
+        "funds_refund": gettext("Refund"), "funds_fee": gettext("Fee"), "funds_other": gettext("Other movement"),
+        "funds_balance": gettext("Balance carried over")}
+    return str(words[kind])
+
+
+def fund_bucket_name(kind: str, bucket: str) -> str:
+    """How the money that moved differs from the trade statement, in the reader's language."""
+    if kind == "funds_balance":
+        return str(gettext("the day before ended with another balance"))
+    words = {
+        "only_ours": gettext("did not move"), "only_theirs": gettext("moved, and is not in the trade statement"),
+        "amount_differs": gettext("another amount moved"), "pending_cutoff": gettext("has not moved yet")}
+    return str(words[bucket])
+
+
+def suggestion_name(suggestion: str) -> str:
+    """What is to be done first about a movement that differs; "" where a button says it."""
+    words = {
+        "look_up": gettext("Look it up at the channel: its two bills say different things."),
+        "claim": gettext("Ask the channel to put its fee right, then explain it."),
+        "look_before": gettext("Look at the day before: its bill is missing or was another.")}
+    return str(words.get(suggestion, ""))
 
 
 def story_name(what: str) -> str:

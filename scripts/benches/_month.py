@@ -46,7 +46,7 @@ from tests.city import City
 
 TAIL = 5  # days after the month, until all of it is closed
 THUMB_AFTER, TOLD_AFTER = timedelta(seconds=20), timedelta(seconds=2)
-WAIVED_FEN, STATEMENT_OFF_FEN = 300, 200
+WAIVED_FEN, STATEMENT_OFF_FEN, WITHDRAWN_FEN = 300, 200, 20_000
 Deed = Callable[[], None]
 
 
@@ -480,8 +480,14 @@ class Month:
         self.later(day_at(number, 16, 25), lambda: self.days.close_until(number - 1))
         if number in (self.day_count // 3, self.day_count * 2 // 3):
             self.later(day_at(number, 13), self._change_keys)
+        self.later(day_at(number, 21), self._take_to_bank)
         if number in (2, self.day_count // 2, self.day_count - 2):
             self.later(day_at(number, 14), lambda: self._sell_elsewhere(number))
+
+    def _take_to_bank(self) -> None:
+        for party in self.parties:
+            party.simulator.withdraw(WITHDRAWN_FEN, at=self.at)
+            self.happened["taken_to_bank"] += 1
 
     def _pay_out(self) -> None:
         self.happened["cash_given_back"] += self.booths.pay_out(now=self.at)

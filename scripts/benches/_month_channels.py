@@ -19,12 +19,16 @@ from flask import Flask
 
 from parking.adapters.payment_alipay import make_alipay
 from parking.adapters.payment_wechat import make_wechat_pay
+from parking.core.clock import city_date
+from parking.core.statement import CHANNEL_ZONE
 from parking.services.connect import Channels, connect_account
 from parking.services.follow import Desk
+from parking.services.import_funds import switch_funds_on
 from parking.simulators.alipay import FORM, AlipaySimulator
 from parking.simulators.alipay_keys import Keys as AlipayKeys
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.simulators.wechat_pay_keys import Keys as WechatPayKeys
+from parking.store import channel_accounts
 from tests.serving import simulating
 
 HTTP_EVERY = 50
@@ -152,6 +156,9 @@ def _open(app: Flask, stack: ExitStack, operator_id: UUID, channel: str, number:
             db, operator_id=operator_id, channel=channel, secret=keys.secret(),
             merchant_no=keys.seller_id if channel == "alipay" else keys.mchid,
             settings=keys.settings(simulator.base_url), sealer=app.extensions["secrets"].sealer, now=now)
+        account = channel_accounts.find_account(db, account_id)
+        assert account is not None
+        switch_funds_on(db, account, "BASIC", city_date(now, CHANNEL_ZONE))
     party = Party(operator_id, channel, account_id, simulator, Road(simulator.app))
     if isinstance(simulator, AlipaySimulator):
         simulator.seen.callbacks = "keep"

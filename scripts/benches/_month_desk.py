@@ -17,6 +17,7 @@ from parking.core.statement import NO_BILL
 from parking.services import close_shift as closing
 from parking.services import open_shift as opening
 from parking.services.book import book_due_fees
+from parking.services.book_funds import book_due_funds
 from parking.services.close_day import NotToBeClosed, close_day, show_books_of_day
 from parking.services.explain import Asked, decide, explain
 from parking.services.fetch import fetch_due
@@ -178,6 +179,7 @@ class DayDesk:
                         self._say_no_trade(account, day)
                     self._close(account, day)
         book_due_fees(self._month.database, now=self._month.at)
+        book_due_funds(self._month.database, now=self._month.at)
 
     def check_closed(self) -> None:
         """Of no closed day a fen is unexplained now, and each record counts the differences that were planted in it."""
@@ -223,7 +225,9 @@ class DayDesk:
         month, database = self._month, self._month.database
         first, second = month.people[account.operator_id]
         books = show_books_of_day(database, account, _date(day), now=month.at)
-        if books.day.read is None or books.day.buckets["pending_cutoff"]["count"]:
+        funds = books.day.funds
+        assert funds is not None
+        if books.day.read is None or books.day.buckets["pending_cutoff"]["count"] or funds["missing"]:
             return
         planted = {(kind, number): each for kind, number, each in month.expected.of_day(account.account_id, day)}
         found = {(each.difference.kind, each.difference.number): each.difference.bucket for each in books.told}

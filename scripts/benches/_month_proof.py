@@ -11,15 +11,16 @@ from sqlalchemy import select
 from parking.core import ledger
 from parking.core.statement import CHANNEL_ZONE
 from parking.services.account import Period
+from parking.services.book_funds import find_position
 from parking.services.prove import prove_all
 from parking.services.settle import approve_settlement, find_settlement, propose_settlement
 from parking.simulators.alipay import AlipaySimulator
 from parking.simulators.alipay_bill import Row
-from parking.store import channel_fees, transfers
+from parking.store import channel_accounts, channel_fees, fund_bookings, transfers
 from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
-from scripts.benches._month import Month
+from scripts.benches._month import WITHDRAWN_FEN, Month
 from scripts.benches._month_channels import Party
 from scripts.benches._month_desk import list_unclosed
 from scripts.benches._month_plan import FIRST
@@ -68,12 +69,24 @@ def prove(month: Month) -> dict[str, Any]:
 
 
 def _check_clearing(month: Month, party: Party) -> int:
-    """What the ledger says that a channel holds is what it says itself: payments less refunds and fees, to the fen."""
+    """What the ledger says that a channel holds is what it says itself: payments less refunds and fees, to the fen.
+
+    So it is by what the simulator saw, and by the balance at the end of its bills of movements.
+    """
     holds, fee_raw = _held_at_channel(party)
     with month.database.reading() as db:
         carried_raw = sum(channel_fees.find_carried(db, party.account_id)[1].values())
         clearing = sum(transfers.balance(db, lot_id, ledger.clearing(party.channel))
                        for lot_id, of in month.operator_of.items() if of == party.operator_id)
+        account = channel_accounts.find_account(db, party.account_id)
+        assert account is not None
+        position = find_position(db, account)
+        booked = [each for each in fund_bookings.list_bookings(db, party.operator_id)
+                  if each.account_id == party.account_id]
+    assert position is not None and position.difference_fen == 0, (party.channel, position)
+    assert len(booked) >= month.day_count and sum(each.withdrawn_fen for each in booked) >= (
+        WITHDRAWN_FEN * month.day_count)
+    clearing -= sum(each.opened_fen - each.withdrawn_fen - each.rounded_fen for each in booked)
     elsewhere = sum(
         each.foreign_fen - each.off_fen for (of, *_), each in month.expected.planted.items()
         if of == party.account_id and each.foreign_fen)

@@ -60,6 +60,9 @@ def _wechat_pay(demo: dict[str, Any], place: Place, environment: Mapping[str, st
                  "--appid", account["appid"], "--serial", account["merchant_serial"],
                  "--private-key", folder / "merchant.key.pem", "--api-v3-key", folder / "api_v3_key",
                  "--parking-service", "--base-url", f"{simulator.address}/{account['mchid']}")
+        if operator_id == simulator.operators[0]:
+            run(PYTHON, ROOT / "scripts/setup/demo_day.py", folder, operator_id, cwd=ROOT,
+                env={**environment, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
     _run_parking(environment, "seed-auto-pay")
     return simulator.party("WeChat Pay")
 

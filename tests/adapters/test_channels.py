@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,11 @@ from parking.core.channel import (
     ChannelRefund,
     ChannelRefused,
     ChannelUnavailable,
+    NoStatement,
 )
+from parking.core.fund_bill import FundTotals
+from parking.core.statement import CHANNEL_ZONE
+from parking.core.statement_file import FUND_FORMATS, opened
 from parking.simulators.alipay import AlipaySimulator
 from parking.simulators.alipay_keys import Keys as AlipayKeys
 from parking.simulators.wechat_pay import WechatPaySimulator
@@ -38,6 +43,8 @@ class Party(Protocol):
     """The other side, as far as the contract needs its hands."""
 
     seen: Any
+    keys: Any
+    clock: Any
 
     def open_order(self, order_no: str) -> None: ...
 
@@ -50,6 +57,10 @@ class Party(Protocol):
     def lose_answers(self, calls: int = 1) -> None: ...
 
     def change_key(self) -> None: ...
+
+    def withdraw(self, fen: int, *, at: Any) -> str: ...
+
+    def funds(self, day: Any) -> bytes | None: ...
 
     def payment_event(self, order_no: str, **other: str) -> tuple[dict[str, str], bytes]: ...
 
@@ -428,3 +439,31 @@ def test_a_channel_that_changes_its_key_is_followed_and_what_the_old_one_signed_
     assert channel.query_order(NUMBER, now=later) == before
     assert channel.read_event(*party.payment_event(NUMBER), now=later).says == before
     assert channel.read_event(*old, now=later).says == before
+
+
+def test_the_bill_of_movements_of_a_day_that_is_over_is_fetched_and_read(sides: Sides) -> None:
+    channel, party = sides.channel, sides.party
+    pay(sides)
+    channel.refund(**PAID_TWICE, amount_fen=1000, now=now())
+    party.withdraw(2500, at=now())
+    day, later = now().astimezone(CHANNEL_ZONE).date(), now() + timedelta(days=1)
+    party.clock = lambda: later
+    file = io.BytesIO()
+
+    size = channel.fetch_funds(day, "BASIC", file, now=later)
+
+    assert size == len(file.getvalue()) and file.getvalue() == party.funds(day)
+    form, totals = FUND_FORMATS[channel.name], FundTotals()
+    with opened(file, form) as lines:
+        merchant_no = party.keys.seller_id if channel.name == "alipay" else party.keys.mchid
+        rows = [row for part in form.read(lines, totals, merchant_no=merchant_no, day=day, zone=CHANNEL_ZONE)
+                for row in part]
+    assert sorted((each.kind, each.moved_fen) for each in rows if each.kind != "fee") == [
+        ("payment", 1500), ("refund", -1000), ("withdrawal", -2500)]
+    assert sorted(each.moved_fen for each in rows if each.kind == "fee") == [-9, 6]
+    for purse, on in (("BASIC", day - timedelta(days=1)), ("FEES", day)):
+        with pytest.raises(NoStatement):
+            channel.fetch_funds(on, purse, io.BytesIO(), now=later)
+    party.fail_next()
+    with pytest.raises(ChannelUnavailable):
+        channel.fetch_funds(day, "BASIC", io.BytesIO(), now=later)

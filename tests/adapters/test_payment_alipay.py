@@ -424,7 +424,7 @@ def test_a_days_bill_adds_up_to_what_was_taken_and_given_back(pair: tuple[Alipay
     walls = city_date(day, CHANNEL_ZONE)
 
     size = channel.fetch_statement(walls, files[0], now=now())
-    channel.fetch_statement(walls, files[1], kind="signcustomer", now=now())
+    channel.fetch_funds(walls, "BASIC", files[1], now=now())
 
     assert size == len(files[0].getvalue())
     members = members_of(files[0].getvalue())
