@@ -173,12 +173,6 @@ def wallet(driver_id: UUID) -> str:
     return f"{WALLETS}/{driver_id.hex}"
 
 
-def wallet_of(account: str) -> UUID | None:
-    """The driver whose wallet an account is, if it is a wallet."""
-    kind, _, rest = account.partition("/")
-    return UUID(rest) if kind == WALLETS and rest else None
-
-
 def interlot(lot_id: int) -> str:
     return f"interlot/{lot_id}"
 
