@@ -50,7 +50,8 @@ class Desk:
 
     def open_code(self, code: str) -> SeenOrder | None:
         """Somebody scans a code or comes to the page: the trade exists from now on. None for no such code."""
-        order = next((each for each in self.seen.orders.values() if code in each.codes), None)
+        newest_first = reversed(self.seen.orders.values())
+        order = next((each for each in newest_first if code in each.codes), None)
         if order is None:
             return None
         if not order.state and not self._is_late(order):
