@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ class Recalled:
     payment_id: UUID
     lot_id: int
     lot_name: Words
+    zone: ZoneInfo
     parking_session_id: UUID
     agreement_id: UUID
     asked_at: datetime
@@ -53,9 +55,10 @@ def is_barred(db: Session, driver_id: UUID) -> bool:
 def _recall(db: Session, deduction: StoredDeduction, payment: Payment) -> Recalled:
     visit = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
     assert visit is not None
+    lot = lots.get_lot(db, payment.lot_id)
     due_fen = max(0, visit.owed_fen - visit.paid.fen) if visit.session.state == "closed" else 0
     return Recalled(
-        payment.payment_id, payment.lot_id, in_all_languages(lots.get_lot(db, payment.lot_id).name),
+        payment.payment_id, payment.lot_id, in_all_languages(lot.name), lot.zone,
         payment.parking_session_id, deduction.agreement_id, deduction.asked_at, payment.channel, payment.amount_fen,
         payment.refunded_fen, _state(payment, visit), deduction.refused_why, due_fen)
 

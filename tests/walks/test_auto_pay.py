@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -688,3 +688,58 @@ def test_the_same_id_is_the_same_agreement_however_many_ask_at_once(town: Town) 
         ):
             answer = town.city.app.test_client().open(path, method=method, json=body, headers=bearer(token))
             assert answer.status_code in (401, 403), path
+
+
+@BOTH
+def test_in_the_days_statement_it_is_matched_also_where_nobody_told_of_it(town: Town, means: str) -> None:
+    town.turn_on(means)
+    town.park()
+    town.work()
+    town.leave()
+    town.work()
+    if means == "wechat_pay":
+        for order in list(town.wechat.simulator.seen.orders.values()):
+            town.wechat.simulator.parking.finish_deduction(order.order_no)
+    town.pocket.clear()
+    town.wechat.pocket.clear()
+    paid_at = next(
+        each.paid_at for each in (town.wechat.simulator if means == "wechat_pay" else town.alipay).seen.orders.values())
+    day = paid_at[:10]
+    file = (town.wechat.simulator if means == "wechat_pay" else town.alipay).statement(date.fromisoformat(day))
+    kind = "text/csv" if means == "wechat_pay" else "application/zip"
+
+    answer = town.city.app.test_client().post(
+        f"/v1/statements?channel={means}&date={day}", data=file,
+        headers={**bearer(town.city.operators[0]), "Content-Type": kind})
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    town.work(timedelta(seconds=1))
+
+    found = town.city.get(f"/v1/reconciliations/{means}/{day}", town.city.operators[0])
+    assert {name: each["count"] for name, each in found["buckets"].items() if each["count"]} == {"matched": 1}
+    assert town.visit().money_state == "paid"
+    town.check(means)
+
+
+def test_who_came_in_by_code_alone_leaves_first_with_the_plate_that_is_read(town: Town) -> None:
+    town.turn_on("alipay")
+    inside = town.city.scan(LOT, "entry", code=town.city.code("li"))["parking_session"]["id"]
+
+    left = town.leave(plate=LI)
+    town.work()
+
+    assert (left["reason"], left["parking_session"]["id"]) == ("left", inside)
+    assert town.deducted("alipay") == [1000] and town.visit().money_state == "paid"
+    town.check("alipay")
+
+
+def test_a_code_that_was_used_takes_no_credit_with_it(town: Town) -> None:
+    town.turn_on("alipay")
+    town.park()
+    code = town.city.code("li", LI)
+    assert town.city.scan(1, "exit", code=code)["decision"] == "open", "used where nothing is collected"
+
+    held = town.leave(code=code)
+    assert (held["decision"], held["reason"]) == ("hold", "code_used")
+    assert town.rows(CreditTaken) == [] and town.rows(PaymentRow) == []
+    assert town.leave(code=code, plate=LI)["decision"] == "open", "the plate of the same car is still tried"
+    assert len(town.rows(CreditTaken)) == 2
