@@ -614,6 +614,8 @@ def test_the_page_turns_it_on_changes_it_and_ends_it_and_is_nobody_elses(town: T
     assert send(do="start", id=name, plate=LI, yuan="500", **{"with": account})[0] == 303
     assert send(do="ceiling", id=name, yuan="80")[0] == 303
     assert town.shown()["agreements"][0]["ceiling_fen"] == 8000
+    status, page = send(do="ceiling", id=name, yuan="501")
+    assert status == 400 and 'value="501" aria-invalid' in page and "500 yuan at most" in page
     assert send(do="nothing")[0] == 400
     theirs = client.post("/driver/auto-pay", data={"do": "end", "id": name},
                          headers={**headers, **bearer(town.city.drivers["wang"])})
