@@ -745,3 +745,30 @@ def test_a_code_that_was_used_takes_no_credit_with_it(town: Town) -> None:
     assert town.rows(CreditTaken) == [] and town.rows(PaymentRow) == []
     assert town.leave(code=code, plate=LI)["decision"] == "open", "the plate of the same car is still tried"
     assert len(town.rows(CreditTaken)) == 2
+
+
+def test_a_visit_that_became_another_after_the_exit_is_not_deducted_and_bars_until_it_is_paid(town: Town) -> None:
+    town.turn_on("alipay")
+    town.park(minutes=30)
+    town.leave()
+    first = town.visit().parking_session_id
+    extensions, at = town.city.app.extensions, now()
+    undo = Fact(FactRef(town.city.terminal_ids[LOT, "both"], 9), "undo", at,
+                corrects=FactRef(town.city.terminal_ids[LOT, "both"], 1))
+    town.park(minutes=50)
+    town.database.write(lambda db: record_fact(
+        db, lots.get_lot(db, LOT), undo, said_at=at, safe=extensions["key_safe"], now=at))
+    town.work()
+    town.tell_alipay()
+
+    second = town.visit().parking_session_id
+    assert second != first and town.deducted("alipay") == []
+    shown = town.shown()
+    assert (shown["deductions"][0]["state"], shown["is_barred"]) == ("unpaid", True)
+    assert shown["deductions"][0]["parking_session_id"] == f"{LOT}.{second}"
+    assert town.visit().money_state == "arrears"
+    asked = ask(town.city, f"{LOT}.{second}")
+    town.wechat.simulator.pay(order_no(asked))
+    town.tell_wechat()
+    assert town.shown()["is_barred"] is False
+    town.check("alipay")
