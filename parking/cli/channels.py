@@ -30,13 +30,14 @@ group = AppGroup("channels", help="Operators' accounts at payment channels.")
 @group.command("list")
 def list_channels() -> None:
     """Each operator's accounts, and where the channel must send its callbacks."""
-    table = Table("operator", "channel", "merchant", "connected", "callback")
+    table = Table("operator", "channel", "merchant", "connected", "deducts fees", "callback")
     base = current_app.extensions["config"].public_url
     with database().reading() as db:
         for each in channel_accounts.list_accounts(db):
             table.add_row(
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
                 "no" if each.disconnected_at else "yes",
+                "yes" if each.settings.get("parking_service") or each.settings.get("sign_scene") else "no",
                 "" if each.channel in (CASH, WALLET) or is_other(each.channel) else (
                     f"{base}/callbacks/{each.channel}/{each.account_id}"))
     Console(width=200).print(table)

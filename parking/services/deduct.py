@@ -13,13 +13,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.auto_pay import RETRY_AFTER, retry_at_most
+from parking.core.auto_pay import retry_at_most
 from parking.core.channel import ChannelPayment, Deduction, DeductionRefused, Deducts
 from parking.core.money import format_yuan
 from parking.services.follow import Desk
 from parking.services.pay import confirm_payment
 from parking.services.tell_stay import find_told, tell_stay
-from parking.store import agreements, deductions, lots, parking_sessions, payments
+from parking.store import agreements, deductions, parking_sessions, payments
 from parking.store.agreements import StoredAgreement
 from parking.store.deductions import StoredDeduction
 from parking.store.outbox_messages import Message
@@ -98,11 +98,9 @@ def _deduct(desk: Desk, deducts: Deducts, asked: _Asked, now: datetime) -> Chann
                 desk, payment.lot_id, session.parking_session_id, payment.account_id, now=now, has_left=True)
         if told is None or not told.channel_no or told.state == "blocked":
             raise DeductionRefused(SERVICE_CLOSED, may_later=False)
-    with desk.database.reading() as db:
-        lot = lots.get_lot(db, payment.lot_id)
     return deducts.deduct(Deduction(
         payment.order_no, payment.amount_fen, f"parking {format_yuan(payment.amount_fen)}",
-        asked.agreement.agreement.channel_no or "", payment.expires_at, session.left_at, f"lot-{lot.lot_id}",
+        asked.agreement.agreement.channel_no or "", payment.expires_at, session.left_at, f"lot-{payment.lot_id}",
         told.stay if told else None, told.channel_no if told else ""), now=now)
 
 
@@ -113,7 +111,6 @@ def _note_refused(desk: Desk, asked: _Asked, refused: DeductionRefused, now: dat
         _close(desk, asked, refused.reason, now)
         return None
     desk.database.write(lambda db: deductions.note_refused(db, asked.deduction, refused.reason))
-    assert wait in RETRY_AFTER
     return max(now, asked.deduction.asked_at + wait)
 
 

@@ -20,6 +20,8 @@ from parking.services.owe import is_settled
 from parking.store import agreements, deductions, outbox_messages, parking_sessions, payments, transfers, wallets
 from parking.store.deductions import StoredDeduction, Taken
 from parking.store.lots import Lot
+from parking.store.parking_sessions import StoredSession
+from parking.store.payments import Payment
 
 DEDUCT = "deduct"
 
@@ -66,14 +68,19 @@ def is_unpaid(db: Session, taken: Taken) -> bool:
     payment = payments.find_payment(db, taken.lot_id, taken.payment_id)
     if payment is None:
         return False
-    stored = parking_sessions.find_session(db, taken.lot_id, payment.parking_session_id)
-    assert stored is not None
-    if stored.session.state == "voided" and stored.replaced_by is not None:
-        replaced = parking_sessions.find_session(db, taken.lot_id, stored.replaced_by)
-        stored = replaced or stored
+    stored = get_visit_now(db, payment)
     if stored.session.state == "closed":
         return not is_settled(stored)
     return payment.state == "asked"
+
+
+def get_visit_now(db: Session, payment: Payment) -> StoredSession:
+    """The visit of a payment, or the one that has replaced it since."""
+    stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
+    assert stored is not None
+    if stored.session.state == "voided" and stored.replaced_by is not None:
+        return parking_sessions.find_session(db, payment.lot_id, stored.replaced_by) or stored
+    return stored
 
 
 def leave_first(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from parking.core.reason import Words, in_all_languages
-from parking.services.defer import is_unpaid
+from parking.services.defer import get_visit_now, is_unpaid
 from parking.services.owe import is_settled
-from parking.store import deductions, lots, parking_sessions
+from parking.store import deductions, lots
 from parking.store.deductions import StoredDeduction
 from parking.store.parking_sessions import StoredSession
 from parking.store.payments import Payment
@@ -28,6 +29,7 @@ class Recalled:
     payment_id: UUID
     lot_id: int
     lot_name: Words
+    zone: ZoneInfo
     parking_session_id: UUID
     agreement_id: UUID
     asked_at: datetime
@@ -51,13 +53,13 @@ def is_barred(db: Session, driver_id: UUID) -> bool:
 
 
 def _recall(db: Session, deduction: StoredDeduction, payment: Payment) -> Recalled:
-    visit = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
-    assert visit is not None
+    visit = get_visit_now(db, payment)
+    lot = lots.get_lot(db, payment.lot_id)
     due_fen = max(0, visit.owed_fen - visit.paid.fen) if visit.session.state == "closed" else 0
     return Recalled(
-        payment.payment_id, payment.lot_id, in_all_languages(lots.get_lot(db, payment.lot_id).name),
-        payment.parking_session_id, deduction.agreement_id, deduction.asked_at, payment.channel, payment.amount_fen,
-        payment.refunded_fen, _state(payment, visit), deduction.refused_why, due_fen)
+        payment.payment_id, payment.lot_id, in_all_languages(lot.name), lot.zone,
+        visit.session.parking_session_id, deduction.agreement_id, deduction.asked_at, payment.channel,
+        payment.amount_fen, payment.refunded_fen, _state(payment, visit), deduction.refused_why, due_fen)
 
 
 def _state(payment: Payment, visit: StoredSession) -> State:

@@ -160,12 +160,9 @@ def list_told(db: Session, vehicle_keys: Collection[bytes], operator_id: UUID) -
         _LIST_TOLD, {"keys": list(vehicle_keys), "operator_id": operator_id})]
 
 
-def find_agreement(db: Session, agreement_id: UUID, *, hold: bool = False) -> StoredAgreement | None:
+def find_agreement(db: Session, agreement_id: UUID) -> StoredAgreement | None:
     """By its id alone, as a channel names it: asks the whole city."""
-    query = _select().where(_a.agreement_id == agreement_id)
-    if hold:
-        query = query.with_for_update(of=table_of(AutoPayAgreement))
-    row = db.execute(query).one_or_none()
+    row = db.execute(_select().where(_a.agreement_id == agreement_id)).one_or_none()
     return None if row is None else _read(row)
 
 

@@ -143,7 +143,7 @@ def why_not_deducted(word: str) -> str:
 
 def why_ended(word: str) -> str:
     words = {
-        "by_driver": gettext("ended by you"), "by_channel": gettext("ended at the channel"),
+        "by_driver": gettext("by you"), "by_channel": gettext("at the payment channel"),
         "not_signed": gettext("never signed"), "released": gettext("the vehicle is not yours any more")}
     return str(words.get(word, word))
 

@@ -108,7 +108,7 @@ def deduction_answer(each: Recalled) -> dict[str, object]:
     return {
         "id": format_lot_id(each.lot_id, each.payment_id),
         "parking_session_id": format_lot_id(each.lot_id, each.parking_session_id), "lot_name": each.lot_name,
-        "asked_at": format_instant(each.asked_at), "means": each.means, "amount_fen": each.amount_fen,
+        "asked_at": format_instant(each.asked_at, each.zone), "means": each.means, "amount_fen": each.amount_fen,
         "refunded_fen": each.refunded_fen, "due_fen": each.due_fen, "state": each.state,
         "refused_why": each.refused_why,
     }

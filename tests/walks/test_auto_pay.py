@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -614,6 +614,8 @@ def test_the_page_turns_it_on_changes_it_and_ends_it_and_is_nobody_elses(town: T
     assert send(do="start", id=name, plate=LI, yuan="500", **{"with": account})[0] == 303
     assert send(do="ceiling", id=name, yuan="80")[0] == 303
     assert town.shown()["agreements"][0]["ceiling_fen"] == 8000
+    status, page = send(do="ceiling", id=name, yuan="501")
+    assert status == 400 and 'value="501" aria-invalid' in page and "500 yuan at most" in page
     assert send(do="nothing")[0] == 400
     theirs = client.post("/driver/auto-pay", data={"do": "end", "id": name},
                          headers={**headers, **bearer(town.city.drivers["wang"])})
@@ -688,3 +690,85 @@ def test_the_same_id_is_the_same_agreement_however_many_ask_at_once(town: Town) 
         ):
             answer = town.city.app.test_client().open(path, method=method, json=body, headers=bearer(token))
             assert answer.status_code in (401, 403), path
+
+
+@BOTH
+def test_in_the_days_statement_it_is_matched_also_where_nobody_told_of_it(town: Town, means: str) -> None:
+    town.turn_on(means)
+    town.park()
+    town.work()
+    town.leave()
+    town.work()
+    if means == "wechat_pay":
+        for order in list(town.wechat.simulator.seen.orders.values()):
+            town.wechat.simulator.parking.finish_deduction(order.order_no)
+    town.pocket.clear()
+    town.wechat.pocket.clear()
+    paid_at = next(
+        each.paid_at for each in (town.wechat.simulator if means == "wechat_pay" else town.alipay).seen.orders.values())
+    day = paid_at[:10]
+    file = (town.wechat.simulator if means == "wechat_pay" else town.alipay).statement(date.fromisoformat(day))
+    kind = "text/csv" if means == "wechat_pay" else "application/zip"
+
+    answer = town.city.app.test_client().post(
+        f"/v1/statements?channel={means}&date={day}", data=file,
+        headers={**bearer(town.city.operators[0]), "Content-Type": kind})
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    town.work(timedelta(seconds=1))
+
+    found = town.city.get(f"/v1/reconciliations/{means}/{day}", town.city.operators[0])
+    assert {name: each["count"] for name, each in found["buckets"].items() if each["count"]} == {"matched": 1}
+    assert town.visit().money_state == "paid"
+    town.check(means)
+
+
+def test_who_came_in_by_code_alone_leaves_first_with_the_plate_that_is_read(town: Town) -> None:
+    town.turn_on("alipay")
+    inside = town.city.scan(LOT, "entry", code=town.city.code("li"))["parking_session"]["id"]
+
+    left = town.leave(plate=LI)
+    town.work()
+
+    assert (left["reason"], left["parking_session"]["id"]) == ("left", inside)
+    assert town.deducted("alipay") == [1000] and town.visit().money_state == "paid"
+    town.check("alipay")
+
+
+def test_a_code_that_was_used_takes_no_credit_with_it(town: Town) -> None:
+    town.turn_on("alipay")
+    town.park()
+    code = town.city.code("li", LI)
+    assert town.city.scan(1, "exit", code=code)["decision"] == "open", "used where nothing is collected"
+
+    held = town.leave(code=code)
+    assert (held["decision"], held["reason"]) == ("hold", "code_used")
+    assert town.rows(CreditTaken) == [] and town.rows(PaymentRow) == []
+    assert town.leave(code=code, plate=LI)["decision"] == "open", "the plate of the same car is still tried"
+    assert len(town.rows(CreditTaken)) == 2
+
+
+def test_a_visit_that_became_another_after_the_exit_is_not_deducted_and_bars_until_it_is_paid(town: Town) -> None:
+    town.turn_on("alipay")
+    town.park(minutes=30)
+    town.leave()
+    first = town.visit().parking_session_id
+    extensions, at = town.city.app.extensions, now()
+    undo = Fact(FactRef(town.city.terminal_ids[LOT, "both"], 9), "undo", at,
+                corrects=FactRef(town.city.terminal_ids[LOT, "both"], 1))
+    town.park(minutes=50)
+    town.database.write(lambda db: record_fact(
+        db, lots.get_lot(db, LOT), undo, said_at=at, safe=extensions["key_safe"], now=at))
+    town.work()
+    town.tell_alipay()
+
+    second = town.visit().parking_session_id
+    assert second != first and town.deducted("alipay") == []
+    shown = town.shown()
+    assert (shown["deductions"][0]["state"], shown["is_barred"]) == ("unpaid", True)
+    assert shown["deductions"][0]["parking_session_id"] == f"{LOT}.{second}"
+    assert town.visit().money_state == "arrears"
+    asked = ask(town.city, f"{LOT}.{second}")
+    town.wechat.simulator.pay(order_no(asked))
+    town.tell_wechat()
+    assert town.shown()["is_barred"] is False
+    town.check("alipay")
