@@ -28,6 +28,7 @@ from parking.core.parking_session import (
 from parking.core.price import Vehicle
 from parking.services.bill import Books, Entry
 from parking.services.notice import Stretch, notice_flags
+from parking.services.track import move_case
 from parking.services.unlock import KeySafe
 from parking.store import facts, lots, outbox_messages, parking_sessions, vehicles
 from parking.store.lots import Lot
@@ -87,8 +88,12 @@ def refold(
               replaced_by=_successor(session, folded) if session.state == "voided" else None)
         for session in writes])
     for old in stored.values():
-        if old.session.parking_session_id not in folded and (old.paid.fen or old.waived_fen):
-            books.move_money(old, to=_successor(old.session, folded))
+        if old.session.parking_session_id not in folded:
+            successor = _successor(old.session, folded)
+            if old.paid.fen or old.waived_fen:
+                books.move_money(old, to=successor)
+            if old.charge_count:
+                move_case(db, lot.lot_id, old.session.parking_session_id, to=successor, now=now)
     vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)
     for session_id, old in stored.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -217,6 +217,13 @@ def change_case(db: Session, old: Case, new: Case) -> None:
         db.execute(delete(VehicleArrears).where(
             VehicleArrears.vehicle_key == old.vehicle_key, VehicleArrears.case_id == old.case_id))
     _put_index(db, new)
+
+
+def move_case(db: Session, case: Case, *, to: UUID) -> Case:
+    """A voided visit's case is now that of the visit that replaced it, which has none."""
+    db.execute(update(ArrearsCase).where(ArrearsCase.lot_id == case.lot_id, ArrearsCase.case_id == case.case_id)
+               .values(parking_session_id=to))
+    return replace(case, parking_session_id=to)
 
 
 def add_event(db: Session, case: Case, event: Event, words: Words | None = None) -> None:
