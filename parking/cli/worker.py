@@ -34,7 +34,7 @@ PROVE_SECONDS = 60.0
 BOOK_SECONDS = 60.0
 OVERDUE_SECONDS = 60.0
 FETCH_SECONDS = 1800.0
-ARREARS_SECONDS = 60.0
+TERMS_SECONDS, CASES_SECONDS = 60.0, 600.0
 COURIERS, COURIER_SECONDS = 8, 20.0
 log = structlog.get_logger("parking.worker")
 
@@ -96,7 +96,7 @@ def _tell_fetched(account: ChannelAccount, day: date, outcome: str, why: str) ->
 def worker(once: bool) -> None:
     """Carry messages to lots, channels and integrators, suspend visits that are too long, run the terms of
     arrears, work what-ifs out, and forget what need not be kept."""
-    swept_at = watched_at = proved_at = booked_at = looked_at = chased_at = float("-inf")
+    swept_at = watched_at = proved_at = booked_at = looked_at = termed_at = opened_at = float("-inf")
     statements, couriers = Statements(), Couriers()
     config = current_app.extensions["config"]
     what_ifs = Replays(database(), Place(config.database_url, config.database_role))
@@ -119,10 +119,12 @@ def worker(once: bool) -> None:
                 database(), current_app.extensions["key_safe"], now=right_now()
             ):
                 looked_at = time.monotonic()
-            if time.monotonic() - chased_at > ARREARS_SECONDS:
+            if time.monotonic() - termed_at > TERMS_SECONDS:
                 run_clocks(database(), config.city_calendar, now=right_now())
+                termed_at = time.monotonic()
+            if time.monotonic() - opened_at > CASES_SECONDS:
                 open_due_cases(database(), now=right_now())
-                chased_at = time.monotonic()
+                opened_at = time.monotonic()
             if time.monotonic() - proved_at > PROVE_SECONDS and prove_one_lot(database(), now=right_now()) is None:
                 proved_at = time.monotonic()
             if not once:

@@ -14,7 +14,7 @@ from parking.core.identifier import derived_uuid
 from parking.services.advance import NO_TERM, Deed, advance_case, begin_term, lock_case, was_done
 from parking.services.owe import NoVisit, lock_visit
 from parking.services.track import track_visit
-from parking.store import arrears, charges, lots, operators, parking_sessions
+from parking.store import arrears, arrears_terms, charges, lots, operators, parking_sessions
 from parking.store.arrears import Case, Event
 from parking.store.database import Database
 from parking.store.parking_sessions import StoredSession
@@ -71,7 +71,8 @@ def open_due_cases(database: Database, *, now: datetime) -> int:
     count = 0
     for lot in every:
         with database.reading() as db:
-            found = arrears.list_unpaid_visits(db, lot.lot_id, left_before=now - grace[lot.operator_id], limit=PART)
+            found = arrears_terms.list_unpaid_visits(
+                db, lot.lot_id, left_before=now - grace[lot.operator_id], limit=PART)
         for visit in found:
             count += database.write(partial(_open_by_clock, lot_id=lot.lot_id, parking_session_id=visit, now=now))
             database.give_way()

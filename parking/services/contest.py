@@ -39,7 +39,7 @@ from parking.services.advance import (
 )
 from parking.services.attest import NotCharged
 from parking.services.waive import MoreThanCharged, ask_waiver
-from parking.store import arrears, calendars
+from parking.store import arrears, arrears_terms, calendars
 from parking.store.arrears import Case, Event, Words
 from parking.store.database import Database
 
@@ -151,7 +151,7 @@ def run_clocks(database: Database, calendar: str, *, now: datetime) -> int:
     Each in a transaction of its own, and gates go first.
     """
     with database.reading() as db:
-        ended = arrears.list_ended_terms(db, now=now, limit=PART)
+        ended = arrears_terms.list_ended_terms(db, now=now, limit=PART)
         confirmed = calendars.get_calendar(db, calendar).years
     for lot_id, visit in ended:
         with suppress(*_LEFT_TO_A_PERSON):
@@ -160,7 +160,7 @@ def run_clocks(database: Database, calendar: str, *, now: datetime) -> int:
     count, after = len(ended), None
     while True:
         with database.reading() as db:
-            waiting = arrears.list_waiting(db, after=after, limit=PART)
+            waiting = arrears_terms.list_waiting(db, after=after, limit=PART)
         for case in waiting:
             if _is_waited_for(case, confirmed):
                 database.write(partial(

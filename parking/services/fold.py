@@ -29,6 +29,7 @@ from parking.core.price import Vehicle
 from parking.services.bill import Books, Entry
 from parking.services.notice import Stretch, notice_flags
 from parking.services.tell_stay import ask_to_tell
+from parking.services.track import move_case
 from parking.services.unlock import KeySafe
 from parking.store import facts, lots, outbox_messages, parking_sessions, vehicles
 from parking.store.lots import Lot
@@ -88,10 +89,12 @@ def refold(
               replaced_by=_successor(session, folded) if session.state == "voided" else None)
         for session in writes])
     for old in stored.values():
-        if old.session.parking_session_id not in folded and (
-            old.paid.fen or old.waived_fen or old.session.validations
-        ):
-            books.move_money(old, to=_successor(old.session, folded))
+        if old.session.parking_session_id not in folded:
+            successor = _successor(old.session, folded)
+            if old.paid.fen or old.waived_fen or old.session.validations:
+                books.move_money(old, to=successor)
+            if old.charge_count:
+                move_case(db, lot.lot_id, old.session.parking_session_id, to=successor, now=now)
     vehicles.place_vehicles(db, lot.lot_id, {key: _inside(key, folded) for key in since})
     ask_to_tell(db, lot, [each for each in writes if _has_come(each, stored.get(each.parking_session_id))], now=now)
     _tell_elsewhere(db, lot, [session for session in writes if session.state != "voided"], now)

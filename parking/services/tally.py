@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.arrears import CLOSED, DISPUTED
-from parking.store import arrears, lots
+from parking.store import arrears_counts, lots
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class LotTally:
 def tally_lots(db: Session, operator_id: UUID | None = None) -> list[LotTally]:
     """Every lot of an operator's, or of the city."""
     sums: dict[int, Tally] = defaultdict(Tally)
-    for each in arrears.count_cases(db, operator_id):
+    for each in arrears_counts.count_cases(db, operator_id):
         if each.state not in CLOSED:
             sums[each.lot_id] += Tally(
                 each.cases, each.fen, each.cases * (each.state == "overdue"), each.cases * (each.state in DISPUTED))
-    for lot_id, (in_time, lapsed) in arrears.count_answers(db, operator_id).items():
+    for lot_id, (in_time, lapsed) in arrears_counts.count_answers(db, operator_id).items():
         sums[lot_id] += Tally(answered_in_time=in_time, lapsed=lapsed)
     return [LotTally(lot.lot_id, lot.district_id, lot.operator_id, sums[lot.lot_id])
             for lot, _ in lots.list_lots_with_occupancy(db, operator_id=operator_id)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
-    exists,
-    func,
     insert,
     select,
     text,
@@ -29,16 +27,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.arrears import CLOSED, STATES, Actor, State, Step
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, spread
-from parking.store.lots import Lot
-from parking.store.parking_sessions import ParkingSessionRow
 from parking.store.statements import insert_new, put_all, table_of
 
 _STATE = f"state IN ({', '.join(repr(each) for each in STATES)})"
 _IS_CLOSED = f"state IN ({', '.join(repr(each) for each in CLOSED)})"
 _HAS_TERM, _WAITS = text("term_ends_at IS NOT NULL"), text("waits_for IS NOT NULL")
 _OVERDUE = text("state = 'overdue'")
-# Written out, as the index has it: an engine that is asked by a parameter does not see that it holds.
-_UNPAID = text("parking_session.state = 'closed' AND parking_session.money_state IN ('pay_later', 'arrears')")
 
 
 class ArrearsCase(Table):
@@ -197,18 +191,6 @@ class Words:
     named: str
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many cases of a lot are in a state, and what is due of them."""
-
-    lot_id: int
-    operator_id: UUID
-    district_id: str
-    state: str
-    cases: int
-    fen: int
-
-
 _FIND_OF_VISIT = select(table_of(ArrearsCase)).where(
     ArrearsCase.lot_id == bindparam("lot_id"), ArrearsCase.parking_session_id == bindparam("session_id"))
 _index = table_of(VehicleArrears).c
@@ -237,6 +219,13 @@ def change_case(db: Session, old: Case, new: Case) -> None:
     _put_index(db, new)
 
 
+def move_case(db: Session, case: Case, *, to: UUID) -> Case:
+    """A voided visit's case is now that of the visit that replaced it, which has none."""
+    db.execute(update(ArrearsCase).where(ArrearsCase.lot_id == case.lot_id, ArrearsCase.case_id == case.case_id)
+               .values(parking_session_id=to))
+    return replace(case, parking_session_id=to)
+
+
 def add_event(db: Session, case: Case, event: Event, words: Words | None = None) -> None:
     db.execute(insert(ArrearsEvent).values(lot_id=case.lot_id, case_id=case.case_id, **_values(event, Event)))
     if words is not None:
@@ -254,13 +243,13 @@ def find_case_by_number(db: Session, lot_id: int, case_no: str) -> Case | None:
 
 def find_case_of_visit(db: Session, lot_id: int, parking_session_id: UUID) -> Case | None:
     found = db.execute(_FIND_OF_VISIT, {"lot_id": lot_id, "session_id": parking_session_id}).one_or_none()
-    return None if found is None else _case(found)
+    return None if found is None else read_case(found)
 
 
 def find_deed(db: Session, case: Case, deed_id: UUID) -> Event | None:
     """The step that was made under this id."""
     row = ArrearsEvent
-    found = db.execute(_select(row, Event).where(
+    found = db.execute(select_shape(row, Event).where(
         row.lot_id == case.lot_id, row.case_id == case.case_id, row.deed_id == deed_id)).one_or_none()
     return None if found is None else Event(*found)
 
@@ -268,7 +257,7 @@ def find_deed(db: Session, case: Case, deed_id: UUID) -> Event | None:
 def list_events(db: Session, case: Case) -> list[Event]:
     """A case's steps, oldest first."""
     row = ArrearsEvent
-    return [Event(*each) for each in db.execute(_select(row, Event).where(
+    return [Event(*each) for each in db.execute(select_shape(row, Event).where(
         row.lot_id == case.lot_id, row.case_id == case.case_id).order_by(row.number))]
 
 
@@ -285,19 +274,19 @@ def list_cases_of_operator(
 ) -> list[Case]:
     """Oldest first, from a cursor on."""
     row = ArrearsCase
-    query = _select(row, Case).where(row.operator_id == operator_id, row.state.in_(list(states)))
+    query = select_shape(row, Case).where(row.operator_id == operator_id, row.state.in_(list(states)))
     if lot_id is not None:
         query = query.where(row.lot_id == lot_id)
     if after is not None:
         query = query.where(tuple_(row.opened_at, row.case_id) > after)
-    return [_case(each) for each in db.execute(query.order_by(row.opened_at, row.case_id).limit(limit))]
+    return [read_case(each) for each in db.execute(query.order_by(row.opened_at, row.case_id).limit(limit))]
 
 
 def list_cases_by_clock(db: Session, operator_id: UUID, *, state: str, limit: int) -> list[Case]:
     """Of one state, whose term ends first comes first; then those whose term has no end yet."""
     row = ArrearsCase
-    return [_case(each) for each in db.execute(
-        _select(row, Case).where(row.operator_id == operator_id, row.state == state)
+    return [read_case(each) for each in db.execute(
+        select_shape(row, Case).where(row.operator_id == operator_id, row.state == state)
         .order_by(row.term_ends_at.is_(None), row.term_ends_at, row.opened_at, row.case_id).limit(limit))]
 
 
@@ -310,7 +299,7 @@ def list_cases_of_vehicles(
     found = db.execute(select(_index.lot_id, _index.case_id).where(
         _index.vehicle_key.in_(list(vehicle_keys)), _index.state.in_(list(states)))).all()
     row = ArrearsCase
-    cases = [_case(each) for each in db.execute(_select(row, Case).where(
+    cases = [read_case(each) for each in db.execute(select_shape(row, Case).where(
         row.lot_id.in_({each.lot_id for each in found}), row.case_id.in_([each.case_id for each in found])))
     ] if found else []
     return sorted(cases, key=lambda each: (each.opened_at, each.case_id))
@@ -319,69 +308,6 @@ def list_cases_of_vehicles(
 def has_overdue(db: Session, vehicle_key: bytes, operator_id: UUID) -> bool:
     """Whether a vehicle has arrears of an operator's that may be recovered: one look into an index."""
     return db.execute(_IS_OVERDUE, {"vehicle_key": vehicle_key, "operator_id": operator_id}).first() is not None
-
-
-def list_ended_terms(db: Session, *, now: datetime, limit: int) -> list[tuple[int, UUID]]:
-    """Cases whose term is over, and of which nothing has come yet."""
-    row = ArrearsCase
-    return [(each.lot_id, each.parking_session_id) for each in db.execute(
-        select(row.lot_id, row.parking_session_id).where(_HAS_TERM, row.term_ends_at <= now)
-        .order_by(row.term_ends_at).limit(limit))]
-
-
-def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> list[Case]:
-    """Cases whose term waits for something, from a place on."""
-    row = ArrearsCase
-    query = _select(row, Case).where(_WAITS)
-    if after is not None:
-        query = query.where(tuple_(row.lot_id, row.case_id) > after)
-    return [_case(each) for each in db.execute(query.order_by(row.lot_id, row.case_id).limit(limit))]
-
-
-def list_unpaid_visits(db: Session, lot_id: int, *, left_before: datetime, limit: int) -> list[UUID]:
-    """Visits of a lot that ended before an instant, were left unpaid, and have no case, or one that money ended."""
-    visit = table_of(ParkingSessionRow).c
-    return list(db.execute(
-        select(visit.parking_session_id).where(
-            visit.lot_id == lot_id, _UNPAID, visit.left_at < left_before,
-            ~exists().where(ArrearsCase.lot_id == visit.lot_id,
-                            ArrearsCase.parking_session_id == visit.parking_session_id,
-                            ArrearsCase.state.not_in(("paid", "waived", "void"))))
-        .order_by(visit.left_at).limit(limit)).scalars())
-
-
-def count_cases(db: Session, operator_id: UUID | None = None) -> list[Count]:
-    """Every lot's cases by their states; of one operator or of the city."""
-    row = ArrearsCase
-    query = (
-        select(row.lot_id, row.operator_id, Lot.district_id, row.state, func.count(), func.sum(row.amount_fen))
-        .join(Lot, Lot.lot_id == row.lot_id)
-        .group_by(row.lot_id, row.operator_id, Lot.district_id, row.state).order_by(row.lot_id, row.state))
-    if operator_id is not None:
-        query = query.where(row.operator_id == operator_id)
-    return [Count(*each[:5], int(each[5])) for each in db.execute(query)]
-
-
-def count_objected(db: Session, operator_id: UUID) -> int:
-    """Objections that wait for the operator's answer."""
-    return int(db.execute(select(func.count()).where(
-        ArrearsCase.operator_id == operator_id, ArrearsCase.state == "objected")).scalar_one())
-
-
-def count_answers(db: Session, operator_id: UUID | None = None) -> dict[int, tuple[int, int]]:
-    """By lot: objections that were answered in time, and those that lapsed."""
-    row, case = ArrearsEvent, ArrearsCase
-    query = (
-        select(row.lot_id, row.step, func.count())
-        .join(case, (case.lot_id == row.lot_id) & (case.case_id == row.case_id))
-        .where(row.step.in_(("upheld", "dismissed", "reduced", "lapsed"))).group_by(row.lot_id, row.step))
-    if operator_id is not None:
-        query = query.where(case.operator_id == operator_id)
-    made: dict[int, tuple[int, int]] = {}
-    for lot_id, step, count in db.execute(query):
-        in_time, lapsed = made.get(lot_id, (0, 0))
-        made[lot_id] = (in_time, lapsed + count) if step == "lapsed" else (in_time + count, lapsed)
-    return made
 
 
 def delete_old_words(db: Session, *, closed_before: datetime, limit: int = 500) -> int:
@@ -403,15 +329,17 @@ def _put_index(db: Session, case: Case) -> None:
 
 
 def _one(db: Session, *where: Any) -> Case | None:
-    found = db.execute(_select(ArrearsCase, Case).where(*where)).one_or_none()
-    return None if found is None else _case(found)
+    found = db.execute(select_shape(ArrearsCase, Case).where(*where)).one_or_none()
+    return None if found is None else read_case(found)
 
 
-def _case(row: Any) -> Case:
+def read_case(row: Any) -> Case:
+    """A case of a row that select_shape asked for."""
     return Case(*(getattr(row, name) for name in Case.__dataclass_fields__))
 
 
-def _select(row: type[Table], shape: Any) -> Any:
+def select_shape(row: type[Table], shape: Any) -> Any:
+    """The columns of a table that a value's fields name."""
     return select(*(getattr(row, name) for name in shape.__dataclass_fields__))
 
 

@@ -18,7 +18,7 @@ from parking.services.present import list_rows
 from parking.services.show import read_cursor, write_cursor
 from parking.services.tally import Tally, tally_lots
 from parking.services.waive import MoreThanCharged, WaiverIdReused
-from parking.store import arrears, logins, lots
+from parking.store import arrears, arrears_counts, logins, lots
 from parking.web import auth
 from parking.web.arrears import (
     drop_case,
@@ -114,7 +114,7 @@ def _page(asked: ArrearsPageQuery, *, said: str | None = None) -> Any:
     operator_id, cursor = auth.operator_id(), None
     with current_app.extensions["database"].reading() as db:
         by_state: dict[str, int] = dict.fromkeys(STATES, 0)
-        for each in arrears.count_cases(db, operator_id):
+        for each in arrears_counts.count_cases(db, operator_id):
             by_state[each.state] += each.cases
         tallies = tally_lots(db, operator_id)
         names = {lot.lot_id: lot.name for lot, _ in lots.list_lots_with_occupancy(db, operator_id=operator_id)}

@@ -93,8 +93,6 @@ def legal_texts(case: dict[str, Any]) -> list[str]:
         str(gettext("What stays unpaid and undisputed afterwards may be asked for when the vehicle next pays for "
                     "parking. Paying then is offered, and not forced; only an exit of this same operator's may ask "
                     "for it first.")),
-        str(gettext("The original of this notice is on the page that the picture leads to: give the number and the "
-                    "plate.")),
     ]
 
 
@@ -132,7 +130,8 @@ def print_data(case: dict[str, Any], public_url: str) -> str:
         "totals": [*totals, (gettext("Still due"), format_yuan(case["amount_fen"]))],
         "payments": {"title": gettext("Paid so far"), "heads": [gettext("When"), gettext("Channel"), gettext("Yuan")],
                      "rows": payments},
-        "law_title": gettext("What you can do, and until when"), "law": legal_texts(case),
+        "law_title": gettext("What you can do, and until when"), "law": [*legal_texts(case), gettext(
+            "The original of this notice is on the page that the picture leads to: give the number and the plate.")],
         "answers": [f"{arrears_step_name(each['step'])}: {each['why']}" for each in answers_of(case)],
         "picture": link_svg(notice_address(case, public_url)), "address": notice_address(case, public_url),
         "page_word": gettext("Page"),

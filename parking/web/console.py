@@ -16,6 +16,7 @@ from parking.services.watch import is_silent
 from parking.store import (
     anomalies,
     arrears,
+    arrears_counts,
     invoices,
     lots,
     operators,
@@ -51,7 +52,7 @@ def page() -> Any:
         cash_count = count_cash(db, operator_id, now=auth.now())
         settling_count = settlements.count_waiting(db, operator_id)
         ghost_count = parking_sessions.count_suspended(db, operator_id)
-        objected_count = arrears.count_objected(db, operator_id)
+        objected_count = arrears_counts.count_objected(db, operator_id)
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
         issues_wallets = wallets.find_issuer(db) == operator_id

@@ -197,6 +197,23 @@ def test_an_objection_that_is_upheld_waives_all_of_it(channel: tuple[City, Chann
     check_books(city, wechat.simulator)
 
 
+def test_what_was_decided_for_the_driver_is_not_asked_for_again_when_the_fee_grows(town: City) -> None:
+    session_id = leave_unpaid(town)
+    land(town, 1, "exit", 2, now() - 10 * DAY - timedelta(minutes=60))
+    open_all(town)
+    case_id = case_id_of(town, session_id)
+    notice(town, case_id)
+    driver(town, "POST", f"/v1/arrears/{case_id}/objections", objection())
+    operator(town, "POST", f"/v1/arrears/{case_id}/answers", answer("upheld"))
+
+    undo(town, FactRef(town.terminal_ids[1, "exit"], 2))
+    open_all(town)
+
+    assert case_of(town, session_id).state == "waived" and events(town, session_id)[-1] == "waived"
+    assert notice(town, case_id)["refused"] == "wrong_step"
+    assert differences(town) == []
+
+
 def test_above_the_limit_a_second_person_agrees_and_nothing_is_recovered_meanwhile(town: City) -> None:
     session_id, case_id = noticed(town, minutes=60 * 24)
     driver(town, "POST", f"/v1/arrears/{case_id}/objections", objection())
@@ -410,6 +427,23 @@ def test_a_withdrawn_case_stays_so_and_no_other_is_opened(town: City) -> None:
     refused = operator(town, "POST", "/v1/arrears", {
         "id": str(uuid4()), "parking_session_id": session_id, "why": "again"}, status=409)
     assert (refused["reason"], refused["case_id"]) == ("case_there", case_id)
+
+
+@pytest.mark.parametrize(("is_withdrawn", "state"), [(True, "withdrawn"), (False, "open")])
+def test_a_case_goes_to_the_visit_that_replaces_its_own(town: City, is_withdrawn: bool, state: str) -> None:
+    session_id, case_id = noticed(town)
+    number = case_of(town, session_id).case_no
+    if is_withdrawn:
+        operator(town, "POST", f"/v1/arrears/{case_id}/withdrawals", {"id": str(uuid4()), "why": "an error of ours"})
+    undo(town, FactRef(town.terminal_ids[1, "entry"], 1))
+    land(town, 1, "entry", 2, now() - 10 * DAY - timedelta(minutes=185), terminal="both")
+    open_all(town)
+
+    only, = operator(town, "GET", "/v1/arrears")["items"]
+
+    assert (only["id"], only["number"], only["state"]) == (case_id, number, state)
+    assert only["parking_session_id"] != session_id
+    assert differences(town) == []
 
 
 def test_a_case_is_made_by_hand_at_once_and_once(town: City) -> None:
