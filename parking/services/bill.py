@@ -88,6 +88,14 @@ class Entry:
         return _bill(self.session, self.paid_now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """A charge, and what of the fee each of the visit's validations took off, in their order."""
+
+    charge: Charge
+    shares_fen: list[int]
+
+
 @dataclass
 class _Charged:
     """What entries add to the charges and to the ledger."""
@@ -140,11 +148,11 @@ class Books:
             if count and entry.bill_before is not None and not entry.has_waited:
                 count += 1
                 charged_fen -= self._credit(session, count, charged)
-            charge = self._price(session, tariff, count + 1, entry.paid_now) if entry.bill_now is not None else None
-            if charge is not None:
+            priced = self._price(session, tariff, count + 1, entry.paid_now) if entry.bill_now is not None else None
+            if priced is not None:
                 count += 1
-                charged_fen += self._charge(session, charge, count, charged)
-                self._sponsor(session, tariff, charge, entry.paid_now, charged)
+                charged_fen += self._charge(session, priced.charge, count, charged)
+                self._sponsor(session, priced, charged)
         if waived_fen:
             self._take_off(session, count, min(charged_fen, waived_fen) - (old.taken_off_fen if old else 0), charged)
         return BookedSession(
@@ -234,14 +242,22 @@ class Books:
 
     def _price(
         self, session: ParkingSession, tariff: TariffInForce | None, revision: int, paid: Paid
-    ) -> Charge | None:
-        """What the visit costs, sealed; None where that is left to a person, or until a calendar is confirmed."""
+    ) -> _Priced | None:
+        """What the visit costs, sealed, and what of its fee each validation took off.
+
+        None where that is left to a person, or until a calendar is confirmed.
+        """
         if tariff is None or not _can_be_priced(session):
             return None
         try:
-            return seal_charge(
-                session, tariff=tariff.tariff, version=tariff.version, revision=revision,
-                vehicle=self.held.get(session.vehicle_key, SMALL), paid=paid, key=self._key)
+            vehicle = self.held.get(session.vehicle_key, SMALL)
+            without = [
+                price_session(replace(session, validations=session.validations[:count]), tariff=tariff.tariff,
+                              paid=paid, vehicle=vehicle).total_fen for count in range(len(session.validations))]
+            charge = seal_charge(
+                session, tariff=tariff.tariff, version=tariff.version, revision=revision, vehicle=vehicle, paid=paid,
+                key=self._key)
+            return _Priced(charge, share_taken_off([*without, charge.total_fen]))
         except CalendarNotConfirmed:
             self._ask_to_charge(session)
         except CannotPrice:
@@ -258,19 +274,12 @@ class Books:
                 amount_fen=charge.total_fen, ref_id=charge.charge_id, now=self.now))
         return charge.total_fen
 
-    def _sponsor(
-        self, session: ParkingSession, tariff: TariffInForce | None, charge: Charge, paid: Paid, charged: _Charged
-    ) -> None:
-        """What merchants took off a charge they owe, each its part: the fee is priced again without it."""
-        if not session.validations or tariff is None:
-            return
-        totals = [
-            price_session(replace(session, validations=session.validations[:count]), tariff=tariff.tariff, paid=paid,
-                          vehicle=self.held.get(session.vehicle_key, SMALL)).total_fen
-            for count in range(len(session.validations))]
-        for each, fen in zip(session.validations, share_taken_off([*totals, charge.total_fen]), strict=True):
+    def _sponsor(self, session: ParkingSession, priced: _Priced, charged: _Charged) -> None:
+        """What merchants took off a charge they owe."""
+        for each, fen in zip(session.validations, priced.shares_fen, strict=True):
             if fen:
-                self._book_sponsorship(session, charge.charge_id, each.merchant_id, each.validation_id, fen, charged)
+                self._book_sponsorship(
+                    session, priced.charge.charge_id, each.merchant_id, each.validation_id, fen, charged)
 
     def _book_sponsorship(
         self, session: ParkingSession, charge_id: UUID, merchant_id: UUID, validation_id: UUID, fen: int,

@@ -5,7 +5,7 @@ refund and channel's fee beside the ledger, every drawer's account beside its la
 merchant's beside what visits came to by its validations and what it paid;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
 of the one before; the seals of what was charged lately are checked, and its fees reckoned again from the sealed body
-alone. Nothing is mended: a difference is told, with what it is about.
+alone, and what merchants owe of each. Nothing is mended: a difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ from parking.core.charge import sealing_kid
 from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
 from parking.core.ledger import drawer, is_drawer, is_lasting, merchant, merchant_of, receivable
-from parking.core.proof import BadProof, check_proof, is_sealed
+from parking.core.proof import BadProof, check_proof, is_sealed, reckon_taken_off
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.services.book import FeeOfNoLot, add_up_fees
-from parking.store import channel_fees, day_closings, keys, ledger_proofs, lots, settlements, tariffs, transfers
+from parking.store import (
+    channel_fees,
+    day_closings,
+    keys,
+    ledger_proofs,
+    lots,
+    settlements,
+    tariffs,
+    transfers,
+    validations,
+)
 from parking.store.channel_fees import Booked
 from parking.store.database import Database
 from parking.store.ledger_proofs import Proved, SealedCharge
@@ -247,10 +257,15 @@ class _Seals:
             found = tariffs.find_version(db, version[0], version=version[1])
             self._tariff_texts[version] = "" if found is None else found.tariff.canonical
         try:
-            return check_proof({
-                "body": charge.body, "seal": charge.seal, "key": key, "tariff": self._tariff_texts[version]}).faults
+            proof = check_proof({
+                "body": charge.body, "seal": charge.seal, "key": key, "tariff": self._tariff_texts[version]})
         except BadProof:
             return ("seal_broken",)
+        if not proof.faults and "validations" in proof.charge.context:
+            booked = sum(each.signed_fen for each in validations.list_of_charge(db, self._lot_id, charge.charge_id))
+            if booked != reckon_taken_off(proof.charge, self._tariff_texts[version]):
+                return ("sponsored_share",)
+        return proof.faults
 
 
 def _told(what: str, of: str, expected_fen: int | None, found_fen: int | None) -> dict[str, Any]:
