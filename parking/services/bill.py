@@ -18,14 +18,15 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.calendar import CalendarNotConfirmed, CannotPrice
-from parking.core.charge import Charge, ReceiptKey, price_session, seal_charge, sign_body
+from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
-from parking.core.validation import Validation, share_taken_off
+from parking.core.validation import Validation
+from parking.services.sponsor import price_shares, sponsor, transfers_of, unsponsor
 from parking.services.unlock import KeySafe
 from parking.store import (
     charges,
@@ -126,7 +127,7 @@ class Books:
         parking_sessions.write_sessions(self.db, booked)
         charges.add_charges(self.db, charged.rows)
         validations.add_sponsorships(self.db, charged.sponsored)
-        self._post(*charged.transfers)
+        self._post(*charged.transfers, *transfers_of(charged.sponsored, now=self.now))
         self._note_events(entries, charged)
         for entry, row in zip(entries, booked, strict=True):
             if entry.paid_now != entry.paid_before:
@@ -152,7 +153,7 @@ class Books:
             if priced is not None:
                 count += 1
                 charged_fen += self._charge(session, priced.charge, count, charged)
-                self._sponsor(session, priced, charged)
+                charged.sponsored += sponsor(self.lot, session, priced.charge, priced.shares_fen, self.now)
         if waived_fen:
             self._take_off(session, count, min(charged_fen, waived_fen) - (old.taken_off_fen if old else 0), charged)
         return BookedSession(
@@ -251,13 +252,11 @@ class Books:
             return None
         try:
             vehicle = self.held.get(session.vehicle_key, SMALL)
-            without = [
-                price_session(replace(session, validations=session.validations[:count]), tariff=tariff.tariff,
-                              paid=paid, vehicle=vehicle).total_fen for count in range(len(session.validations))]
             charge = seal_charge(
                 session, tariff=tariff.tariff, version=tariff.version, revision=revision, vehicle=vehicle, paid=paid,
                 key=self._key)
-            return _Priced(charge, share_taken_off([*without, charge.total_fen]))
+            return _Priced(charge, price_shares(
+                session, charge.total_fen, tariff=tariff.tariff, vehicle=vehicle, paid=paid))
         except CalendarNotConfirmed:
             self._ask_to_charge(session)
         except CannotPrice:
@@ -273,29 +272,6 @@ class Books:
                 "charge", debit=ledger.receivable(session.parking_session_id), credit=ledger.PAYABLE,
                 amount_fen=charge.total_fen, ref_id=charge.charge_id, now=self.now))
         return charge.total_fen
-
-    def _sponsor(self, session: ParkingSession, priced: _Priced, charged: _Charged) -> None:
-        """What merchants took off a charge they owe."""
-        for each, fen in zip(session.validations, priced.shares_fen, strict=True):
-            if fen:
-                self._book_sponsorship(
-                    session, priced.charge.charge_id, each.merchant_id, each.validation_id, fen, charged)
-
-    def _book_sponsorship(
-        self, session: ParkingSession, charge_id: UUID, merchant_id: UUID, validation_id: UUID, fen: int,
-        charged: _Charged,
-    ) -> None:
-        """fen: below nothing where a charge is taken back."""
-        kind, sides = "sponsored", [ledger.merchant(merchant_id), ledger.PAYABLE]
-        if fen < 0:
-            kind, sides = "unsponsored", sides[::-1]
-        made = Sponsorship(
-            self.lot.lot_id, derived_uuid(self.now, kind, charge_id, validation_id), merchant_id,
-            self.lot.operator_id, session.parking_session_id, charge_id, validation_id, kind, abs(fen), self.now)
-        charged.sponsored.append(made)
-        charged.transfers.append(ledger.transfer(
-            kind, debit=sides[0], credit=sides[1], amount_fen=made.amount_fen, ref_id=made.sponsorship_id,
-            now=self.now))
 
     def _credit(self, session: ParkingSession, revision: int, charged: _Charged) -> int:
         """Take the standing charge back in full; returns its fen."""
@@ -314,9 +290,8 @@ class Books:
             charged.transfers.append(ledger.transfer(
                 "credit", debit=ledger.PAYABLE, credit=ledger.receivable(session.parking_session_id),
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
-        for each in validations.list_of_charge(self.db, self.lot.lot_id, standing.charge_id):
-            self._book_sponsorship(
-                session, charge_id, each.merchant_id, each.validation_id, -each.signed_fen, charged)
+        charged.sponsored += unsponsor(
+            self.db, self.lot, session, charged=standing.charge_id, credit_id=charge_id, now=self.now)
         return standing.total_fen
 
     def _take_off(self, session: ParkingSession, count: int, fen: int, charged: _Charged) -> None:
