@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +13,11 @@ from parking.store.migrations import grant
 revision = "0026"
 down_revision = "0025"
 
-WAY = "auto"
+BEFORE, AFTER = "way IN ('qr', 'redirect', 'booth', 'wallet')", "way IN ('qr', 'redirect', 'booth', 'wallet', 'auto')"
 
 
 def upgrade() -> None:
-    before = _list_ways()
-    _change_ways(before, [*before, WAY])
+    _change_ways(BEFORE, AFTER)
     _create_agreements()
     _create_stays()
     _create_deductions()
@@ -29,40 +27,28 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("credit_taken", "deduction", "channel_stay", "auto_pay_agreement"):
         op.drop_table(table)
-    before = _list_ways()
-    _change_ways(before, [each for each in before if each != WAY])
+    _change_ways(AFTER, BEFORE)
 
 
-def _list_ways() -> list[str]:
-    """The ways of paying that the table takes now."""
-    is_sqlite = op.get_bind().dialect.name == "sqlite"
-    says = op.get_bind().execute(sa.text(
-        "SELECT sql FROM sqlite_master WHERE name = 'payment'" if is_sqlite else
-        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_payment_way'")).scalar_one()
-    found = re.search(r"way IN \(([^)]*)\)", says) if is_sqlite else None
-    return re.findall(r"'(\w+)'", found[1] if found else says)
-
-
-def _change_ways(before: list[str], after: list[str]) -> None:
+def _change_ways(before: str, after: str) -> None:
     """As 0016 did: SQLite changes no constraint of a table that is there, so its rows go into another of its name."""
     bind = op.get_bind()
-    was, will_be = (f"way IN ({', '.join(repr(each) for each in ways)})" for ways in (before, after))
     if bind.dialect.name != "sqlite":
         op.drop_constraint("ck_payment_way", "payment")
-        op.create_check_constraint(op.f("ck_payment_way"), "payment", will_be)
+        op.create_check_constraint(op.f("ck_payment_way"), "payment", after)
         return
     made = bind.execute(sa.text(
         "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name IN ('payment', 'refund') "
         "AND sql IS NOT NULL")).all()
     tables = {each.name: each.sql for each in made if each.type == "table"}
-    assert was in tables["payment"]
+    assert before in tables["payment"]
     for name in ("refund", "payment"):
         op.execute(sa.text(f"ALTER TABLE {name} RENAME TO {name}_before"))
     for each in made:
         if each.type == "index":
             op.execute(sa.text(f"DROP INDEX {each.name}"))
     for name in ("payment", "refund"):
-        op.execute(sa.text(tables[name].replace(was, will_be)))
+        op.execute(sa.text(tables[name].replace(before, after)))
         op.execute(sa.text(f"INSERT INTO {name} SELECT * FROM {name}_before"))
     for name in ("refund", "payment"):
         op.execute(sa.text(f"DROP TABLE {name}_before"))

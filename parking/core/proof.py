@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from parking.core.calendar import CannotPrice, read_extract
 from parking.core.charge import ChargeBody, line_data, read_body, sealing_kid
 from parking.core.json_text import BadJson, load_strict
 from parking.core.payment import NOTHING_PAID, Paid, price_stay
+from parking.core.price import Quote
 from parking.core.signing import thumbprint
 from parking.core.tariff import BadTariff, Tariff, read_tariff
 
@@ -97,20 +98,34 @@ def _find_key(published: Mapping[str, Any], kid: str) -> Mapping[str, Any] | Non
         if key.get("kid") == kid and key.get("parking_purpose") == "receipt"), None)
 
 
+def reckon_taken_off(charge: ChargeBody, tariff_text: str) -> int | None:
+    """How much lower a charge is by what merchants validated; None where it cannot be reckoned without that."""
+    context = {name: value for name, value in charge.context.items() if name != "validations"}
+    without = _quote(replace(charge, context=context), tariff_text)
+    return None if without is None else max(0, without.total_fen - charge.total_fen)
+
+
 def _reckon(charge: ChargeBody, tariff_text: str, lines: list[Any]) -> tuple[bool, int | None]:
     """Whether the tariff makes the same lines of the same inputs; and its total."""
+    quote = _quote(charge, tariff_text)
+    if quote is None:
+        return False, None
+    is_same = [line_data(line) for line in quote.lines] == lines and quote.total_fen == charge.total_fen
+    return is_same, quote.total_fen
+
+
+def _quote(charge: ChargeBody, tariff_text: str) -> Quote | None:
+    """The price of what a charge was made from; None where its tariff gives none."""
     paid = NOTHING_PAID if charge.allowance is None else Paid(0, *charge.allowance)
     try:
         tariff = _read_tariff(tariff_text)
         if charge.calendar is not None:
             tariff = tariff.dated(read_extract(charge.calendar))
-        quote = price_stay(
+        return price_stay(
             tariff, entered_at=charge.entered_at, left_at=charge.billed_until_at, paid=paid, vehicle=charge.vehicle,
             context=charge.context)
     except (BadTariff, CannotPrice, KeyError, AssertionError):
-        return False, None
-    is_same = [line_data(line) for line in quote.lines] == lines and quote.total_fen == charge.total_fen
-    return is_same, quote.total_fen
+        return None
 
 
 @lru_cache(maxsize=64)

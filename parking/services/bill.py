@@ -18,14 +18,15 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.calendar import CalendarNotConfirmed, CannotPrice
-from parking.core.charge import Charge, ReceiptKey, price_session, seal_charge, sign_body
+from parking.core.charge import Charge, ReceiptKey, seal_charge, sign_body
 from parking.core.clock import format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.json_text import canonical
 from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
-from parking.core.validation import Validation, share_taken_off
+from parking.core.validation import Validation
+from parking.services.sponsor import price_shares, sponsor, transfers_of, unsponsor
 from parking.services.track import track_visit
 from parking.services.unlock import KeySafe
 from parking.store import (
@@ -89,6 +90,14 @@ class Entry:
         return _bill(self.session, self.paid_now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """A charge, and what of the fee each of the visit's validations took off, in their order."""
+
+    charge: Charge
+    shares_fen: list[int]
+
+
 @dataclass
 class _Charged:
     """What entries add to the charges and to the ledger."""
@@ -119,7 +128,7 @@ class Books:
         parking_sessions.write_sessions(self.db, booked)
         charges.add_charges(self.db, charged.rows)
         validations.add_sponsorships(self.db, charged.sponsored)
-        self._post(*charged.transfers)
+        self._post(*charged.transfers, *transfers_of(charged.sponsored, now=self.now))
         self._note_events(entries, charged)
         for entry, row in zip(entries, booked, strict=True):
             if entry.paid_now != entry.paid_before:
@@ -144,11 +153,11 @@ class Books:
             if count and entry.bill_before is not None and not entry.has_waited:
                 count += 1
                 charged_fen -= self._credit(session, count, charged)
-            charge = self._price(session, tariff, count + 1, entry.paid_now) if entry.bill_now is not None else None
-            if charge is not None:
+            priced = self._price(session, tariff, count + 1, entry.paid_now) if entry.bill_now is not None else None
+            if priced is not None:
                 count += 1
-                charged_fen += self._charge(session, charge, count, charged)
-                self._sponsor(session, tariff, charge, entry.paid_now, charged)
+                charged_fen += self._charge(session, priced.charge, count, charged)
+                charged.sponsored += sponsor(self.lot, session, priced.charge, priced.shares_fen, self.now)
         if waived_fen:
             self._take_off(session, count, old.taken_off_fen if old else 0, min(charged_fen, waived_fen), charged)
         return BookedSession(
@@ -244,14 +253,20 @@ class Books:
 
     def _price(
         self, session: ParkingSession, tariff: TariffInForce | None, revision: int, paid: Paid
-    ) -> Charge | None:
-        """What the visit costs, sealed; None where that is left to a person, or until a calendar is confirmed."""
+    ) -> _Priced | None:
+        """What the visit costs, sealed, and what of its fee each validation took off.
+
+        None where that is left to a person, or until a calendar is confirmed.
+        """
         if tariff is None or not _can_be_priced(session):
             return None
         try:
-            return seal_charge(
-                session, tariff=tariff.tariff, version=tariff.version, revision=revision,
-                vehicle=self.held.get(session.vehicle_key, SMALL), paid=paid, key=self._key)
+            vehicle = self.held.get(session.vehicle_key, SMALL)
+            charge = seal_charge(
+                session, tariff=tariff.tariff, version=tariff.version, revision=revision, vehicle=vehicle, paid=paid,
+                key=self._key)
+            return _Priced(charge, price_shares(
+                session, charge.total_fen, tariff=tariff.tariff, vehicle=vehicle, paid=paid))
         except CalendarNotConfirmed:
             self._ask_to_charge(session)
         except CannotPrice:
@@ -267,36 +282,6 @@ class Books:
                 "charge", debit=ledger.receivable(session.parking_session_id), credit=ledger.PAYABLE,
                 amount_fen=charge.total_fen, ref_id=charge.charge_id, now=self.now))
         return charge.total_fen
-
-    def _sponsor(
-        self, session: ParkingSession, tariff: TariffInForce | None, charge: Charge, paid: Paid, charged: _Charged
-    ) -> None:
-        """What merchants took off a charge they owe, each its part: the fee is priced again without it."""
-        if not session.validations or tariff is None:
-            return
-        totals = [
-            price_session(replace(session, validations=session.validations[:count]), tariff=tariff.tariff, paid=paid,
-                          vehicle=self.held.get(session.vehicle_key, SMALL)).total_fen
-            for count in range(len(session.validations))]
-        for each, fen in zip(session.validations, share_taken_off([*totals, charge.total_fen]), strict=True):
-            if fen:
-                self._book_sponsorship(session, charge.charge_id, each.merchant_id, each.validation_id, fen, charged)
-
-    def _book_sponsorship(
-        self, session: ParkingSession, charge_id: UUID, merchant_id: UUID, validation_id: UUID, fen: int,
-        charged: _Charged,
-    ) -> None:
-        """fen: below nothing where a charge is taken back."""
-        kind, sides = "sponsored", [ledger.merchant(merchant_id), ledger.PAYABLE]
-        if fen < 0:
-            kind, sides = "unsponsored", sides[::-1]
-        made = Sponsorship(
-            self.lot.lot_id, derived_uuid(self.now, kind, charge_id, validation_id), merchant_id,
-            self.lot.operator_id, session.parking_session_id, charge_id, validation_id, kind, abs(fen), self.now)
-        charged.sponsored.append(made)
-        charged.transfers.append(ledger.transfer(
-            kind, debit=sides[0], credit=sides[1], amount_fen=made.amount_fen, ref_id=made.sponsorship_id,
-            now=self.now))
 
     def _credit(self, session: ParkingSession, revision: int, charged: _Charged) -> int:
         """Take the standing charge back in full; returns its fen."""
@@ -315,9 +300,8 @@ class Books:
             charged.transfers.append(ledger.transfer(
                 "credit", debit=ledger.PAYABLE, credit=ledger.receivable(session.parking_session_id),
                 amount_fen=standing.total_fen, ref_id=charge_id, now=self.now))
-        for each in validations.list_of_charge(self.db, self.lot.lot_id, standing.charge_id):
-            self._book_sponsorship(
-                session, charge_id, each.merchant_id, each.validation_id, -each.signed_fen, charged)
+        charged.sponsored += unsponsor(
+            self.db, self.lot, session, charged=standing.charge_id, credit_id=charge_id, now=self.now)
         return standing.total_fen
 
     def _take_off(

@@ -6,7 +6,7 @@ merchant's beside what visits came to by its validations and what it paid;
 the fees booked lately beside the rows of their statements; closed settlements beside their bodies, each with the hash
 of the one before; each wallet beside its movements, these beside the city's ledger, and that beside the lots'; invoices
 beside what was paid and is on them; the seals of what was charged lately are checked, and its fees reckoned again from
-the sealed body alone. Nothing is mended: a difference is told, with what it is about.
+the sealed body alone, and what merchants owe of each. Nothing is mended: a difference is told, with what it is about.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from parking.core.charge import sealing_kid
 from parking.core.clock import city_date
 from parking.core.identifier import format_lot_id
 from parking.core.ledger import drawer, is_drawer, is_lasting, merchant, merchant_of, receivable
-from parking.core.proof import BadProof, check_proof, is_sealed
+from parking.core.proof import BadProof, check_proof, is_sealed, reckon_taken_off
 from parking.core.settlement import BadBody, body_hash, read_body
 from parking.core.wallet import CITY
 from parking.services.book import FeeOfNoLot, add_up_fees
@@ -39,6 +39,7 @@ from parking.store import (
     settlements,
     tariffs,
     transfers,
+    validations,
     wallet_proofs,
     wallets,
 )
@@ -301,10 +302,15 @@ class _Seals:
             found = tariffs.find_version(db, version[0], version=version[1])
             self._tariff_texts[version] = "" if found is None else found.tariff.canonical
         try:
-            return check_proof({
-                "body": charge.body, "seal": charge.seal, "key": key, "tariff": self._tariff_texts[version]}).faults
+            proof = check_proof({
+                "body": charge.body, "seal": charge.seal, "key": key, "tariff": self._tariff_texts[version]})
         except BadProof:
             return ("seal_broken",)
+        if not proof.faults and "validations" in proof.charge.context:
+            booked = sum(each.signed_fen for each in validations.list_of_charge(db, self._lot_id, charge.charge_id))
+            if booked != reckon_taken_off(proof.charge, self._tariff_texts[version]):
+                return ("sponsored_share",)
+        return proof.faults
 
 
 def _told(what: str, of: str, expected_fen: int | None, found_fen: int | None) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from parking.core.plate import parse_plate
 from parking.edge.bundle import BadBundle, read_bundle
 from parking.edge.fee import due_fen
 from parking.services import validate
-from parking.store import merchant_desks, merchants, transfers
+from parking.store import merchant_desks, merchants, transfers, validations
 from parking.store.charges import ChargeRow
 from parking.store.ledger_proofs import LedgerProof
 from parking.store.merchants import MerchantRow
 from parking.store.parking_sessions import ParkingSessionRow
-from parking.store.validations import SponsorshipRow, ValidationRow
+from parking.store.validations import Sponsorship, SponsorshipRow, ValidationRow
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, now
 from tests.merchants import Shop, accept_validations, call, open_shop, pair
@@ -502,6 +502,24 @@ def test_the_proof_finds_a_merchant_who_owes_another_sum_than_its_visits_say(mal
         "merchant_owes", "merchant_paid_posted", "visit_validations"}
     with mall.app.extensions["database"].reading() as db:
         assert "differs" in set(db.execute(select(LedgerProof.outcome)).scalars())
+
+
+def test_the_proof_finds_a_charge_of_which_merchants_owe_another_part_than_they_took_off(mall: City) -> None:
+    shop = open_shop(mall)
+    inside(mall)
+    given = shop.give(LI, minutes=60)
+    leave(mall)
+    with mall.app.extensions["database"].writing() as db:
+        known = db.execute(select(SponsorshipRow)).scalar_one()
+        more = Sponsorship(
+            1, uuid4(), known.merchant_id, known.operator_id, known.parking_session_id, known.charge_id, uuid4(),
+            "sponsored", 1, now())
+        validations.add_sponsorships(db, [more])
+        transfers.post(db, ledger.transfer(
+            "sponsored", debit=ledger.merchant(known.merchant_id), credit=ledger.PAYABLE, amount_fen=1,
+            ref_id=more.sponsorship_id, now=now()), lot_id=1, operator_id=known.operator_id, now=now())
+
+    assert [each["what"] for each in differences(mall)] == ["sponsored_share"], given
 
 
 def make_coupons(shop: Shop, *, status: int = 200, **more: Any) -> Any:
