@@ -23,6 +23,7 @@ from parking.store import (
     ghosts,
     identities,
     invoice_claims,
+    invoice_documents,
     invoice_settings,
     invoice_titles,
     invoices,
@@ -57,8 +58,8 @@ from parking.store.columns import Table
 MODULES = (
     anomalies, bundle_changes, calendars, channel_accounts, channel_events, channel_fees, channel_messages, charges,
     codes, companions, credentials, day_closings, decisions, drawer_movements, drawers, drivers, facts, ghosts,
-    identities, invoice_claims, invoice_settings, invoice_titles, invoices, key_sets, keys, lane_orders, ledger_proofs,
-    logins, lots, operators, outbox_messages, pairing_codes,
+    identities, invoice_claims, invoice_documents, invoice_settings, invoice_titles, invoices, key_sets, keys,
+    lane_orders, ledger_proofs, logins, lots, operators, outbox_messages, pairing_codes,
     parking_sessions, payments, reckonings, refunds, settlements, silences, statement_imports, tariff_drafts,
     tariffs, terminals, transfers, vehicles, waivers, webhook_deliveries, webhook_endpoints, what_ifs,
 )
