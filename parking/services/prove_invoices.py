@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.identifier import format_lot_id
-from parking.store import invoice_claims, invoices
-from parking.store.invoices import InvoiceSums
+from parking.store import invoice_claims, invoice_sums, invoices
+from parking.store.invoice_sums import InvoiceSums
 
 AT_ONCE = 500
 
@@ -38,7 +38,7 @@ def compare_invoices(
     """
     after: UUID | None = None
     while True:
-        sums = invoices.list_sums(db, operator_id, since=since, after=after, limit=AT_ONCE)
+        sums = invoice_sums.list_sums(db, operator_id, since=since, after=after, limit=AT_ONCE)
         wanted = [each.invoice_id for each in sums]
         claimed = [invoice_claims.sum_by_invoice(db, lot_id, wanted) for lot_id in lot_ids] if wanted else []
         for each in sums:
@@ -47,7 +47,7 @@ def compare_invoices(
         if len(sums) < AT_ONCE:
             break
         after = sums[-1].invoice_id
-    invoiced_fen = invoices.sum_standing(db, operator_id)
+    invoiced_fen = invoice_sums.sum_standing(db, operator_id)
     paid_fen = sum(invoice_claims.sum_paid(db, lot_id) for lot_id in lot_ids)
     if invoiced_fen > paid_fen and not any(invoice_claims.is_correction_waiting(db, lot_id) for lot_id in lot_ids):
         yield _told("invoiced_more_than_paid", operator_id, paid_fen, invoiced_fen)

@@ -25,7 +25,7 @@ from parking.core.invoicing import (
 from parking.services.engage import Invoicing
 from parking.services.entitle import open_title
 from parking.services.redden import correct_invoice
-from parking.store import invoice_claims, invoices, outbox_messages
+from parking.store import invoice_claims, invoice_documents, invoices, outbox_messages
 from parking.store.database import Database
 from parking.store.invoices import Invoice
 from parking.store.outbox_messages import Message
@@ -65,7 +65,7 @@ def fetch_invoice(database: Database, invoicing: Invoicing, message: Message, *,
     """Keep an issued invoice's files; those that are there are not fetched again."""
     with database.reading() as db:
         invoice = invoices.find_invoice(db, UUID(message.body["invoice_id"]))
-        there = invoices.list_forms(db, [invoice.invoice_id])[invoice.invoice_id] if invoice else []
+        there = invoice_documents.list_forms(db, [invoice.invoice_id])[invoice.invoice_id] if invoice else []
     if invoice is None or invoice.state != "issued":
         return None
     _, provider = invoicing.of_account(invoice.account_id)
@@ -113,4 +113,4 @@ def _issue(provider: InvoiceProvider, order: InvoiceOrder, *, is_repeat: bool, n
 
 
 def _keep(database: Database, invoice: Invoice, form: Format, body: bytes, now: datetime) -> None:
-    database.write(lambda db: invoices.add_document(db, invoice.invoice_id, form, body, now=now))
+    database.write(lambda db: invoice_documents.add_document(db, invoice.invoice_id, form, body, now=now))

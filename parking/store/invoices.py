@@ -1,4 +1,4 @@
-"""Invoices: asked for, issued or refused; their lines and their files. None is ever deleted."""
+"""Invoices: asked for, issued or refused; and their lines. None is ever deleted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
-    case,
-    exists,
     func,
     insert,
     select,
@@ -24,7 +22,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.invoice import Line
 from parking.core.invoicing import Issued
@@ -126,22 +124,6 @@ class InvoiceLineRow(Table):
     left_at: Mapped[datetime] = mapped_column(Instant)
 
 
-class InvoiceDocumentRow(Table):
-    """An issued invoice as the provider's file."""
-
-    __tablename__ = "invoice_document"
-    __table_args__ = (
-        CheckConstraint("form IN ('pdf', 'ofd', 'xml')", name="form"),
-        ForeignKeyConstraint(["invoice_id"], ["invoice.invoice_id"]),
-        spread("invoice_id", "invoice", append_only=True),
-    )
-
-    invoice_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    form: Mapped[str] = mapped_column(Text, primary_key=True)
-    body: Mapped[bytes] = mapped_column(Bytes)
-    fetched_at: Mapped[datetime] = mapped_column(Instant)
-
-
 @dataclass(frozen=True, slots=True)
 class Invoice:
     invoice_id: UUID
@@ -183,19 +165,6 @@ class Total:
     count: int
     gross_fen: int
     tax_fen: int
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceSums:
-    """red_fen: what its red ones come to; lines: gross, net and tax of its lines together."""
-
-    invoice_id: UUID
-    color: str
-    gross_fen: int
-    net_fen: int
-    tax_fen: int
-    red_fen: int
-    lines: tuple[int, int, int]
 
 
 def add_request(db: Session, request_id: UUID, *, asked_hash: bytes, now: datetime) -> bool:
@@ -280,41 +249,6 @@ def add_up(
     return [Total(*each[:3], *(int(fen) for fen in each[3:])) for each in found]
 
 
-def list_sums(
-    db: Session, operator_id: UUID, *, since: datetime | None, after: UUID | None, limit: int
-) -> list[InvoiceSums]:
-    """An operator's invoices, with what their lines and their red ones come to; by id, some at a time.
-
-    :param since: those that were asked for, or that something was taken back of, from an instant on
-    """
-    row, line, red = InvoiceRow, InvoiceLineRow, aliased(InvoiceRow)
-
-    def lines(column: Any) -> Any:
-        return select(func.sum(column)).where(line.invoice_id == row.invoice_id).scalar_subquery()
-
-    reds = select(func.coalesce(func.sum(red.gross_fen), 0)).where(red.red_of == row.invoice_id).scalar_subquery()
-    query = select(
-        row.invoice_id, row.color, row.gross_fen, row.net_fen, row.tax_fen, reds, lines(line.gross_fen),
-        lines(line.net_fen), lines(line.tax_fen)).where(row.operator_id == operator_id)
-    if since is not None:
-        query = query.where((row.asked_at >= since) | exists(select(red.invoice_id).where(
-            red.red_of == row.invoice_id, red.asked_at >= since)))
-    if after is not None:
-        query = query.where(row.invoice_id > after)
-    found: Any = db.execute(query.order_by(row.invoice_id).limit(limit))
-    return [
-        InvoiceSums(invoice_id, color, gross, net, tax, int(red_fen), (int(of[0]), int(of[1]), int(of[2])))
-        for invoice_id, color, gross, net, tax, red_fen, *of in found]
-
-
-def sum_standing(db: Session, operator_id: UUID) -> int:
-    """What an operator's issued invoices come to, less all that is taken back of them."""
-    row = InvoiceRow
-    issued = func.sum(case((row.color == "blue", row.gross_fen), else_=-row.gross_fen))
-    return int(db.execute(select(func.coalesce(issued, 0)).where(
-        row.operator_id == operator_id, (row.color == "red") | (row.state == "issued"))).scalar_one())
-
-
 def count_refused(db: Session, operator_id: UUID) -> int:
     return int(db.execute(select(func.count()).where(
         InvoiceRow.operator_id == operator_id, InvoiceRow.state == "refused")).scalar_one())
@@ -338,26 +272,6 @@ def ask_anew(db: Session, invoice: Invoice, *, account_id: UUID) -> bool:
         row.invoice_id == invoice.invoice_id, row.state == "refused", row.attempt == invoice.attempt,
     ).values(state="asked", refused_why=None, attempt=row.attempt + 1, account_id=account_id))
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
-
-
-def add_document(db: Session, invoice_id: UUID, form: str, body: bytes, *, now: datetime) -> None:
-    """The same again changes nothing."""
-    insert_new(db, InvoiceDocumentRow, invoice_id=invoice_id, form=form, body=body, fetched_at=now)
-
-
-def find_document(db: Session, invoice_id: UUID, form: str) -> bytes | None:
-    row = InvoiceDocumentRow
-    found = db.execute(select(row.body).where(row.invoice_id == invoice_id, row.form == form)).scalar_one_or_none()
-    return None if found is None else bytes(found)
-
-
-def list_forms(db: Session, invoice_ids: Collection[UUID]) -> dict[UUID, list[str]]:
-    """The files that are there of each."""
-    row, made = InvoiceDocumentRow, {each: [] for each in invoice_ids}  # type: ignore[var-annotated]
-    for invoice_id, form in db.execute(select(row.invoice_id, row.form).where(
-        row.invoice_id.in_(list(invoice_ids))).order_by(row.form.desc())) if invoice_ids else ():
-        made[invoice_id].append(form)
-    return made
 
 
 def _of(

@@ -14,7 +14,7 @@ from parking.core.identifier import format_lot_id
 from parking.core.invoice import BadTitle, Payable, Title, group_payables, make_lines, month_of, title_data
 from parking.services.entitle import KeptTitle, open_title
 from parking.services.gather import Gathered
-from parking.store import invoice_settings, invoices, operators
+from parking.store import invoice_documents, invoice_settings, invoices, operators
 from parking.store.invoices import Invoice
 from parking.web.sheet import Sheet
 
@@ -66,7 +66,7 @@ def preview_answer(found: Gathered) -> dict[str, Any]:
 def invoice_answers(found: Sequence[Invoice]) -> list[dict[str, Any]]:
     with current_app.extensions["database"].reading() as db:
         sellers = {each: _account_name(db, each) for each in {invoice.account_id for invoice in found}}
-        forms = invoices.list_forms(db, [each.invoice_id for each in found])
+        forms = invoice_documents.list_forms(db, [each.invoice_id for each in found])
     return [_answer(each, sellers[each.account_id], forms[each.invoice_id]) for each in found]
 
 

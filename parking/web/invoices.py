@@ -13,7 +13,7 @@ from parking.services.entitle import KeptTitle, NoTitle, add_title, delete_title
 from parking.services.gather import Gathered, Scope, gather
 from parking.services.invoice import NoInvoice, Wanted, ask_invoices, find_invoice
 from parking.services.show import read_cursor, write_cursor
-from parking.store import invoices
+from parking.store import invoice_documents, invoices
 from parking.store.invoices import Invoice
 from parking.web import auth
 from parking.web.invoice_contract import (
@@ -193,7 +193,7 @@ def find_own(invoice_id: str) -> Invoice:
 def send_document(found: Invoice, form: str) -> Response:
     """:raises NoInvoice: there is no such file"""
     with _database().reading() as db:
-        body = invoices.find_document(db, found.invoice_id, form) if form in FORMATS else None
+        body = invoice_documents.find_document(db, found.invoice_id, form) if form in FORMATS else None
     if body is None:
         raise NoInvoice
     return Response(body, content_type=MEDIA[form], headers={
