@@ -37,6 +37,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
+    if config.getoption("dist") != "loadgroup":
+        return None
+
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return nodeid.partition("::")[0] if "/browser/" in nodeid else nodeid
@@ -88,7 +91,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def memory_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, where there is one: each commit waits for the disk, and most of a test is waiting."""
+    """A folder in memory, where there is one: each commit waits for the disk some three times."""
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < MEMORY_BYTES_MIN:
         yield tmp_path
