@@ -14,6 +14,7 @@ from parking.services.pay import find_visit_by_plate
 from parking.store import arrears, drivers, parking_sessions
 from parking.store.arrears import Case
 from parking.store.lots import Lot
+from parking.store.payments import Payment
 
 RECOVERED = ("overdue",)
 
@@ -64,3 +65,10 @@ def find_noticed(db: Session, number: str, plate: Plate, *, secrets: Secrets) ->
 def was_noticed(db: Session, case: Case) -> bool:
     """Whether a notice was ever given: before, nobody outside knows of the case."""
     return case.claimed_fen is not None or any(each.step == "noticed" for each in arrears.list_events(db, case))
+
+
+def is_for_arrears(db: Session, payment: Payment) -> bool:
+    """Whether an order was made for a visit of which notice had been given: who pays it may be a stranger, who must
+    not learn where that was."""
+    case = arrears.find_case_of_visit(db, payment.lot_id, payment.parking_session_id)
+    return case is not None and payment.quoted_at >= case.opened_at and was_noticed(db, case)

@@ -20,10 +20,11 @@ from parking.services.pay import (
     NothingDue,
     find_asked_by_plate,
     find_leave_by,
+    find_order_by_id,
     find_visit_by_plate,
     start_payment,
 )
-from parking.services.recover import list_recoverable
+from parking.services.recover import is_for_arrears, list_recoverable
 from parking.services.show import Viewer
 from parking.services.validate import NotPossible
 from parking.store import lots, payments
@@ -112,6 +113,9 @@ def payment_page(payment_id: str) -> Any:
     """One order: what to do, and what became of it. Its id cannot be guessed, and it shows an amount only;
     a driver who may see the visit finds the way to it.
     """
+    hidden = _find_hidden(payment_id)
+    if hidden is not None:
+        return redirect(f"/arrears/payments/{hidden}", code=303)
     payment, lot = _find(payment_id)
     answer = _answer(payment)
     name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
@@ -220,6 +224,20 @@ def _arrears_of_driver() -> list[Case]:
         return []
     with _reading() as db:
         return list_recoverable(db, driver_id)
+
+
+def _find_hidden(public_id: str) -> UUID | None:
+    """An order for arrears, to who may not see the visit: whatever lot is named with it, or lots could be tried."""
+    try:
+        _, payment_id = parse_lot_id(public_id)
+    except BadIdentifier:
+        abort(404)
+    with _reading() as db:
+        payment = find_order_by_id(db, payment_id)
+        if payment is None or not is_for_arrears(db, payment):
+            return None
+        may_see = show.find_visible(db, auth.viewer(), payment.lot_id, payment.parking_session_id) is not None
+    return None if may_see else payment_id
 
 
 def _find(public_id: str) -> tuple[Payment, Lot]:

@@ -189,6 +189,22 @@ def test_the_page_on_the_wall_offers_the_amount_and_not_where_it_was(channel: tu
     check_books(city, wechat.simulator)
 
 
+def test_who_paid_for_a_strangers_arrears_cannot_try_lots(channel: tuple[City, Channel]) -> None:
+    city, _ = channel
+    session_id, _ = overdue(city, lot=2)
+    city.scan(1, "entry", plate=LI)
+    case = str(case_of(city, session_id).case_id)
+    asked = lot_page(city, 1, LI, at="/arrears", case=case, id=str(uuid4()), channel="wechat_pay")
+    number = asked.location.rsplit("/", 1)[1]
+
+    found = [city.app.test_client().get(f"/payments/{lot}.{number}") for lot in (1, 2, 3, 999)]
+
+    assert {(each.status_code, each.location) for each in found} == {(303, asked.location)}
+    own = city.app.test_client().get(f"/payments/2.{number}", headers={
+        "Authorization": f"Bearer {city.drivers['li']}", "Accept-Language": "en"})
+    assert own.status_code == 200 and "lot 2" in own.get_data(as_text=True)
+
+
 def test_where_nothing_is_due_only_what_the_exit_asks_for_is_shown(town: City) -> None:
     make_free(town)
     overdue(town, lot=1)
