@@ -111,7 +111,7 @@ def test_everybody_can_use_these_pages(served: tuple[City, Billing, str], tmp_pa
             for language, scheme, width in VIEWS:
                 browser = open_browser(
                     play, tmp_path / f"{login}{language}{scheme}{width}", locale=language, color_scheme=scheme,
-                    viewport={"width": width, "height": 900})
+                    bypass_csp=True, viewport={"width": width, "height": 900})
                 browser.add_cookies([cookie_of(city, base, login)])
                 page = browser.new_page()
                 for path in pages:
