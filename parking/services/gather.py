@@ -46,26 +46,32 @@ class Scope:
     month: date | None = None
 
 
+def list_visits(db: Session, driver_id: UUID, scope: Scope, *, zone: ZoneInfo) -> list[tuple[int, UUID]]:
+    """Which visits are meant: of a month, those of the driver's that ended in it."""
+    if scope.month is None:
+        return sorted(set(scope.visits))
+    begins, ends = month_of(scope.month, zone)
+    entered = list_entered(db, driver_id, since=begins - STAY_MAX, before=ends)
+    return sorted(
+        (each.session.lot_id, each.session.parking_session_id) for each in entered
+        if each.session.left_at is not None and begins <= each.session.left_at < ends)
+
+
 def gather(
-    db: Session, driver_id: UUID, scope: Scope, *, zone: ZoneInfo, now: datetime, is_held: bool = False
+    db: Session, driver_id: UUID, visits: Sequence[tuple[int, UUID]], *, now: datetime, is_held: bool = False
 ) -> Gathered:
     """What of a driver's visits can be invoiced.
 
     :param is_held: hold the payments until the transaction ends, so that none is given back meanwhile unseen
     """
-    if scope.month is None:
-        found, missing = [], []
-        for lot_id, visit_id in sorted(set(scope.visits)):
-            stored = find_visible(db, Viewer(driver_id), lot_id, visit_id)
-            if stored is None or stored.session.state == "voided":
-                missing.append(LeftOut(lot_id, visit_id, None, "not_found"))
-            else:
-                found.append(stored)
-        return gather_visits(db, found, now=now, is_held=is_held, missing=missing)
-    begins, ends = month_of(scope.month, zone)
-    entered = list_entered(db, driver_id, since=begins - STAY_MAX, before=ends)
-    ended = [each for each in entered if each.session.left_at is not None and begins <= each.session.left_at < ends]
-    return gather_visits(db, ended, now=now, is_held=is_held)
+    found, missing = [], []
+    for lot_id, visit_id in visits:
+        stored = find_visible(db, Viewer(driver_id), lot_id, visit_id)
+        if stored is None or stored.session.state == "voided":
+            missing.append(LeftOut(lot_id, visit_id, None, "not_found"))
+        else:
+            found.append(stored)
+    return gather_visits(db, found, now=now, is_held=is_held, missing=missing)
 
 
 def gather_visits(

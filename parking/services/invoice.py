@@ -17,8 +17,8 @@ from parking.core.identifier import derived_uuid, new_uuid
 from parking.core.invoice import Payable, Title, group_payables, make_lines, title_data
 from parking.core.json_text import canonical
 from parking.core.secret import Secrets
-from parking.services.entitle import seal_title
-from parking.services.gather import Gathered, Scope, gather, gather_visits
+from parking.services.entitle import find_title, seal_title
+from parking.services.gather import Gathered, Scope, gather, gather_visits, list_visits
 from parking.services.show import Viewer
 from parking.store import (
     invoice_claims,
@@ -28,6 +28,7 @@ from parking.store import (
     parking_sessions,
     payments,
 )
+from parking.store.database import Database
 from parking.store.invoices import Invoice
 from parking.store.payments import Payment
 
@@ -65,36 +66,51 @@ class InvoicedMeanwhile(Exception):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A request. driver_id: whose; None at a payment's own page. expected_fen: what the caller was shown, if anything.
+
+    made_out_to: a title, or the id of one that the driver keeps.
     """
 
     request_id: UUID
     driver_id: UUID | None
-    title: Title
+    made_out_to: Title | UUID
     scope: Scope
     expected_fen: int | None = None
 
     @property
     def says(self) -> str:
         """What a repeat of it must say too."""
+        title = self.made_out_to
         return canonical({
-            "driver": str(self.driver_id), "title": title_data(self.title),
+            "driver": str(self.driver_id), "title": title_data(title) if isinstance(title, Title) else str(title),
             "month": self.scope.month.isoformat() if self.scope.month else None,
             "visits": sorted(f"{lot_id}.{visit_id}" for lot_id, visit_id in self.scope.visits),
             "expected_fen": self.expected_fen})
 
 
-def ask_invoices(db: Session, wanted: Wanted, *, secrets: Secrets, zone: ZoneInfo, now: datetime) -> list[Invoice]:
-    """Ask for a driver's invoices; returns them.
+def ask_invoices(
+    database: Database, driver_id: UUID, wanted: Wanted, *, secrets: Secrets, zone: ZoneInfo, now: datetime
+) -> list[Invoice]:
+    """Ask for a driver's invoices; returns them. A month's visits are looked up before anything is held.
 
     :raises NothingToInvoice, InvoiceSumChanged: nothing was asked for
     :raises InvoiceIdReused: the id names another request
+    :raises NoTitle: none of the driver's
     """
-    assert wanted.driver_id is not None
+    with database.reading() as db:
+        visits = list_visits(db, driver_id, wanted.scope, zone=zone)
+    return database.write(lambda db: _ask_of_visits(db, driver_id, visits, wanted, secrets, now))
+
+
+def _ask_of_visits(
+    db: Session, driver_id: UUID, visits: list[tuple[int, UUID]], wanted: Wanted, secrets: Secrets, now: datetime
+) -> list[Invoice]:
     known = _find_known(db, wanted, secrets)
     if known is not None:
         return known
-    found = gather(db, wanted.driver_id, wanted.scope, zone=zone, now=now, is_held=True)
-    return _ask(db, wanted, found, secrets, now)
+    title = wanted.made_out_to
+    if not isinstance(title, Title):
+        title = find_title(db, driver_id, title, sealer=secrets.sealer)
+    return _ask(db, wanted, title, gather(db, driver_id, visits, now=now, is_held=True), secrets, now)
 
 
 def ask_invoice_of_payment(
@@ -108,7 +124,7 @@ def ask_invoice_of_payment(
     known = _find_known(db, wanted, secrets)
     if known is not None:
         return known
-    return _ask(db, wanted, find_payable(db, payment, now=now, is_held=True), secrets, now)
+    return _ask(db, wanted, title, find_payable(db, payment, now=now, is_held=True), secrets, now)
 
 
 def find_payable(db: Session, payment: Payment, *, now: datetime, is_held: bool = False) -> Gathered:
@@ -174,14 +190,16 @@ def _find_known(db: Session, wanted: Wanted, secrets: Secrets) -> list[Invoice] 
     return [each for each in made if each.color == "blue" and each.after_id is None]
 
 
-def _ask(db: Session, wanted: Wanted, found: Gathered, secrets: Secrets, now: datetime) -> list[Invoice]:
+def _ask(
+    db: Session, wanted: Wanted, title: Title, found: Gathered, secrets: Secrets, now: datetime
+) -> list[Invoice]:
     if not invoices.add_request(db, wanted.request_id, asked_hash=secrets.shown_hash(wanted.says), now=now):
         known = _find_known(db, wanted, secrets)  # somebody was quicker, with the same id
         assert known is not None
         return known
     made = [
         invoice for number, group in enumerate(group_payables(found.payables))
-        if (invoice := _ask_one(db, wanted, group, number, secrets, now)) is not None]
+        if (invoice := _ask_one(db, wanted, title, group, number, secrets, now)) is not None]
     if not made:
         raise NothingToInvoice
     if wanted.expected_fen not in (None, sum(each.gross_fen for each in made)):
@@ -190,7 +208,7 @@ def _ask(db: Session, wanted: Wanted, found: Gathered, secrets: Secrets, now: da
 
 
 def _ask_one(
-    db: Session, wanted: Wanted, group: tuple[Payable, ...], number: int, secrets: Secrets, now: datetime
+    db: Session, wanted: Wanted, title: Title, group: tuple[Payable, ...], number: int, secrets: Secrets, now: datetime
 ) -> Invoice | None:
     """One invoice of what nobody else has claimed; None where that is nothing."""
     invoice_id = derived_uuid(now, "invoice", wanted.request_id, number)
@@ -205,7 +223,7 @@ def _ask_one(
         invoice_id=invoice_id, request_id=wanted.request_id, operator_id=first.operator_id,
         account_id=account.account_id, lot_id=first.lot_id, driver_id=wanted.driver_id, kind=first.rule.kind,
         color="blue", red_of=None, after_id=None, buyer_id=buyer_id,
-        buyer_sealed=seal_title(secrets.sealer, wanted.title, buyer_id),
+        buyer_sealed=seal_title(secrets.sealer, title, buyer_id),
         gross_fen=sum(line.gross_fen for line in lines), net_fen=sum(line.net_fen for line in lines),
         tax_fen=sum(line.tax_fen for line in lines), state="asked", attempt=0, asked_at=now)
     invoices.add_invoice(db, made, lines)

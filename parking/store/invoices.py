@@ -249,9 +249,12 @@ def add_up(
     return [Total(*each[:3], *(int(fen) for fen in each[3:])) for each in found]
 
 
-def count_refused(db: Session, operator_id: UUID) -> int:
+def count_refused(db: Session, operator_id: UUID, *, since: datetime) -> int:
+    """Red ones, which their operator alone has asked for again; and others that were asked for since an instant."""
+    row = InvoiceRow
     return int(db.execute(select(func.count()).where(
-        InvoiceRow.operator_id == operator_id, InvoiceRow.state == "refused")).scalar_one())
+        row.operator_id == operator_id, row.state == "refused",
+        (row.color == "red") | (row.asked_at >= since))).scalar_one())
 
 
 def note_issued(db: Session, invoice: Invoice, said: Issued, *, now: datetime) -> bool:

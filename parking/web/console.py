@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, current_app, render_template
@@ -36,6 +37,7 @@ from parking.web.visits import get_visit
 
 blueprint = Blueprint("console", __name__)
 SILENCES_SHOWN = 10
+REFUSALS_SHOWN_FOR = timedelta(days=7)
 
 
 @blueprint.get("/console")
@@ -56,7 +58,7 @@ def page() -> Any:
         dead_count = sum(outbox_messages.count_dead(db, operator_id).values())
         disabled_count = webhook_endpoints.count_disabled(db, operator_id)
         issues_wallets = wallets.find_issuer(db) == operator_id
-        refused_count = invoices.count_refused(db, operator_id)
+        refused_count = invoices.count_refused(db, operator_id, since=auth.now() - REFUSALS_SHOWN_FOR)
         silent = silences.list_silences(db, operator_id, limit=SILENCES_SHOWN)
     names = {lot.lot_id: lot.name for lot, _ in found}
     now, by_id = auth.now(), {each.terminal_id: each for each in devices}

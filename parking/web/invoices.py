@@ -9,8 +9,8 @@ from flask import Blueprint, Response, current_app
 
 from parking.core.invoice import read_title
 from parking.core.invoicing import FORMATS
-from parking.services.entitle import KeptTitle, NoTitle, add_title, delete_title, find_title, list_titles
-from parking.services.gather import Gathered, Scope, gather
+from parking.services.entitle import KeptTitle, NoTitle, add_title, delete_title, list_titles
+from parking.services.gather import Gathered, Scope, gather, list_visits
 from parking.services.invoice import NoInvoice, Wanted, ask_invoices, find_invoice
 from parking.services.show import read_cursor, write_cursor
 from parking.store import invoice_documents, invoices
@@ -145,20 +145,16 @@ def read_scope(asked: InvoiceScope) -> Scope:
 
 def find_payable(scope: Scope) -> Gathered:
     with _database().reading() as db:
-        return gather(db, _driver_id(), scope, zone=current_app.extensions["config"].city_zone, now=auth.now())
+        visits = list_visits(db, _driver_id(), scope, zone=current_app.extensions["config"].city_zone)
+        return gather(db, _driver_id(), visits, now=auth.now())
 
 
 def ask_for(request_id: UUID, title_id: UUID, scope: Scope, expected_fen: int | None) -> list[Invoice]:
     """:raises NoTitle: none of the driver's; otherwise as ask_invoices"""
-    extensions, driver_id, now = current_app.extensions, _driver_id(), auth.now()
-
-    def deed(db: Any) -> list[Invoice]:
-        title = find_title(db, driver_id, title_id, sealer=_sealer())
-        wanted = Wanted(request_id, driver_id, title, scope, expected_fen)
-        return ask_invoices(db, wanted, secrets=extensions["secrets"], zone=extensions["config"].city_zone, now=now)
-
-    made: list[Invoice] = _database().write(deed)
-    return made
+    extensions, driver_id = current_app.extensions, _driver_id()
+    return ask_invoices(
+        _database(), driver_id, Wanted(request_id, driver_id, title_id, scope, expected_fen),
+        secrets=extensions["secrets"], zone=extensions["config"].city_zone, now=auth.now())
 
 
 def list_invoices(asked: InvoicesQuery) -> tuple[list[Invoice], str | None]:

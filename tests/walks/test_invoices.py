@@ -108,6 +108,8 @@ def test_the_same_id_is_the_same_request_and_another_body_refused(billing: Billi
     billing.work()
     later = billing.ask(id=name, title=title, parking_session_ids=[visit])
 
+    call(billing.city, billing.city.drivers["li"], "DELETE", f"/v1/invoice-titles/{title}")
+    assert billing.ask(id=name, title=title, parking_session_ids=[visit])[0]["id"] == first[0]["id"]
     assert again == first and [each["id"] for each in later] == [first[0]["id"]] and later[0]["state"] == "issued"
     for other in ({"title": billing.title(name="Other")}, {"month": "2026-03"}, {"gross_fen": 3000}):
         asked = {"title": title, "parking_session_ids": [visit], **other}
