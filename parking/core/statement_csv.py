@@ -33,12 +33,13 @@ PREFIX = "other_"
 ROWS_AT_ONCE = 2000
 _MONEY = re.compile(r"-?[0-9]{1,12}\.[0-9]{2}", re.ASCII)
 _NUMBER = re.compile(r"[0-9A-Za-z_\-*|@]{1,64}", re.ASCII)
+_CHANNEL = re.compile(PREFIX + "[a-z0-9]{2,16}", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def is_other(channel: str) -> bool:
     """A channel whose statement is this CSV."""
-    return channel.startswith(PREFIX)
+    return _CHANNEL.fullmatch(channel) is not None
 
 
 def find_csv_account(lines: Iterable[bytes]) -> str | None:

@@ -43,7 +43,7 @@ from parking.store.fund_bookings import Booking
 DAY = timedelta(days=1)
 FAR = timedelta(days=4000)
 ROUND_MIDNIGHT = timedelta(minutes=15)  # so far apart the channel's clock and its bills cut a day
-DIFFERENCES_MAX = 100_000
+DIFFERENCES_MAX, NUMBERS_AT_ONCE = 100_000, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _book(db: Session, shown: Day, now: datetime) -> bool:
     if sealed is None:  # closed before its movements were read
         sealed = funds
     closing_fen = _closing_fen(db, account, day)
-    if closing_fen is None:
+    if closing_fen is None or sealed["missing"]:
         return False
     fees_apart, left_fen = _explained(db, shown)
     sums = sealed["sums"]
@@ -120,8 +120,10 @@ def _opened(made: Booking, opened_fen: int) -> Booking:
 
 
 def _waits_for_day_before(db: Session, account: ChannelAccount, day: date) -> bool:
-    was_read = fund_imports.list_purses(db, account.account_id, day - DAY)
-    return bool(was_read) and fund_bookings.find_booking(db, account.account_id, day - DAY) is None
+    """Not for one before which nothing has ever moved: it has no balance to be booked."""
+    before = day - DAY
+    return _closing_fen(db, account, before) is not None and (
+        fund_bookings.find_booking(db, account.account_id, before) is None)
 
 
 def _closing_fen(db: Session, account: ChannelAccount, day: date) -> int | None:
@@ -211,11 +213,16 @@ def _moved_later(db: Session, account: ChannelAccount, kind: Kind, day: date) ->
         near = movements.read_of_day(
             db, account.account_id, account.operator_id, kind, since=since, until=until)
         amounts = {text.split(" ")[1]: int(text.split(" ")[2]) for text, state in near.items() if state != "failed"}
-        for number, fen in amounts.items():
-            named = [days[import_id] for of, name, import_id, _ in statement_imports.list_mentions(
-                db, account.account_id, [number]) if import_id in days and of == kind]
-            if named and (min(named) > day.isoformat()) is not is_after:
-                found += -fen if is_after else fen
+        named: dict[str, str] = {}  # the first day whose statement does
+        for start in range(0, len(amounts), NUMBERS_AT_ONCE):
+            for of, number, import_id, _ in statement_imports.list_mentions(
+                db, account.account_id, list(amounts)[start:start + NUMBERS_AT_ONCE]
+            ):
+                if of == kind and import_id in days:
+                    named[number] = min(named.get(number, days[import_id]), days[import_id])
+        for number, named_on in named.items():
+            if (named_on > day.isoformat()) is not is_after:
+                found += -amounts[number] if is_after else amounts[number]
     return signed(kind, found)
 
 

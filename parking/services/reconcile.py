@@ -70,6 +70,8 @@ def find_own_account(
 
 def list_own_accounts(db: Session, operator_id: UUID, channel: str | None = None) -> list[ChannelAccount]:
     """An operator's accounts at channels that write statements."""
+    if channel is not None and find_format(channel) is None:
+        return []
     found = channel_accounts.list_of_operator(db, operator_id, channel)
     return [account for account in found if find_format(account.channel) is not None]
 

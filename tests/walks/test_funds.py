@@ -257,6 +257,26 @@ def test_a_balance_that_does_not_go_on_from_the_day_before_is_a_difference(both:
     assert told[0].difference.difference_fen < 0
 
 
+def test_a_quiet_day_before_anything_moved_does_not_hold_the_next_one_up(both: Both) -> None:  # noqa: F811
+    city, *_ = both
+    pay_both(both)
+    account, extensions = owned(city, "wechat_pay"), city.app.extensions
+    database = extensions["database"]
+    database.write(lambda db: switch_funds_on(db, account, "BASIC", test_fetch.DAY - DAY))
+    whose = {"operator_id": account.operator_id, "channel": "wechat_pay", "day": test_fetch.DAY - DAY,
+             "account_id": account.account_id, "now": at(10)}
+    import_statement(database, io.BytesIO(b"No Bill Exist"), **whose)
+    import_funds(database, io.BytesIO(b"No Bill Exist"), **whose)
+    fetch(both, at(10))
+    close_day(database, account, test_fetch.DAY - DAY, by=uuid4(), safe=extensions["key_safe"], now=at(11))
+    close(city, account)
+
+    assert book(city) == 1, "the quiet day has no balance to be booked"
+
+    assert standing(city, account).position.difference_fen == 0
+    assert faults(city) == []
+
+
 def test_bad_files_are_refused_whole_and_nothing_is_kept(both: Both) -> None:  # noqa: F811
     city, wechat, alipay = both
     pay_both(both)
@@ -298,6 +318,8 @@ def test_what_the_bank_received_is_entered_once_and_taken_back(both: Both) -> No
         headers={**bearer(token), "Content-Type": "text/csv"})
     assert answer.status_code == 200, answer.get_data(as_text=True)
     assert answer.get_json()["funds"]["sums"]["withdrawal"]["moved_fen"] == -50_000
+    for nobody in ("%00", "cash", "other_none", "other_%00ab", "x" * 500):
+        call(city, token, "GET", f"/v1/fund-accounts/{nobody}", status=404)
     told = call(city, token, "GET", "/v1/fund-accounts/wechat_pay")
     assert [each["state"] for each in told["withdrawals"]] == ["awaited"]
 
