@@ -14,7 +14,7 @@ from parking.core.identifier import derived_uuid
 from parking.services.advance import NO_TERM, Deed, advance_case, begin_term, lock_case, was_done
 from parking.services.owe import NoVisit, lock_visit
 from parking.services.track import track_visit
-from parking.store import arrears, arrears_terms, charges, lots, operators, parking_sessions
+from parking.store import arrears, arrears_terms, charges, lots, operators, parking_sessions, payments
 from parking.store.arrears import Case, Event
 from parking.store.database import Database
 from parking.store.parking_sessions import StoredSession
@@ -129,9 +129,14 @@ def _open_by_clock(db: Session, *, lot_id: int, parking_session_id: UUID, now: d
 def _open(
     db: Session, stored: StoredSession, *, deed_id: UUID, actor: Actor, actor_id: UUID | None, why: str, now: datetime
 ) -> Case | None:
-    """None where nothing is unpaid. Where a number is taken at the lot, one in a hundred million, the next is tried."""
+    """None where nothing is unpaid, or it is being deducted.
+
+    Where a number is taken at the lot, one in a hundred million, the next is tried.
+    """
     session, due_fen = stored.session, stored.owed_fen - stored.paid.fen
     if session.state != "closed" or stored.money_state not in ("pay_later", "arrears") or due_fen <= 0:
+        return None
+    if payments.is_deducted(db, session.lot_id, session.parking_session_id):
         return None
     case_id = derived_uuid(now, "arrears", session.lot_id, session.parking_session_id)
     for attempt in range(_TRIES):

@@ -8,8 +8,10 @@ from uuid import UUID
 from sqlalchemy import exists, select, text, tuple_
 from sqlalchemy.orm import Session
 
+from parking.core.auto_pay import WAY
 from parking.store.arrears import ArrearsCase, Case, read_case, select_shape
 from parking.store.parking_sessions import ParkingSessionRow
+from parking.store.payments import PaymentRow
 from parking.store.statements import table_of
 
 _HAS_TERM, _WAITS = text("term_ends_at IS NOT NULL"), text("waits_for IS NOT NULL")
@@ -35,12 +37,18 @@ def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> 
 
 
 def list_unpaid_visits(db: Session, lot_id: int, *, left_before: datetime, limit: int) -> list[UUID]:
-    """Visits of a lot that ended before an instant, were left unpaid, and have no case, or one that money ended."""
+    """Visits of a lot that ended before an instant, were left unpaid, and have no case, or one that money ended.
+
+    Not those whose fee is being deducted: what becomes of it is not known yet.
+    """
     visit = table_of(ParkingSessionRow).c
     return list(db.execute(
         select(visit.parking_session_id).where(
             visit.lot_id == lot_id, _UNPAID, visit.left_at < left_before,
             ~exists().where(ArrearsCase.lot_id == visit.lot_id,
                             ArrearsCase.parking_session_id == visit.parking_session_id,
-                            ArrearsCase.state.not_in(("paid", "waived", "void"))))
+                            ArrearsCase.state.not_in(("paid", "waived", "void"))),
+            ~exists().where(PaymentRow.lot_id == visit.lot_id,
+                            PaymentRow.parking_session_id == visit.parking_session_id,
+                            PaymentRow.way == WAY, PaymentRow.state == "asked"))
         .order_by(visit.left_at).limit(limit)).scalars())

@@ -18,6 +18,7 @@ from parking.core.clock import format_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
 from parking.services import relay
+from parking.services.chase import open_due_cases
 from parking.services.record import record_fact
 from parking.simulators.alipay import AlipaySimulator
 from parking.store import lots, transfers, vehicles
@@ -228,6 +229,7 @@ def test_one_unpaid_at_a_time_and_paid_by_hand_it_is_free_again(town: Town, mean
     assert shown["agreements"][0]["refused_why"] == "unpaid_before" and shown["is_barred"]
     if means == "alipay":  # tried again for three days, then closed
         assert shown["deductions"][0]["state"] == "under_way"
+        assert open_due_cases(town.database, now=now() + timedelta(days=30)) == 0, "it may be deducted yet"
         for wait in RETRY_AFTER:
             town.work(wait + timedelta(minutes=1))
         assert town.rows(DeductionRow)[0].tries == 4
@@ -236,6 +238,7 @@ def test_one_unpaid_at_a_time_and_paid_by_hand_it_is_free_again(town: Town, mean
             ParkingSessionRow.parking_session_id == first.parking_session_id)).scalar_one()
     assert (unpaid.money_state, unpaid.paid_fen) == ("arrears", 0)
     assert town.shown()["deductions"][0]["state"] == "unpaid"
+    assert open_due_cases(town.database, now=now() + timedelta(days=30)) == 1, "it is in arrears now"
 
     asked = ask(town.city, f"{LOT}.{first.parking_session_id}")
     town.wechat.simulator.pay(order_no(asked))
