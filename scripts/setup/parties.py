@@ -143,7 +143,7 @@ def _connect(environment: Mapping[str, str], *arguments: Any) -> None:
 
 def _run_parking(environment: Mapping[str, str], *arguments: Any) -> None:
     run(PYTHON, "-m", "flask", "--app", "wsgi", "parking", *arguments,
-        cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL)
+        cwd=ROOT, env={**environment, "LOG_LEVEL": "WARNING"}, stdout=subprocess.DEVNULL)
 
 
 def _provider(demo: dict[str, Any], place: Place) -> Party:
