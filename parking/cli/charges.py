@@ -9,6 +9,8 @@ from flask.cli import with_appcontext
 
 from parking.cli.tools import database, right_now
 from parking.core.proof import BadProof, check_proof, read_proof_file, tell
+from parking.core.receipt_stamp import BadStamp, read_stamp
+from parking.core.receipt_stamp import tell as tell_stamp
 from parking.services.prove import prove_all
 from parking.services.rotate import published_jwks
 from parking.store.ledger_proofs import Proved
@@ -34,6 +36,20 @@ def verify_charge(file: Path, keys_file: Path | None) -> None:
     click.echo("\n".join(tell(proof)))
     if proof.faults:
         raise SystemExit(1)
+
+
+@click.command("verify-receipt")
+@click.argument("text")
+@with_appcontext
+def verify_receipt(text: str) -> None:
+    """Check the stamp of a receipt, as a scanner reads it, by this city's keys."""
+    with database().reading() as db:
+        published = published_jwks(db, now=right_now())
+    try:
+        stamp = read_stamp(text, published=published)
+    except BadStamp as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo("\n".join(tell_stamp(stamp)))
 
 
 @click.command("prove")

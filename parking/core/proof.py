@@ -69,7 +69,7 @@ def check_proof(data: Any, *, published: Mapping[str, Any] | None = None) -> Pro
     faults = [] if is_whole else ["seal_broken"]
     if not is_own:
         faults.append("key_not_its_own")
-    known = None if published is None else _find_key(published, kid)
+    known = None if published is None else find_receipt_key(published, kid)
     if published is not None and known is None:
         faults.append("key_not_published")
     if known is not None and known.get("revoked"):
@@ -92,7 +92,8 @@ def is_sealed(body: str, seal: str, key: Mapping[str, Any]) -> bool:
         return False
 
 
-def _find_key(published: Mapping[str, Any], kid: str) -> Mapping[str, Any] | None:
+def find_receipt_key(published: Mapping[str, Any], kid: str) -> Mapping[str, Any] | None:
+    """The published key of a seal or a stamp, if it is one of receipts."""
     return next((
         key for key in published.get("keys", ())
         if key.get("kid") == kid and key.get("parking_purpose") == "receipt"), None)

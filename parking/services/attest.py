@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -11,9 +12,11 @@ from parking.core.identifier import format_lot_id
 from parking.core.plate import mask_plate
 from parking.core.reason import in_all_languages
 from parking.core.receipt import Receipt, ReceiptPayment, ReceiptRefund
+from parking.core.receipt_stamp import write_stamp
 from parking.core.secret import Secrets
 from parking.services.owe import find_tariff
 from parking.services.show import Viewer, find_visible
+from parking.services.unlock import KeySafe
 from parking.store import charges, keys, lots, operators, payments, refunds, vehicles
 
 
@@ -54,6 +57,11 @@ def find_receipt(
         payments=_list_paid(db, lot_id, parking_session_id),
         waived_fen=stored.taken_off_fen,
     )
+
+
+def stamp_receipt(db: Session, receipt: Receipt, *, safe: KeySafe, now: datetime) -> str:
+    """The text of the receipt's stamp (core/receipt_stamp.py), without an address."""
+    return write_stamp(receipt, safe.receipt_key(db, now=now))
 
 
 def _list_paid(db: Session, lot_id: int, parking_session_id: UUID) -> tuple[ReceiptPayment, ...]:

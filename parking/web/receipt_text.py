@@ -31,7 +31,10 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptText:
-    """totals: what is asked for last, with the sum that counts. file_text: the JSON for third parties."""
+    """totals: what is asked for last, with the sum that counts. file_text: the JSON for third parties.
+
+    stamp: what its QR says.
+    """
 
     language: str
     title: str
@@ -46,11 +49,13 @@ class ReceiptText:
     proof_title: str
     proof: tuple[Pair, ...]
     proof_note: str
+    stamp: str
+    stamp_note: str
     page_word: str
     file_text: str
 
 
-def write_receipt(receipt: Receipt, *, public_url: str) -> ReceiptText:
+def write_receipt(receipt: Receipt, *, public_url: str, stamp: str) -> ReceiptText:
     """The receipt in the language of the request, its times on the lot's clocks."""
     language: Language = str(get_locale())  # type: ignore[assignment]
     return ReceiptText(
@@ -73,6 +78,8 @@ def write_receipt(receipt: Receipt, *, public_url: str) -> ReceiptText:
         ),
         proof_note=gettext("The file receipt.json holds the sealed charge, its seal and the tariff: with the public "
                            "key anyone can check the seal, and with the tariff work out the fee again."),
+        stamp=f"{public_url}/receipts/check#{stamp}",
+        stamp_note=gettext("Signed: whoever scans it sees what was paid for which visit, and whether that is true."),
         page_word=gettext("Page"),
         file_text=canonical(file_data(receipt)),
     )

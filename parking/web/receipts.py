@@ -9,8 +9,10 @@ from typing import Any
 from flask import Blueprint, Response, current_app, render_template
 from flask_babel import force_locale
 
+from parking.core.code_picture import link_svg
 from parking.core.receipt import Receipt
-from parking.services.attest import find_receipt
+from parking.core.receipt_stamp import TYPE
+from parking.services.attest import find_receipt, stamp_receipt
 from parking.web import auth
 from parking.web.contract import ReceiptQuery, SealedAnswer
 from parking.web.openapi import api
@@ -41,9 +43,10 @@ def console_page(session_id: str) -> Any:
      media="application/pdf", problems=(404, 409))
 def pdf(session_id: str) -> Any:
     language = read_query(ReceiptQuery).language or choose_language()
-    receipt = _receipt(session_id)
+    receipt, stamp = _receipt(session_id)
     with force_locale(language):
-        text = json.dumps(asdict(write_receipt(receipt, public_url=_public_url())), ensure_ascii=False)
+        written = write_receipt(receipt, public_url=_public_url(), stamp=stamp)
+    text = json.dumps({**asdict(written), "stamp": link_svg(written.stamp)}, ensure_ascii=False)
     made = print_receipt(PrintJob(text, len(receipt.charge.lines), receipt.stated_at))
     answer = Response(made, content_type="application/pdf")
     answer.headers["Content-Disposition"] = f'attachment; filename="receipt-{receipt.charge_id}.pdf"'
@@ -55,23 +58,35 @@ def pdf(session_id: str) -> Any:
 @api("What a receipt is proved by: the sealed text, its seal (a JWS) and the canonical tariff",
      answer=SealedAnswer, problems=(404, 409))
 def sealed(session_id: str) -> Any:
-    return file_data(_receipt(session_id))
+    return file_data(_receipt(session_id)[0])
+
+
+@blueprint.get("/receipts/check")
+@auth.anyone
+def check() -> Any:
+    """The stamp of a receipt stands behind the # of the address: the page checks it by itself."""
+    return render_template("receipt_check.html", stamp_type=TYPE)
 
 
 def _page(session_id: str) -> str:
-    receipt = write_receipt(_receipt(session_id), public_url=_public_url())
-    return render_template("receipt.html", receipt=receipt, session_id=session_id)
+    receipt, stamp = _receipt(session_id)
+    written = write_receipt(receipt, public_url=_public_url(), stamp=stamp)
+    return render_template(
+        "receipt.html", receipt=written, picture=link_svg(written.stamp), session_id=session_id)
 
 
-def _receipt(session_id: str) -> Receipt:
-    """:raises Problem: 404, alike for an absent visit and one of somebody else"""
+def _receipt(session_id: str) -> tuple[Receipt, str]:
+    """The receipt of a visit, and its stamp.
+
+    :raises Problem: 404, alike for an absent visit and one of somebody else
+    """
     lot_id, identifier = read_visit_id(session_id)
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
         found = find_receipt(db, auth.viewer(), lot_id, identifier, secrets=extensions["secrets"])
-    if found is None:
-        raise not_found()
-    return found
+        if found is None:
+            raise not_found()
+        return found, stamp_receipt(db, found, safe=extensions["key_safe"], now=auth.now())
 
 
 def _public_url() -> str:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
 import pytest
+import zxingcpp
+from PIL import Image
 from pypdf import PdfReader
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from parking.core.clock import parse_instant
+from parking.core.code_picture import link_modules
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
 from parking.core.price import price
+from parking.core.receipt_stamp import BadStamp, read_stamp
 from parking.core.tariff import read_tariff
 from parking.services import relay
 from parking.services.publish import import_tariff, tariff_id
@@ -34,6 +42,7 @@ from parking.store.refunds import RefundRow
 from parking.web import printer
 from tests.channel import connect, simulated_channel
 from tests.city import LONG_AGO, City, bearer, now
+from tests.serving import ROOT
 
 LI = "沪A12345"
 ENTERED = parse_instant("2026-03-10T09:00:05+08:00")
@@ -371,3 +380,105 @@ def give_tariff(city: City, rule: dict[str, Any]) -> None:
         tariffs.assign_tariff(
             db, lot_id=1, tariff_id=tariff_id("TEST-LONG"), operator_id=operator_id,
             assigned_from=LONG_AGO + timedelta(days=1))
+
+
+def stamp_of(city: City, visit: str) -> str:
+    answer = ask(city, f"/driver/parking-sessions/{visit}/receipt", city.drivers["li"], Accept="text/html")
+    found = re.search(r'href="([^"]+/receipts/check#[^"]+)"', answer.get_data(as_text=True))
+    assert found is not None
+    return found[1]
+
+
+def published(city: City) -> dict[str, Any]:
+    keys: dict[str, Any] = city.app.test_client().get("/.well-known/jwks.json").get_json()
+    return keys
+
+
+def test_the_stamp_tells_anybody_what_was_paid_for_which_visit(city: City, tmp_path: Path) -> None:
+    visit = stay(city)
+    text = stamp_of(city, visit)
+    file = city.get(f"/v1/parking-sessions/{visit}/receipt.json", city.drivers["li"])
+
+    stamp = read_stamp(text, published=published(city))
+
+    assert (stamp.plate, stamp.entered_at, stamp.charged_fen) == ("沪A·**345", ENTERED, 3000)
+    assert (stamp.paid_fen, stamp.refunded_fen, stamp.waived_fen, stamp.zone) == (0, 0, 0, "Asia/Shanghai")
+    assert stamp.body_hash == sha256(file["body"].encode()).hexdigest()
+    assert stamp.charge_id == json.loads(file["body"])["charge_id"]
+    assert text == stamp_of(city, visit), "the same receipt has the same stamp"
+    (tmp_path / "jwks.json").write_text(json.dumps(published(city)))
+    alone = subprocess.run(
+        [sys.executable, "-m", "parking.core.receipt_stamp", text, str(tmp_path / "jwks.json")], capture_output=True,
+        text=True, cwd=ROOT, check=False)
+    assert alone.returncode == 0 and "30.00" in alone.stdout and "沪A·**345" in alone.stdout
+    shell = city.app.test_cli_runner().invoke(args=["parking", "verify-receipt", text])
+    assert shell.exit_code == 0 and shell.output == alone.stdout
+
+
+def test_a_camera_reads_the_stamp_also_where_names_are_long(city: City) -> None:
+    name(city, {"zh": "中" * 60, "en": "x" * 60, "fr": "y" * 60})
+    text = stamp_of(city, stay(city))
+
+    modules = link_modules(text)
+    picture = Image.new("L", (len(modules) + 8, len(modules) + 8), 255)
+    for y, row in enumerate(modules):
+        for x, is_dark in enumerate(row):
+            picture.putpixel((x + 4, y + 4), 0 if is_dark else 255)
+    seen = zxingcpp.read_barcodes(picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.NEAREST))
+
+    assert [each.text for each in seen] == [text]
+
+
+def _changed(text: str, part: int) -> str:
+    """One bit of a part of the JWS is another."""
+    before, _, jws = text.rpartition("#")
+    parts = jws.split(".")
+    raw = bytearray(base64.urlsafe_b64decode(parts[part] + "=" * (-len(parts[part]) % 4)))
+    raw[len(raw) // 2] ^= 1
+    parts[part] = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()
+    return f"{before}#{'.'.join(parts)}"
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (lambda text: _changed(text, 1), "signature_broken"), (lambda text: _changed(text, 2), "signature_broken"),
+    (lambda text: text + "AAAA", "signature_broken"),
+    (lambda text: text.rpartition(".")[0] + ".", "signature_broken"),
+    (lambda text: "", "not_a_stamp"), (lambda text: "#", "not_a_stamp"), (lambda text: "a.b.c", "not_a_stamp"),
+    (lambda text: text.rpartition(".")[0], "not_a_stamp"), (lambda text: text + "x" * 5000, "not_a_stamp"),
+    (lambda text: "https://evil.example/\x00\ud800", "not_a_stamp"),
+])
+def test_a_stamp_that_was_changed_is_not_believed(city: City, change: Any, reason: str) -> None:
+    text = stamp_of(city, stay(city))
+
+    with pytest.raises(BadStamp) as refused:
+        read_stamp(change(text), published=published(city))
+
+    assert refused.value.reason == reason
+
+
+def test_a_stamp_by_a_key_that_is_revoked_or_none_of_receipts_is_not_believed(city: City) -> None:
+    text, keys = stamp_of(city, stay(city)), published(city)
+    kid = jwt.get_unverified_header(text.rpartition("#")[2])["kid"]
+    revoked = {"keys": [{**each, "revoked": True} if each["kid"] == kid else each for each in keys["keys"]]}
+    of_codes = {"keys": [{**each, "parking_purpose": "code"} for each in keys["keys"]]}
+    file = city.get(f"/v1/parking-sessions/{stay_id(city)}/receipt.json", city.drivers["li"])
+
+    for published_keys, said, reason in (
+        (revoked, text, "key_revoked"), (of_codes, text, "key_not_published"),
+        ({"keys": []}, text, "key_not_published"), (keys, file["seal"], "not_a_stamp"),
+    ):
+        with pytest.raises(BadStamp) as refused:
+            read_stamp(said, published=published_keys)
+        assert refused.value.reason == reason
+
+
+def stay_id(city: City) -> str:
+    with city.app.extensions["database"].reading() as db:
+        row = db.execute(select(ParkingSessionRow).where(ParkingSessionRow.state == "closed")).scalar_one()
+    return f"{row.lot_id}.{row.parking_session_id}"
+
+
+def test_anybody_opens_the_page_that_checks_and_it_learns_nothing(city: City) -> None:
+    answer = city.app.test_client().get("/receipts/check", headers={"Accept": "text/html"})
+
+    assert answer.status_code == 200 and "receipt_check.js" in answer.get_data(as_text=True)
