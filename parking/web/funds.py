@@ -32,10 +32,10 @@ from parking.web.channels import channel_name
 from parking.web.contract import AccountQuery, parse_date
 from parking.web.errors import Problem
 from parking.web.funds_contract import (
+    BankReceiptAnswer,
     FundAccountAnswer,
     FundAccountQuery,
     FundPurseRequest,
-    ReceiptAnswer,
     ReceiptRequest,
     receipt_answer,
     standing_answer,
@@ -78,7 +78,7 @@ def fund_account(channel: str) -> Any:
 
 @blueprint.post("/v1/bank-receipts")
 @auth.operator
-@api("Say what the bank received of a channel's account on a day", body=ReceiptRequest, answer=ReceiptAnswer,
+@api("Say what the bank received of a channel's account on a day", body=ReceiptRequest, answer=BankReceiptAnswer,
      problems=(404, 409))
 def receipts() -> Any:
     sent = read_body(ReceiptRequest)
@@ -89,7 +89,7 @@ def receipts() -> Any:
 
 @blueprint.post("/v1/bank-receipts/<receipt_id>/take-back")
 @auth.operator
-@api("Take back what was entered by mistake", answer=ReceiptAnswer, problems=(404,))
+@api("Take back what was entered by mistake", answer=BankReceiptAnswer, problems=(404,))
 def take_back(receipt_id: str) -> Any:
     return receipt_answer(_take_back(read_id(receipt_id)))
 

@@ -67,7 +67,7 @@ class ReceiptRequest(Strict):
     note: WhyText
 
 
-class ReceiptAnswer(Answer):
+class BankReceiptAnswer(Answer):
     """is_matched: it is one of the withdrawals, or several of them."""
 
     id: str
@@ -79,7 +79,7 @@ class ReceiptAnswer(Answer):
     taken_back_at: str | None
 
 
-class StandingReceiptAnswer(ReceiptAnswer):
+class StandingReceiptAnswer(BankReceiptAnswer):
     is_matched: bool
 
 

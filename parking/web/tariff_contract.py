@@ -197,7 +197,7 @@ class StartAnswer(Answer):
     usual: list[PointAnswer]
 
 
-class DifferenceAnswer(Answer):
+class PriceDifferenceAnswer(Answer):
     """For stays of `minutes` up to `until_minutes` (exclusive), alike from each of the starts."""
 
     starts: list[str]
@@ -207,7 +207,7 @@ class DifferenceAnswer(Answer):
     new_fen: FenCount
 
 
-class ChangeAnswer(Answer):
+class TariffChangeAnswer(Answer):
     """path: in the tariff as data. old and new: the values; null for what was added or is gone."""
 
     path: str
@@ -256,8 +256,8 @@ class ComparisonAnswer(Answer):
     old: TariffAnswer | None
     new: TariffAnswer
     starts: list[StartAnswer]
-    largest: list[DifferenceAnswer]
-    changes: list[ChangeAnswer]
+    largest: list[PriceDifferenceAnswer]
+    changes: list[TariffChangeAnswer]
     findings: list[LintAnswer]
 
 

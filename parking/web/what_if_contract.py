@@ -85,7 +85,7 @@ class OfSize(GroupAnswer):
     size: Literal["small", "large"]
 
 
-class ChangeAnswer(Answer):
+class PriceChangeAnswer(Answer):
     """Visits whose price changed by so much. The bound nearer to 0 is not in it, the other one is."""
 
     from_fen: FenCount | None
@@ -151,7 +151,7 @@ class WhatIfResult(GroupAnswer):
     """left_out: visits without a standing charge, by why. forgiven: of all, those whose money was given up or back."""
 
     left_out: dict[str, int]
-    changes: list[ChangeAnswer]
+    changes: list[PriceChangeAnswer]
     by_lot: list[OfLot]
     by_hour: list[OfHour]
     by_length: list[OfLength]

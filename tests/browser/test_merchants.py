@@ -87,6 +87,7 @@ def test_everybody_can_use_the_pages(
         browser.add_cookies([
             {"name": "merchant", "value": shop.token, "url": base}, cookie_of(city, base, "anna")])
         page = browser.new_page()
+        page.emulate_media(reduced_motion="reduce")  # a colour on its way to another is none
         place = f"/l/{lot_code(city.app.extensions['secrets'].pepper, 1)}"
         for path in ("/merchant", "/merchant?done=given", "/merchant/pair", "/console/merchants",
                      f"/console/merchants/{shop.merchant_id}", place, f"{place}?coupon=AAAA"):

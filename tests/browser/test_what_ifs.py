@@ -168,6 +168,7 @@ def test_its_pages_are_accessible_in_each_language_light_and_width(
         browser, page = open_for_wu(play, city, base, tmp_path / "wu", locale="en-US")
         done = ask_from_draft(page, base, draft["id"])
         end(begin(city))
+        page = browser.new_page()  # the one before loads itself anew when it is worked out
         cancelled = ask_from_draft(page, base, draft["id"])
         page.click("button:text('Cancel')")
         page.wait_for_selector("text=It was cancelled")

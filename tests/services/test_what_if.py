@@ -298,15 +298,17 @@ def test_the_shell_tells_the_same_and_is_cancelled_by_an_interrupt(driven: City,
 
     wide = {**environment(driven), "COLUMNS": "160"}
     done = subprocess.run(asking, cwd=ROOT, env=wide, capture_output=True, text=True)
-    for _ in range(5):  # one that was done before it was interrupted tells nothing
+    for _ in range(20):  # one that was done before it was interrupted tells nothing
         stopped = subprocess.Popen(asking, cwd=ROOT, env=environment(driven), stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and stopped.poll() is None and not _running(database, driven):
-            time.sleep(0.005)
+            pass
+        stopped.send_signal(signal.SIGSTOP)  # it is done within milliseconds: it stands until it hears of it
         stopped.send_signal(signal.SIGINT)
+        stopped.send_signal(signal.SIGCONT)
         said = stopped.communicate(timeout=60)[1]
         with database.reading() as db:
-            newest, *_, first = what_ifs.list_what_ifs(db, own_of(driven), before=None, limit=10)
+            newest, *_, first = what_ifs.list_what_ifs(db, own_of(driven), before=None, limit=30)
         if newest.state != "done":
             break
 
