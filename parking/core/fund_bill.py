@@ -25,9 +25,9 @@ from parking.core.statement import (
     fen_of,
     full_width,
     instant_of,
-    split_fields,
     text_of,
 )
+from parking.core.statement_wechat import split_fields
 
 FundKind = Literal["payment", "refund", "fee", "withdrawal", "other"]
 FUND_KINDS: tuple[FundKind, ...] = get_args(FundKind)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import partial
 from itertools import chain
 from zoneinfo import ZoneInfo
 
 from parking.core.fund_bill import ROWS_AT_ONCE, FundRow, FundTotals, made_row
-from parking.core.statement import NO_BILL, BadStatement, check_end, fen_of
-from parking.core.statement_alipay import check_head, csv_fields, gbk_text, wall_instant
+from parking.core.statement import BadStatement, fen_of
+from parking.core.statement_alipay import begin_bill, check_totals, csv_fields, wall_instant
 
 _FLOW, _TIME, _IN, _OUT, _BALANCE, _BUSINESS = (
     "账务流水号", "发生时间", "收入金额（+元）", "支出金额（-元）", "账户余额（元）", "业务类型")
@@ -35,14 +36,10 @@ def read_alipay_funds(
 
     :raises BadStatement: of another account or day, cut short, not adding up, or a balance that does not follow
     """
-    texts = ((row, gbk_text(row, line)) for row, line in enumerate(lines, start=1))
-    first = next(texts, (1, ""))
-    if first[1] == NO_BILL:
-        check_end(texts)
+    bill = begin_bill(lines, merchant_no, day, _NEEDED)
+    if bill is None:
         return
-    numbered = chain([first], texts)
-    names = check_head(numbered, merchant_no, day, _NEEDED)
-    columns = {name: place for place, name in enumerate(names)}
+    columns, numbered = bill
     for wanted in (_TRADE_NAMES, _ORDER_NAMES):
         if not any(name in columns for name in wanted):
             raise BadStatement(1, "no_header", wanted[-1])
@@ -52,7 +49,9 @@ def read_alipay_funds(
         if text.startswith("#"):
             if part:
                 yield part
-            _check_totals(row, text, numbered, totals)
+            if not totals.count:
+                raise BadStatement(row, "no_rows")
+            check_totals(chain([(row, text)], numbered), _TOTALS, partial(_stands, totals))
             return
         part.append(_read(row, text, columns, day, zone))
         totals.add(part[-1])
@@ -80,22 +79,7 @@ def _read(row: int, text: str, columns: dict[str, int], day: date, zone: ZoneInf
         balance_fen=fen_of(row, field(_BALANCE)))
 
 
-def _check_totals(row: int, first: str, numbered: Iterator[tuple[int, str]], totals: FundTotals) -> None:
-    """Behind the rows stand the number and the sum of what went out, and of what came in."""
-    if not totals.count:
-        raise BadStatement(row, "no_rows")
-    waiting = dict(_TOTALS)
-    found_of = {"out": (totals.out_count, totals.out_fen), "in": (totals.in_count, totals.in_fen)}
-    for at, text in chain([(row, first)], numbered):
-        row = at
-        if text and not text.startswith("#"):
-            raise BadStatement(row, "more_after_the_end", text)
-        for side, form in list(waiting.items()):
-            found = form.match(text)
-            if found is None:
-                continue
-            del waiting[side]
-            if (int(found[1]), abs(fen_of(row, found[2]))) != found_of[side]:
-                raise BadStatement(row, "totals_differ", text)
-    if waiting:
-        raise BadStatement(row, "cut_short")
+def _stands(totals: FundTotals, side: str, stated: list[int]) -> bool:
+    """What went out is stated with its sign or without."""
+    found = {"out": (totals.out_count, totals.out_fen), "in": (totals.in_count, totals.in_fen)}[side]
+    return (stated[0], abs(stated[1])) == found

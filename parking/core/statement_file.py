@@ -15,14 +15,16 @@ from typing import Any, BinaryIO, cast
 
 from parking.core.fund_bill import find_no_merchant, read_wechat_funds
 from parking.core.fund_bill_alipay import read_alipay_funds
-from parking.core.statement import LINE_BYTES_MAX, BadStatement, find_merchant, read_statement
+from parking.core.statement import LINE_BYTES_MAX, BadStatement
 from parking.core.statement_alipay import find_seller, read_alipay_statement
 from parking.core.statement_csv import find_csv_account, is_other, read_csv_statement
+from parking.core.statement_wechat import find_merchant, read_statement
 
 MEMBERS_MAX = 20
 MEMBER_BYTES_MAX = 1024 * 1024 * 1024
 LOOKED_AT = 12  # lines of a member
 _MAGIC = b"PK\x03\x04"
+# What reading a ZIP raises; NotImplementedError is zipfile's word for a packing or a lock that it does not know.
 _BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError, ValueError)
 
 

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parking.core import statement
+from parking.core import statement_wechat
 from parking.core.clock import find_zone
 from parking.core.reconciliation import OurRow, reconcile
-from parking.core.statement import BadStatement, StatementRow, find_merchant, read_statement
+from parking.core.statement import BadStatement, StatementRow
+from parking.core.statement_wechat import find_merchant, read_statement
 
 FILE = (Path(__file__).parents[1] / "cases/wechat_statement_2026-03-10.csv").read_bytes()
 ZONE, DAY = find_zone("Asia/Shanghai"), date(2026, 3, 10)
@@ -219,7 +220,7 @@ ODD = [
 def told(lines: list[bytes]) -> object:
     """The rows that these lines are and their sums, else which line is wrong, and how."""
     header = FILE.decode().splitlines()[0]
-    reader = statement._Reader(header, "1900000001", DAY, ZONE)
+    reader = statement_wechat._Reader(header, "1900000001", DAY, ZONE)
     try:
         return reader.read(2, lines), reader.sums
     except BadStatement as wrong:
@@ -238,14 +239,14 @@ def test_a_block_is_read_as_each_of_its_lines_is(row: int, place: int, monkeypat
         blocks.append(io.BytesIO((b"\r\n" if place % 2 else b"\n").join(lines)).readlines())
 
     in_blocks = [told(block) for block in blocks]
-    monkeypatch.setattr(statement._Reader, "_read_block", lambda *args: None)
+    monkeypatch.setattr(statement_wechat._Reader, "_read_block", lambda *args: None)
 
     assert in_blocks == [told(block) for block in blocks]
 
 
 def test_a_row_that_does_not_fit_costs_its_block_no_slow_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, looked_at = FILE.splitlines(keepends=True), []
-    monkeypatch.setattr(statement._Reader, "_read_line", lambda self, row, line: looked_at.append(row))
+    monkeypatch.setattr(statement_wechat._Reader, "_read_line", lambda self, row, line: looked_at.append(row))
     wide = [lines[0], *lines[1:2] * 700, lines[1].replace(b"parking", b"a`b"), *lines[1:2] * 700]
 
     part = next(read_statement(wide, merchant_no="1900000001", day=DAY, zone=ZONE, at_once=2000))

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from parking.core.channel import ChannelPayment, ChannelRefund
 from parking.core.clock import parse_instant
 from parking.core.reconciliation import BOOKED, BUCKETS, OurRow, reconcile
-from parking.core.statement import read_statement
+from parking.core.statement_wechat import read_statement
 from parking.services import reckon
 from parking.services.connect import connect_account
 from parking.services.pay import confirm_payment
