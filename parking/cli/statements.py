@@ -19,7 +19,8 @@ from parking.core.money import format_yuan
 from parking.core.statement import BadStatement
 from parking.services.fetch import DAYS_BACK, fetch_due
 from parking.services.import_funds import FundsOff, import_funds
-from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers, import_statement
+from parking.services.keep_file import StatementBeingRead, StatementDiffers
+from parking.services.reconcile import NoAccount, import_statement
 from parking.store.channel_accounts import ChannelAccount
 
 

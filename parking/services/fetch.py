@@ -14,8 +14,9 @@ from parking.core.statement import CHANNEL_ZONE, NO_BILL, BadStatement
 from parking.core.statement_file import FORMATS
 from parking.services.connect import Channels, NotConnected
 from parking.services.import_funds import FundsOff, import_funds
+from parking.services.keep_file import StatementBeingRead, StatementDiffers
 from parking.services.reckon import KINDS
-from parking.services.reconcile import StatementBeingRead, StatementDiffers, import_statement
+from parking.services.reconcile import import_statement
 from parking.store import channel_accounts, fund_imports, movements, statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database

@@ -1,18 +1,13 @@
 """A channel's bill of an account's movements is read, whole or not at all, and laid beside the trade bill of its day.
 
-It is read as a trade statement is (reconcile.py): nothing is kept before all of it is believed, and it is kept in parts
-under a lease. An account's bills are read of the purses that were switched on, from a day on.
+It is kept as a trade statement is (keep_file.py). An account's bills are read of the purses that were switched on, from
+a day on.
 """
 
 from __future__ import annotations
 
-import marshal
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from hashlib import sha256
 from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import UUID
@@ -24,22 +19,12 @@ from parking.core.fund_bill import FundTotals, Purse
 from parking.core.identifier import new_uuid
 from parking.core.statement import BadStatement
 from parking.core.statement_file import FUND_FORMATS, opened
+from parking.services.keep_file import Keeping, StatementDiffers, clock_from, keep, seal, set_aside, weigh
 from parking.services.reckon import Day, show_day
-from parking.services.reconcile import (
-    LEASE,
-    READ_BYTES,
-    ZONE,
-    NoAccount,
-    StatementBeingRead,
-    StatementDiffers,
-    believed_parts,
-    clock_from,
-    find_own_account,
-    weigh,
-)
+from parking.services.reconcile import ZONE, NoAccount, find_own_account
 from parking.store import channel_accounts, fund_imports, reckonings, statement_imports
 from parking.store.channel_accounts import ChannelAccount
-from parking.store.database import Database, DatabaseUnavailable
+from parking.store.database import Database
 from parking.store.fund_imports import Bill, ReadingBill
 
 SAMPLED = 50  # trades of a bill that names no merchant, which the day's trade bill is asked about
@@ -51,14 +36,6 @@ class FundsOff(Exception):
 
 class FundsOn(Exception):
     """They were switched on before."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Believed:
-    """A bill that was read to its end; its rows wait in `file`."""
-
-    file: BinaryIO
-    totals: FundTotals
 
 
 def switch_funds_on(
@@ -108,17 +85,16 @@ def import_funds(
     file_hash, _ = weigh(file)
     if known is not None and known.file_hash == file_hash:
         if day < today and not known.is_final:
-            database.write(lambda db: _seal(db, account, day, known.import_id))
+            database.write(lambda db: seal(db, fund_imports.SHELF, account, day, known.import_id))
     elif known is not None and known.is_final:
         raise StatementDiffers(day.isoformat())
     else:
         with TemporaryFile() as waiting:
-            believed = _believe(database, file, waiting, account, day)
-            totals = believed.totals
+            totals = _believe(database, file, waiting, account, day)
             reading = ReadingBill(account.account_id, account.operator_id, Bill(
                 new_uuid(now), purse, day.isoformat(), file_hash, day < today, totals.count, totals.opening_fen,
                 totals.closing_fen, totals.kinds, now))
-            _keep(database, file, believed, reading, day, clock)
+            keep(database, file, waiting, _keeping(reading, day), clock=clock)
     return show_day(database, account, day, now=now)
 
 
@@ -137,17 +113,16 @@ def _account_of(
 
 def _believe(
     database: Database, file: BinaryIO, waiting: BinaryIO, account: ChannelAccount, day: date
-) -> _Believed:
+) -> FundTotals:
     """Read to the end and set the rows aside."""
     form, totals = FUND_FORMATS[account.channel], FundTotals()
     sample: list[str] = []
     with opened(file, form) as lines:
         for part in form.read(lines, totals, merchant_no=account.merchant_no, day=day, zone=ZONE):
             sample += [each.number for each in part if each.kind == "payment" and each.number][:SAMPLED - len(sample)]
-            packed = marshal.dumps([tuple(row) for row in part])
-            waiting.write(len(packed).to_bytes(4) + packed)
+            set_aside(part, waiting)
     _check_merchant(database, account, day, sample)
-    return _Believed(waiting, totals)
+    return totals
 
 
 def _check_merchant(database: Database, account: ChannelAccount, day: date, sample: list[str]) -> None:
@@ -163,90 +138,10 @@ def _check_merchant(database: Database, account: ChannelAccount, day: date, samp
             raise BadStatement(2, "other_merchant", sample[0])
 
 
-def _keep(
-    database: Database, file: BinaryIO, believed: _Believed, reading: ReadingBill, day: date,
-    clock: Callable[[], datetime],
-) -> None:
-    def write(deed: Callable[[Session], None]) -> None:
-        database.write(lambda db: _write_as_reader(db, reading, deed, clock() + LEASE))
-        database.give_way()
-
-    if not database.write(lambda db: fund_imports.begin(db, reading, leased_until=clock() + LEASE, now=clock())):
-        raise StatementBeingRead(day.isoformat())
-    try:
-        _forget_abandoned(database, reading.account_id)
-        for rows in believed_parts(believed.file):
-            write(partial(_add_lines, reading, rows))
-        for deed in _file_parts(file, reading):
-            write(deed)
-        outcome = database.write(lambda db: _finish(db, reading, day))
-    except Exception:
-        with suppress(DatabaseUnavailable):
-            database.write(lambda db: _abandon(db, reading))
-        raise
-    if outcome != "read":
-        _forget_abandoned(database, reading.account_id)
-    if outcome == "differs":
-        raise StatementDiffers(day.isoformat())
-
-
-def _write_as_reader(
-    db: Session, reading: ReadingBill, deed: Callable[[Session], None], until: datetime
-) -> None:
-    if not fund_imports.change(db, reading.account_id, reading.bill.import_id, "reading", leased_until=until):
-        raise StatementBeingRead(reading.bill.statement_date)
-    deed(db)
-
-
-def _add_lines(reading: ReadingBill, rows: list[tuple[object, ...]], db: Session) -> None:
-    fund_imports.add_lines(db, reading, rows)
-
-
-def _file_parts(file: BinaryIO, reading: ReadingBill) -> Iterator[Callable[[Session], None]]:
-    """The file itself, as it came.
-
-    :raises BadStatement: it is not the one that was believed any more
-    """
-    file.seek(0)
-    number, made = 0, sha256()
-    while part := file.read(READ_BYTES):
-        made.update(part)
-        yield partial(_add_part, reading, number, statement_imports.pack(part))
-        number += 1
-    if made.digest() != reading.bill.file_hash:
-        raise BadStatement(1, "changed_while_read")
-
-
-def _add_part(reading: ReadingBill, number: int, packed: bytes, db: Session) -> None:
-    fund_imports.add_part(db, reading, number, packed)
-
-
-def _finish(db: Session, reading: ReadingBill, day: date) -> str:
-    """The file counts from now on; unless the day has one that is not provisional, or is the same."""
-    account_id, bill = reading.account_id, reading.bill
-    known = fund_imports.find_bill(db, account_id, bill.purse, day)
-    if known is not None and (known.is_final or known.file_hash == bill.file_hash):
-        _abandon(db, reading)
-        return "known" if known.file_hash == bill.file_hash else "differs"
-    if known is not None:
-        fund_imports.change(db, account_id, known.import_id, "read", state="superseded")
-    if not fund_imports.change(db, account_id, bill.import_id, "reading", state="read", leased_until=None):
-        raise StatementBeingRead(bill.statement_date)
-    reckonings.touch_statement(db, account_id, reading.operator_id, day)
-    return "read"
-
-
-def _abandon(db: Session, reading: ReadingBill) -> None:
-    fund_imports.change(
-        db, reading.account_id, reading.bill.import_id, "reading", state="abandoned", leased_until=None)
-
-
-def _seal(db: Session, account: ChannelAccount, day: date, import_id: UUID) -> None:
-    """The day is over, and nothing was added to what was provisional."""
-    fund_imports.change(db, account.account_id, import_id, "read", is_final=True)
-    reckonings.touch_statement(db, account.account_id, account.operator_id, day)
-
-
-def _forget_abandoned(database: Database, account_id: UUID) -> None:
-    while database.write(lambda db: fund_imports.forget_some_abandoned(db, account_id)):
-        pass
+def _keeping(reading: ReadingBill, day: date) -> Keeping:
+    bill = reading.bill
+    return Keeping(
+        fund_imports.SHELF, reading.account_id, reading.operator_id, bill.import_id, day, bill.file_hash,
+        begin=lambda db, **until: fund_imports.begin(db, reading, **until),
+        add_lines=lambda db, rows: fund_imports.add_lines(db, reading, rows),
+        find_known=partial(fund_imports.find_bill, account_id=reading.account_id, purse=bill.purse, day=day))

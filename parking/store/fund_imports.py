@@ -19,8 +19,6 @@ from sqlalchemy import (
     Integer,
     PrimaryKeyConstraint,
     Text,
-    delete,
-    insert,
     select,
     text,
     update,
@@ -29,12 +27,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.fund_match import FundMove, TradeMove
 from parking.store.columns import Bytes, Fen, Flag, Instant, Json, Table, Uuid, spread
-from parking.store.statement_imports import StatementImport, StatementLine, unpack
+from parking.store.kept_files import Shelf
+from parking.store.statement_imports import StatementImport, StatementLine
 from parking.store.statements import insert_many, insert_new, read_plain, table_of
 
 _OFF = text("until_date IS NULL")
 _READ, _READING = text("state = 'read'"), text("state = 'reading'")
-ROWS_FORGOTTEN_AT_ONCE = 5000
 _COLUMNS = ("row", "kind", "at", "number", "channel_no", "flow_no", "business", "moved_fen", "balance_fen")
 
 
@@ -134,6 +132,9 @@ class FundFile(Table):
     part: Mapped[int] = mapped_column(Integer, primary_key=True)
     operator_id: Mapped[UUID] = mapped_column(Uuid)
     body: Mapped[bytes] = mapped_column(Bytes)
+
+
+SHELF = Shelf(FundImport, FundLine, FundFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,52 +238,10 @@ def begin(db: Session, reading: ReadingBill, *, leased_until: datetime, now: dat
         leased_until=leased_until, **{name: getattr(bill, name) for name in Bill.__slots__})
 
 
-def change(db: Session, account_id: UUID, import_id: UUID, of: str, **values: object) -> bool:
-    """False if the import is not in this state any more."""
-    row = FundImport
-    done = db.execute(update(row).where(
-        row.account_id == account_id, row.import_id == import_id, row.state == of).values(**values))
-    return bool(done.rowcount)  # type: ignore[attr-defined]
-
-
 def add_lines(db: Session, reading: ReadingBill, rows: list[tuple[Any, ...]]) -> None:
     """rows: each as a FundRow is."""
     insert_many(db, FundLine, _COLUMNS, rows, account_id=reading.account_id, import_id=reading.bill.import_id,
                 operator_id=reading.operator_id)
-
-
-def add_part(db: Session, reading: ReadingBill, part: int, body: bytes) -> None:
-    """body: a part of the file, packed."""
-    db.execute(insert(table_of(FundFile)), {
-        "account_id": reading.account_id, "import_id": reading.bill.import_id, "part": part,
-        "operator_id": reading.operator_id, "body": body})
-
-
-def find_part(db: Session, account_id: UUID, import_id: UUID, part: int) -> bytes | None:
-    """A part of the file, as it came; the first is 0, None after the last."""
-    row = FundFile
-    found = db.execute(select(row.body).where(
-        row.account_id == account_id, row.import_id == import_id, row.part == part)).scalar_one_or_none()
-    return None if found is None else unpack(found)
-
-
-def forget_some_abandoned(db: Session, account_id: UUID) -> bool:
-    """Delete a part of what abandoned imports left; True if there may be more."""
-    row, line, file = FundImport, table_of(FundLine).c, table_of(FundFile).c
-    found = db.execute(select(row.import_id).where(
-        row.account_id == account_id, row.state == "abandoned").limit(1)).scalar_one_or_none()
-    if found is None:
-        return False
-    for columns, place in ((line, line.row), (file, file.part)):
-        some = db.execute(select(place).where(
-            columns.account_id == account_id, columns.import_id == found).order_by(place).limit(
-            ROWS_FORGOTTEN_AT_ONCE)).scalars().all()
-        if some:
-            db.execute(delete(place.table).where(
-                columns.account_id == account_id, columns.import_id == found, place <= some[-1]))
-            return True
-    db.execute(delete(row).where(row.account_id == account_id, row.import_id == found))
-    return True
 
 
 def list_moves(db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int) -> list[FundMove]:

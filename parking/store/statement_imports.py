@@ -6,7 +6,6 @@ lease that each part extends; one that died leaves the lease to run out, and the
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -21,9 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Text,
     case,
-    delete,
     func,
-    insert,
     select,
     text,
     type_coerce,
@@ -33,10 +30,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.reconciliation import WORDS_AT_ODDS, FeeRow, KeptRow, Kind
 from parking.store.columns import Bytes, Fen, Flag, Instant, Table, Uuid, Wide, spread
+from parking.store.kept_files import Shelf
 from parking.store.statements import as_text, insert_many, insert_new, read_plain, table_of
 
 _READ, _READING = text("state = 'read'"), text("state = 'reading'")
-ROWS_FORGOTTEN_AT_ONCE = 5000
 
 
 class StatementImport(Table):
@@ -123,6 +120,9 @@ class StatementFile(Table):
     body: Mapped[bytes] = mapped_column(Bytes)
 
 
+SHELF = Shelf(StatementImport, StatementLine, StatementFile)
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """settled_fen: what the channel settles for the rows, fees apart; fee_raw in thousandths of a fen."""
@@ -192,79 +192,11 @@ def begin_import(db: Session, reading: Reading, *, leased_until: datetime, now: 
         fee_raw=read.fee_raw, imported_at=read.imported_at, leased_until=leased_until)
 
 
-def extend_lease(db: Session, reading: Reading, *, leased_until: datetime) -> bool:
-    """False if the import is no longer its reader's; called in each transaction that writes for it."""
-    return _change(db, reading.account_id, reading.read.import_id, "reading", leased_until=leased_until)
-
-
 def add_lines(db: Session, reading: Reading, rows: list[tuple[Any, ...]]) -> None:
     """rows: each as a StatementRow is; what all of them settle is the import's."""
     columns = ("row", "kind", "at", "order_no", "number", "channel_no", "amount_fen", "status", "fee_raw")
     insert_many(db, StatementLine, columns, [row[: len(columns)] for row in rows], account_id=reading.account_id,
                 import_id=reading.read.import_id, operator_id=reading.operator_id)
-
-
-def add_part(db: Session, reading: Reading, part: int, body: bytes) -> None:
-    """body: a part of the file, packed."""
-    db.execute(insert(table_of(StatementFile)), {
-        "account_id": reading.account_id, "import_id": reading.read.import_id,
-        "operator_id": reading.operator_id, "part": part, "body": body,
-    })
-
-
-def pack(part: bytes) -> bytes:
-    """A part of a file as it is kept; made before the transaction, for it takes longer than the writing."""
-    return zlib.compress(part, level=1)
-
-
-def find_part(db: Session, account_id: UUID, import_id: UUID, part: int) -> bytes | None:
-    """A part of the file, as it came; the first is 0, None after the last."""
-    row = StatementFile
-    found = db.execute(select(row.body).where(
-        row.account_id == account_id, row.import_id == import_id, row.part == part)).scalar_one_or_none()
-    return None if found is None else unpack(found)
-
-
-def unpack(body: bytes) -> bytes:
-    """What `pack` made of a part."""
-    return zlib.decompress(body)
-
-
-def finish_import(db: Session, reading: Reading) -> bool:
-    """From now on it counts; False if it is no longer its reader's."""
-    return _change(db, reading.account_id, reading.read.import_id, "reading", state="read", leased_until=None)
-
-
-def abandon_import(db: Session, reading: Reading) -> None:
-    _change(db, reading.account_id, reading.read.import_id, "reading", state="abandoned", leased_until=None)
-
-
-def supersede_import(db: Session, account_id: UUID, import_id: UUID) -> None:
-    _change(db, account_id, import_id, "read", state="superseded")
-
-
-def seal_import(db: Session, account_id: UUID, import_id: UUID) -> None:
-    """The day is over, and the provisional file was the whole of it."""
-    _change(db, account_id, import_id, "read", is_final=True)
-
-
-def forget_some_abandoned(db: Session, account_id: UUID) -> bool:
-    """Delete a part of what abandoned imports left; True if there may be more."""
-    row, line, file = StatementImport, table_of(StatementLine).c, table_of(StatementFile).c
-    found = db.execute(select(row.import_id).where(
-        row.account_id == account_id, row.state == "abandoned").limit(1)).scalar_one_or_none()
-    if found is None:
-        return False
-    for columns, place in ((line, line.row), (file, file.part)):
-        some = select(place).where(columns.account_id == account_id, columns.import_id == found).order_by(
-            place).limit(ROWS_FORGOTTEN_AT_ONCE)
-        last = db.execute(select(some.subquery().c[0]).order_by(text("1 DESC")).limit(1)).scalar_one_or_none()
-        if last is not None:
-            db.execute(delete(place.table).where(
-                columns.account_id == account_id, columns.import_id == found, place <= last))
-            return True
-    db.execute(delete(row).where(row.account_id == account_id, row.import_id == found))
-    return True
 
 
 def list_lines(db: Session, account_id: UUID, import_id: UUID, *, after: int, limit: int) -> list[KeptRow]:
@@ -342,10 +274,3 @@ def list_mentions(db: Session, account_id: UUID, numbers: list[str]) -> list[tup
     found = db.execute(select(line.kind, line.number, type_coerce(line.import_id, Bytes()), line.row).where(
         line.account_id == account_id, line.number.in_(numbers)))
     return [tuple(each) for each in found]  # type: ignore[misc]
-
-
-def _change(db: Session, account_id: UUID, import_id: UUID, was: str, **values: Any) -> bool:
-    row = StatementImport
-    done = db.execute(update(row).where(
-        row.account_id == account_id, row.import_id == import_id, row.state == was).values(**values))
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]

@@ -22,8 +22,9 @@ from parking.services.close_day import show_books_of_day, tell
 from parking.services.import_funds import import_funds
 from parking.services.reckon import Day, Page, show_day
 from parking.services.reconcile import ZONE, NoAccount, find_own_account, import_statement, list_own_accounts
-from parking.store import day_closings, fund_imports, logins, statement_imports
+from parking.store import day_closings, fund_imports, kept_files, logins, statement_imports
 from parking.store.channel_accounts import ChannelAccount
+from parking.store.kept_files import Shelf
 from parking.store.reckonings import Difference
 from parking.web import auth
 from parking.web.channels import channel_name
@@ -107,20 +108,23 @@ def day_file(day: str) -> Any:
         read = statement_imports.find_import(db, account.account_id, read_day(day))
     if read is None:
         raise Problem(404, "not_found", "There is no statement of this day.")
-    parts = _file_parts(_database(), account, read.import_id)
+    return send_kept(statement_imports.SHELF, account, read.import_id, f"statement-{account.merchant_no}-{day}")
+
+
+def send_kept(shelf: Shelf, account: ChannelAccount, import_id: UUID, saved_as: str) -> Response:
+    """A file as it came, part by part; saved_as: its name without the ending, which its content tells."""
+    parts = _file_parts(_database(), shelf, account, import_id)
     first = next(parts, b"")
     kind = "zip" if first.startswith(b"PK") else "csv"
-    saved_as = f'attachment; filename="statement-{account.merchant_no}-{day}.{kind}"'
-    return Response(
-        chain([first], parts), content_type="application/octet-stream",
-        headers={"Content-Disposition": saved_as, "Cache-Control": "no-store"})
+    return Response(chain([first], parts), content_type="application/octet-stream", headers={
+        "Content-Disposition": f'attachment; filename="{saved_as}.{kind}"', "Cache-Control": "no-store"})
 
 
-def _file_parts(database: Any, account: ChannelAccount, import_id: UUID) -> Iterator[bytes]:
+def _file_parts(database: Any, shelf: Shelf, account: ChannelAccount, import_id: UUID) -> Iterator[bytes]:
     number = 0
     while True:
         with database.reading() as db:
-            part = statement_imports.find_part(db, account.account_id, import_id, number)
+            part = kept_files.find_part(db, shelf, account.account_id, import_id, number)
         if part is None:
             return
         yield part

@@ -71,6 +71,7 @@ from parking.services.invoice import (
     NotRefused,
 )
 from parking.services.issue import NotYourVehicle
+from parking.services.keep_file import StatementBeingRead, StatementDiffers
 from parking.services.open_shift import DrawerDiffers, DrawerInUse, NoDrawer, ReasonNeeded, ShiftIdReused
 from parking.services.owe import NoVisit
 from parking.services.pair import BadPairingCode
@@ -79,7 +80,7 @@ from parking.services.pay_out import DrawerTooLow, NoPayout, PaidOutBefore
 from parking.services.publish import CodeOfAnother, StartsInThePast, StartTaken
 from parking.services.quote import NotInForce
 from parking.services.receive import NoReceipt, ReceiptIdReused, ReceiptNotYet
-from parking.services.reconcile import NoAccount, StatementBeingRead, StatementDiffers
+from parking.services.reconcile import NoAccount
 from parking.services.remit import CannotRemit
 from parking.services.retry import NoMessage
 from parking.services.scan import IdReused, SequenceTooFar, SequenceUsed

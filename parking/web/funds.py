@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from itertools import chain
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request
 from flask_babel import gettext
 
 from parking.core.clock import city_date
@@ -16,6 +15,7 @@ from parking.core.identifier import new_uuid
 from parking.core.money import parse_yuan
 from parking.core.statement import BadStatement
 from parking.services.import_funds import FundsOff, FundsOn, import_funds, switch_funds_off, switch_funds_on
+from parking.services.keep_file import StatementDiffers
 from parking.services.receive import (
     ReceiptIdReused,
     ReceiptNotYet,
@@ -23,11 +23,11 @@ from parking.services.receive import (
     show_standing,
     take_receipt_back,
 )
-from parking.services.reconcile import ZONE, StatementDiffers, find_own_account, list_own_accounts
+from parking.services.reconcile import ZONE, find_own_account, list_own_accounts
 from parking.store import fund_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.web import auth
-from parking.web.books import FILE_BYTES_MAX, read_day, show_day_page
+from parking.web.books import FILE_BYTES_MAX, read_day, send_kept, show_day_page
 from parking.web.channels import channel_name
 from parking.web.contract import AccountQuery, parse_date
 from parking.web.errors import Problem
@@ -149,23 +149,8 @@ def day_file(day: str, purse: str) -> Any:
         bill = fund_imports.find_bill(db, account.account_id, purse, read_day(day))
     if bill is None:
         raise Problem(404, "not_found", "There is no such bill of this day.")
-    parts = _parts(account, bill.import_id)
-    first = next(parts, b"")
-    kind = "zip" if first.startswith(b"PK") else "csv"
-    return Response(chain([first], parts), content_type="application/octet-stream", headers={
-        "Content-Disposition": f'attachment; filename="funds-{account.merchant_no}-{bill.purse}-{day}.{kind}"',
-        "Cache-Control": "no-store"})
-
-
-def _parts(account: ChannelAccount, import_id: UUID) -> Any:
-    database, number = _database(), 0
-    while True:
-        with database.reading() as db:
-            part = fund_imports.find_part(db, account.account_id, import_id, number)
-        if part is None:
-            return
-        yield part
-        number += 1
+    return send_kept(
+        fund_imports.SHELF, account, bill.import_id, f"funds-{account.merchant_no}-{bill.purse}-{day}")
 
 
 def _do(do: str, account: ChannelAccount) -> None:

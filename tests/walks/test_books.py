@@ -15,7 +15,8 @@ from sqlalchemy import func, insert, select
 from parking.core.clock import city_date, parse_instant
 from parking.core.lot_code import lot_code
 from parking.core.money import format_yuan
-from parking.services.reconcile import ZONE, StatementBeingRead, find_own_account, import_statement
+from parking.services.keep_file import StatementBeingRead
+from parking.services.reconcile import ZONE, find_own_account, import_statement
 from parking.store import statement_imports
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
@@ -239,7 +240,7 @@ def test_an_import_that_died_is_started_anew(
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr("parking.services.reconcile.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("parking.services.keep_file.ROWS_AT_ONCE", 2)
     monkeypatch.setattr(statement_imports, "add_lines", die)
     day = datetime(2026, 3, 10).date()  # noqa: DTZ001
     with pytest.raises(KeyboardInterrupt):

@@ -17,10 +17,11 @@ from parking.services.book_funds import book_due_funds
 from parking.services.close_day import NotToBeClosed, close_day, show_books_of_day
 from parking.services.explain import Asked, explain
 from parking.services.import_funds import FundsOff, FundsOn, import_funds, switch_funds_off, switch_funds_on
+from parking.services.keep_file import StatementDiffers
 from parking.services.prove import prove_all
 from parking.services.receive import show_standing
 from parking.services.reckon import show_day
-from parking.services.reconcile import StatementDiffers, find_own_account, import_statement
+from parking.services.reconcile import find_own_account, import_statement
 from parking.store import fund_imports, lots, transfers
 from parking.store.channel_accounts import ChannelAccount
 from tests.city import City, bearer, now

@@ -16,9 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from parking.core.clock import city_date
 from parking.core.statement import BadStatement
+from parking.services.keep_file import StatementBeingRead
 from parking.services.reckon import Day
-from parking.services.reconcile import ZONE, StatementBeingRead, import_statement
-from parking.store import statement_imports
+from parking.services.reconcile import ZONE, import_statement
+from parking.store import kept_files, statement_imports
 from parking.store.statement_imports import StatementFile, StatementImport, StatementLine
 from tests.channel import connect, simulated_channel
 from tests.city import City, bearer, now
@@ -39,7 +40,7 @@ class Pause:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go_on, self._is_first = threading.Event(), threading.Event(), True
-        monkeypatch.setattr(statement_imports, "pack", self._pack)
+        monkeypatch.setattr(kept_files, "pack", self._pack)
 
     def _pack(self, part: bytes) -> bytes:
         if self._is_first:
@@ -96,9 +97,11 @@ def test_a_statement_that_was_read_outlives_a_reader_that_began_before(books: Ci
     assert first.read is not None
     late = statement_imports.Reading(first.account.account_id, first.account.operator_id, DAY, first.read)
 
-    assert database.write(lambda db: statement_imports.extend_lease(db, late, leased_until=now())) is False
-    database.write(lambda db: statement_imports.abandon_import(db, late))
-    assert database.write(lambda db: statement_imports.forget_some_abandoned(db, late.account_id)) is False
+    for values in ({"leased_until": now()}, {"state": "abandoned", "leased_until": None}):
+        assert database.write(lambda db, values=values: kept_files.change_import(  # type: ignore[misc]
+            db, statement_imports.SHELF, late.account_id, late.read.import_id, "reading", **values)) is False
+    assert database.write(lambda db: kept_files.forget_some_abandoned(
+        db, statement_imports.SHELF, late.account_id)) is False
     assert rows(books, StatementLine) == 5
 
 
@@ -175,7 +178,7 @@ def test_a_day_without_trade_is_an_empty_statement(books: City, text: bytes) -> 
 
 
 def test_the_file_comes_back_byte_for_byte(books: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parking.services.reconcile.READ_BYTES", 100)
+    monkeypatch.setattr("parking.services.keep_file.READ_BYTES", 100)
     text = b"\xef\xbb\xbf" + FILE.read_bytes().replace(b"\n", b"\r\n")
     upload(books, text, "2026-03-10")
 
@@ -202,7 +205,7 @@ def test_what_was_read_can_neither_be_changed_nor_deleted(books: City, table: An
 
 
 def test_whoever_waits_is_told_how_far_it_is(books: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parking.services.reconcile.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("parking.services.keep_file.ROWS_AT_ONCE", 2)
     told: list[tuple[int, int]] = []
 
     read(books, progress=lambda done, total: told.append((done, total)))
@@ -214,7 +217,7 @@ def test_whoever_waits_is_told_how_far_it_is(books: City, monkeypatch: pytest.Mo
 def test_a_long_reading_keeps_its_lease(books: City, monkeypatch: pytest.MonkeyPatch) -> None:
     """Believing a file of a million rows may take longer than a lease lasts; it begins when it is taken."""
     elapsed = iter(range(0, 10**6, 50))
-    monkeypatch.setattr("parking.services.reconcile.time.monotonic", lambda: next(elapsed))
+    monkeypatch.setattr("parking.services.keep_file.time.monotonic", lambda: next(elapsed))
     begun: list[datetime] = []
     real = statement_imports.begin_import
 
