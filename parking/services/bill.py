@@ -26,6 +26,7 @@ from parking.core.parking_session import ParkingSession
 from parking.core.payment import NOTHING_PAID, Paid, money_state
 from parking.core.price import SMALL, STAY_MAX, Vehicle
 from parking.core.validation import Validation
+from parking.services.owe import is_deducted
 from parking.services.sponsor import price_shares, sponsor, transfers_of, unsponsor
 from parking.services.track import track_visit
 from parking.services.unlock import KeySafe
@@ -166,15 +167,12 @@ class Books:
                 is_closed=session.state == "closed", charged_fen=charged_fen, paid_fen=entry.paid_now.fen,
                 waived_fen=waived_fen, collects=self.lot.collects,
                 is_refunded=old is not None and old.money_state == "refunded",
-                is_deducted=self._is_deducted(session, charged_fen - min(charged_fen, waived_fen), entry.paid_now.fen),
+                is_deducted=is_deducted(
+                    self.db, self.lot, session, owed_fen=charged_fen - min(charged_fen, waived_fen),
+                    paid_fen=entry.paid_now.fen),
             ),
             (tariff.tariff_id, tariff.version) if tariff else None, charged_fen, count, entry.replaced_by,
             waived_fen)
-
-    def _is_deducted(self, session: ParkingSession, owed_fen: int, paid_fen: int) -> bool:
-        """Who left without paying a lot that collects may have left first: the fee is being deducted."""
-        return self.lot.collects and session.state == "closed" and owed_fen > paid_fen and payments.is_deducted(
-            self.db, self.lot.lot_id, session.parking_session_id)
 
     def move_money(self, old: StoredSession, *, to: UUID | None) -> None:
         """A voided visit's payments become those of the visit that replaced it; without one they go back.

@@ -56,7 +56,7 @@ def send_deduction(desk: Desk, message: Message, *, now: datetime) -> datetime |
     said = ChannelPayment(asked.payment.order_no, "unknown")
     if message.attempts:
         said = deducts.query_deduction(asked.payment.order_no, now=now)
-    if said.state == "unknown" or (said.state == "waiting" and asked.deduction.tries):
+    if said.state == "unknown" or (said.state == "waiting" and asked.deduction.refused_why is not None):
         if not asked.still_stands:
             _close(desk, asked, CHANGED, now)
             return None
@@ -67,6 +67,8 @@ def send_deduction(desk: Desk, message: Message, *, now: datetime) -> datetime |
             said = _deduct(desk, deducts, asked, now)
         except DeductionRefused as refused:
             return _note_refused(desk, asked, refused, now)
+        if asked.deduction.refused_why is not None:
+            desk.database.write(lambda db: deductions.note_taken_on(db, asked.deduction))
     _believe(desk, asked, said, now)
     if said.state in ("paid", "closed"):
         return None

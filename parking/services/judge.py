@@ -143,11 +143,14 @@ class Case:
             is_full=is_full, due_fen=self._due_fen, has_arrears=self._has_arrears(),
             is_in_time=question.is_in_time, is_unanswered=self._is_unanswered,
         )
-        decision, deducted = decide(situation), decide(replace(situation, is_deducted=True))
-        if decision == Decision(False, "fee_due") and deducted.opens and not self._is_unanswered:
-            self._deduction = self._choose_deduction()
-            return deducted if self.is_deducted else decision
-        return decision
+        decision = decide(situation)
+        if decision != Decision(False, "fee_due") or self._is_unanswered:
+            return decision
+        deducted = decide(replace(situation, is_deducted=True))
+        if not deducted.opens:
+            return decision
+        self._deduction = self._choose_deduction()
+        return deducted if self.is_deducted else decision
 
     @property
     def _due_fen(self) -> int:

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.payment import Paid, price_stay
+from parking.core.parking_session import ParkingSession
+from parking.core.payment import MoneyState, Paid, money_state, price_stay
 from parking.core.price import SMALL, Vehicle
-from parking.store import parking_sessions, tariffs, vehicles
+from parking.store import parking_sessions, payments, tariffs, vehicles
+from parking.store.lots import Lot
 from parking.store.parking_sessions import StoredSession
 from parking.store.tariffs import TariffInForce
 
@@ -68,3 +70,26 @@ def lock_visit(db: Session, lot_id: int, parking_session_id: UUID, *, now: datet
             return stored, vehicle
         key = stored.session.vehicle_key
         vehicle = vehicles.lock_vehicle(db, key, plate_sealed=None, now=now)
+
+
+def word_for_money(
+    db: Session, lot: Lot, stored: StoredSession, *, waived_fen: int | None = None, paid_fen: int | None = None,
+    is_refunded: bool | None = None,
+) -> MoneyState:
+    """The one word for a visit's money, as its row stands but for what is given here.
+
+    A fee that is being deducted is asked for only where something is owed to a lot that collects.
+    """
+    waived = stored.waived_fen if waived_fen is None else waived_fen
+    paid = stored.paid.fen if paid_fen is None else paid_fen
+    return money_state(
+        is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen, waived_fen=waived, paid_fen=paid,
+        collects=lot.collects, is_refunded=stored.money_state == "refunded" if is_refunded is None else is_refunded,
+        is_deducted=is_deducted(
+            db, lot, stored.session, owed_fen=stored.charged_fen - min(stored.charged_fen, waived), paid_fen=paid))
+
+
+def is_deducted(db: Session, lot: Lot, session: ParkingSession, *, owed_fen: int, paid_fen: int) -> bool:
+    """Who left without paying a lot that collects may have left first: the fee is being deducted."""
+    return lot.collects and session.state == "closed" and owed_fen > paid_fen and payments.is_deducted(
+        db, lot.lot_id, session.parking_session_id)

@@ -28,7 +28,7 @@ from parking.core.statement import CHANNEL_ZONE
 from parking.services.bill import Books, Entry
 from parking.services.connect import Channels
 from parking.services.defer import end_credit
-from parking.services.owe import due_fen, lock_visit, owed_until
+from parking.services.owe import due_fen, lock_visit, owed_until, word_for_money
 from parking.services.refund import give_back
 from parking.services.unlock import KeySafe
 from parking.store import (
@@ -211,9 +211,7 @@ def confirm_payment(
     if said.state == "closed" and payment.state == "asked":
         payments.close_payment(db, payment)
         _end_pending(db, payment, "expire" if now >= payment.expires_at else "void", now)
-        if payment.way == WAY and stored.money_state == "pay_later":  # the driver has left, and is to pay by hand
-            parking_sessions.write_paid(
-                db, lot_id, payment.parking_session_id, stored.paid, money_state="arrears")
+        _restate(db, payment, stored)
     if said.state != "paid" or (payment.state == "paid" and payment.transaction_no == said.transaction_no):
         return
     if payment.state == "paid":
@@ -221,12 +219,14 @@ def confirm_payment(
     elif said.amount_fen != payment.amount_fen:
         payments.dispute_payment(db, payment)
         _end_pending(db, payment, "void", now)
+        _restate(db, payment, stored)
         set_aside(db, account_id, said, "amount_differs", now)
     elif said.paid_at is None or not payments.pay(
         db, payment, transaction_no=said.transaction_no, paid_at=said.paid_at, now=now
     ):
         payments.dispute_payment(db, payment)
         _end_pending(db, payment, "void", now)
+        _restate(db, payment, stored)
         set_aside(db, account_id, said, "transaction_credited_before", now)
     else:
         credit_payment(db, payment, stored, vehicle, min(said.paid_at, now), safe, now)
@@ -234,6 +234,15 @@ def confirm_payment(
             end_credit(db, lot_id, payment_id)
     day = city_date(said.paid_at, CHANNEL_ZONE) if said.paid_at else None
     reckonings.touch_movement(db, account_id, payment.operator_id, number=payment.order_no, day=day)
+
+
+def _restate(db: Session, payment: Payment, stored: StoredSession) -> None:
+    """What was being deducted is not any more: the driver has left, and is to pay by hand."""
+    if payment.way != WAY:
+        return
+    word = word_for_money(db, lots.get_lot(db, payment.lot_id), stored)
+    if word != stored.money_state:
+        parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, stored.paid, money_state=word)
 
 
 def credit_payment(

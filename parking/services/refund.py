@@ -16,12 +16,12 @@ from parking.core.channel import ChannelRefund
 from parking.core.clock import city_date
 from parking.core.drawer import CHANNEL as CASH
 from parking.core.identifier import derived_uuid, format_lot_id
-from parking.core.payment import Paid, money_state
+from parking.core.payment import Paid
 from parking.core.statement import CHANNEL_ZONE
 from parking.core.statement_csv import is_other
 from parking.core.wallet import CHANNEL as WALLET
 from parking.services.move import restore
-from parking.services.owe import lock_visit, owed_until
+from parking.services.owe import lock_visit, owed_until, word_for_money
 from parking.services.redden import note_given_back
 from parking.services.track import track_visit
 from parking.store import (
@@ -56,10 +56,9 @@ def ask_refund(db: Session, payment: Payment, *, amount_fen: int, why: str, now:
     stored = parking_sessions.find_session(db, payment.lot_id, payment.parking_session_id)
     assert stored is not None
     left = Paid(stored.paid.fen - amount_fen, stored.paid.paid_until_at, stored.paid.leave_by_at)
-    parking_sessions.write_paid(db, payment.lot_id, payment.parking_session_id, left, money_state=money_state(
-        is_closed=stored.session.state == "closed", charged_fen=stored.charged_fen,
-        waived_fen=stored.waived_fen, paid_fen=left.fen,
-        collects=lots.get_lot(db, payment.lot_id).collects, is_refunded=True))
+    parking_sessions.write_paid(
+        db, payment.lot_id, payment.parking_session_id, left, money_state=word_for_money(
+            db, lots.get_lot(db, payment.lot_id), stored, paid_fen=left.fen, is_refunded=True))
     if stored.session.state == "closed":
         track_visit(db, payment.lot_id, payment.parking_session_id, now=now)
     if payment.channel == CASH or is_other(payment.channel):

@@ -14,13 +14,12 @@ from sqlalchemy.orm import Session
 
 from parking.core import ledger
 from parking.core.identifier import format_lot_id
-from parking.core.payment import money_state
 from parking.services.attest import NotCharged
 from parking.services.four_eyes import AlreadyDecided, SecondPersonNeeded
-from parking.services.owe import NoVisit, lock_visit
+from parking.services.owe import NoVisit, lock_visit, word_for_money
 from parking.services.refund import settle
 from parking.services.track import track_visit
-from parking.store import charges, lots, operators, parking_sessions, payments, transfers, waivers, webhook_deliveries
+from parking.store import charges, lots, operators, parking_sessions, transfers, waivers, webhook_deliveries
 from parking.store.parking_sessions import StoredSession
 from parking.store.waivers import Waiver
 
@@ -157,9 +156,8 @@ def _take_off(db: Session, waiver: Waiver, stored: StoredSession, now: datetime)
         "waiver", debit=ledger.PAYABLE, credit=ledger.receivable(session_id), amount_fen=waiver.amount_fen,
         ref_id=waiver.waiver_id, now=now), lot_id=lot_id, operator_id=waiver.operator_id, now=now)
     waived_fen = stored.waived_fen + waiver.amount_fen
-    parking_sessions.write_waived(db, lot_id, session_id, waived_fen, money_state=money_state(
-        is_closed=True, charged_fen=stored.charged_fen, waived_fen=waived_fen, paid_fen=stored.paid.fen,
-        collects=lots.get_lot(db, lot_id).collects, is_refunded=stored.money_state == "refunded",
-        is_deducted=payments.is_deducted(db, lot_id, session_id)))
+    parking_sessions.write_waived(
+        db, lot_id, session_id, waived_fen,
+        money_state=word_for_money(db, lots.get_lot(db, lot_id), stored, waived_fen=waived_fen))
     track_visit(db, lot_id, session_id, now=now)
     settle(db, lot_id, session_id, now=now)

@@ -105,6 +105,13 @@ def note_refused(db: Session, deduction: StoredDeduction, why: str) -> None:
     assert done.rowcount == 1  # type: ignore[attr-defined]
 
 
+def note_taken_on(db: Session, deduction: StoredDeduction) -> None:
+    """The channel had refused it, and has taken it on now: its result is waited for."""
+    row = DeductionRow
+    db.execute(update(row).where(
+        row.lot_id == deduction.lot_id, row.payment_id == deduction.payment_id).values(refused_why=None))
+
+
 def list_of_driver(db: Session, driver_id: UUID, *, limit: int) -> list[tuple[StoredDeduction, Payment]]:
     """What was deducted from a driver, or is to be, newest first; asks the whole city."""
     row = DeductionRow

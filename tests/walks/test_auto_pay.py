@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,16 +12,19 @@ import httpx
 import pytest
 from sqlalchemy import delete, event, select, update
 
+from parking.adapters.deduct_alipay import AlipayAgreements
 from parking.core import ledger
 from parking.core.auto_pay import CEILING_DEFAULT_FEN, RETRY_AFTER
+from parking.core.channel import ChannelPayment, Deduction
 from parking.core.clock import format_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
 from parking.services import relay
 from parking.services.chase import open_due_cases
 from parking.services.record import record_fact
+from parking.services.refund import ask_refund
 from parking.simulators.alipay import AlipaySimulator
-from parking.store import lots, transfers, vehicles
+from parking.store import lots, payments, transfers, vehicles
 from parking.store.agreements import AutoPayAgreement, ChannelStayRow
 from parking.store.channel_messages import ChannelMessageRow
 from parking.store.database import Database
@@ -775,3 +778,49 @@ def test_a_visit_that_became_another_after_the_exit_is_not_deducted_and_bars_unt
     town.tell_wechat()
     assert town.shown()["is_barred"] is False
     town.check("alipay")
+
+
+def test_what_was_refused_and_then_taken_on_is_waited_for(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.turn_on("alipay")
+    town.make_poor("alipay")
+    town.park()
+    town.work()
+    town.leave()
+    town.work()
+    assert town.rows(DeductionRow)[0].refused_why is not None and town.deducted("alipay") == []
+    asked: list[str] = []
+
+    def take_on(_: AlipayAgreements, deduction: Deduction, *, now: datetime) -> ChannelPayment:
+        asked.append(deduction.order_no)
+        return ChannelPayment(deduction.order_no, "waiting")
+
+    def wait(_: AlipayAgreements, order: str, *, now: datetime) -> ChannelPayment:
+        return ChannelPayment(order, "waiting")
+
+    monkeypatch.setattr(AlipayAgreements, "deduct", take_on)
+    monkeypatch.setattr(AlipayAgreements, "query_deduction", wait)
+    for hours in (2, 4, 6):
+        town.work(timedelta(hours=hours))
+
+    assert len(asked) == 1
+    assert town.rows(DeductionRow)[0].refused_why is None and town.visit().money_state == "pay_later"
+
+
+def test_a_part_that_goes_back_leaves_the_rest_being_deducted(town: Town) -> None:
+    town.turn_on("wechat_pay")
+    town.park()
+    town.work()
+    town.leave()
+    town.work()
+    asked = ask(town.city, f"{LOT}.{town.visit().parking_session_id}")
+    town.wechat.simulator.pay(order_no(asked))
+    town.tell_wechat()
+    assert town.visit().money_state == "paid"
+
+    with town.database.reading() as db:
+        paid = next(
+            each for each in payments.list_payments_of_session(db, LOT, town.visit().parking_session_id)
+            if each.state == "paid")
+    town.database.write(lambda db: ask_refund(db, paid, amount_fen=500, why="paid_too_much", now=now()))
+
+    assert (town.visit().paid_fen, town.visit().money_state) == (500, "pay_later")
