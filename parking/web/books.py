@@ -139,8 +139,6 @@ def show_day_page(
     with _database().reading() as db:
         days = statement_imports.list_days(db, auth.operator_id(), limit=60)
         accounts = list_own_accounts(db, auth.operator_id())
-        purses = [each.purse for account in accounts if account.account_id == asked
-                  for each in fund_imports.list_purses(db, account.account_id, on)]
     try:
         books = show_books_of_day(_database(), _account(None, asked), on, now=auth.now())
     except NoAccount:
@@ -150,6 +148,7 @@ def show_day_page(
     before, after = (on + timedelta(days=step) for step in (-1, 1))
     with _database().reading() as db:
         staff = logins.list_names_of_staff(db, auth.operator_id())
+        purses = [each.purse for each in fund_imports.list_purses(db, books.day.account.account_id, on)]
     now = auth.now()
     return render_template(
         "day.html", day=day, shown=books.day, books=books, days=days, before=before, after=after, refused=refused,

@@ -357,6 +357,9 @@ def test_the_pages_show_the_third_way(both: Both) -> None:  # noqa: F811
 
     page = client.get(f"/console/days/{day}?account={account}", headers=headers).get_data(as_text=True)
     assert "The money that moved" in page and "purse BASIC" in page
+    on(city, "alipay")
+    usual = client.get(f"/console/days/{day}", headers=headers).get_data(as_text=True)
+    assert f"?account={owned(city, 'alipay').account_id}" in usual and "purse BASIC" in usual
     file = client.get(f"/console/days/{day}/funds/BASIC?account={account}", headers=headers)
     assert file.get_data() == wechat.funds(test_fetch.DAY)
     assert client.get(f"/console/days/{day}/funds/FEES?account={account}", headers=headers).status_code == 404
