@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from parking.core.arrears import BadNumber, read_number
 from parking.core.plate import Plate
 from parking.core.secret import Secrets
-from parking.services.pay import find_visit_by_plate
+from parking.services.pay import find_order_by_id, find_visit_by_plate
+from parking.services.show import Viewer, find_visible
 from parking.store import arrears, drivers, parking_sessions
 from parking.store.arrears import Case
 from parking.store.lots import Lot
@@ -65,6 +66,14 @@ def find_noticed(db: Session, number: str, plate: Plate, *, secrets: Secrets) ->
 def was_noticed(db: Session, case: Case) -> bool:
     """Whether a notice was ever given: before, nobody outside knows of the case."""
     return case.claimed_fen is not None or any(each.step == "noticed" for each in arrears.list_events(db, case))
+
+
+def is_hidden(db: Session, viewer: Viewer, payment_id: UUID) -> bool:
+    """Whether an order is for arrears, and the viewer may not see the visit: nothing that names its lot is shown."""
+    payment = find_order_by_id(db, payment_id)
+    if payment is None or not is_for_arrears(db, payment):
+        return False
+    return find_visible(db, viewer, payment.lot_id, payment.parking_session_id) is None
 
 
 def is_for_arrears(db: Session, payment: Payment) -> bool:

@@ -26,7 +26,7 @@ from parking.store.arrears import Case
 from parking.web import auth
 from parking.web.arrears import contest_own, find_visible, list_how, list_own, send_notice, shown
 from parking.web.arrears_text import legal_texts
-from parking.web.channels import offered_channels
+from parking.web.channels import connected_channels, offered_channels
 from parking.web.errors import Problem
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.pages import choose_language
@@ -160,7 +160,7 @@ def _find(number: str, text: str) -> Case | None:
 
 def _pay(case: Case, channel: str) -> Any:
     """Make the order and go to its page; sent twice it is one order."""
-    if channel not in offered_channels(case.lot_id):
+    if channel not in connected_channels(case.lot_id):
         raise NotConnected(channel)
     payment_id = sibling_uuid(read_id(request.form.get("id", "")), channel, case.case_id)
     payment = start_payment(
@@ -196,10 +196,11 @@ def _found_page(
 def _case_page(case: dict[str, Any], how: dict[str, str], said: str | None, typed: dict[str, str] | None) -> str:
     """how: the number and the plate that it was found by; empty for a driver's own."""
     can_pay = not case["is_over"] and case["state"] != "upheld" and case["amount_fen"] > 0
+    list_channels = connected_channels if how else offered_channels
     return render_template(
         "arrears_case.html", case=case, how=how, said=said, typed=typed or {}, grounds=GROUNDS, words_max=WORDS_MAX,
         law=legal_texts(case), new_id=lambda: str(new_uuid(auth.now())),
-        channels=offered_channels(parse_lot_id(case["id"])[0]) if can_pay else [])
+        channels=list_channels(parse_lot_id(case["id"])[0]) if can_pay else [])
 
 
 def _typed() -> dict[str, str]:

@@ -23,18 +23,22 @@ def channel_name(channel: str) -> str:
 
 
 def offered_channels(lot_id: int) -> list[str]:
-    """The channels at which the lot's operator has an account; first the one whose app this page is open in.
-
-    Before them the caller's own wallet, where one is signed in and something is in it.
+    """How the caller may pay for a visit: from the own wallet, where one is signed in and something is in it, and by
+    the lot's channels.
     """
+    found = connected_channels(lot_id)
+    return [WALLET, *found] if _wallet_fen() else found
+
+
+def connected_channels(lot_id: int) -> list[str]:
+    """The channels at which the lot's operator has an account; first the one whose app this page is open in."""
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
         operator_id = lots.get_lot(db, lot_id).operator_id
-    offered = extensions["channels"].connected_names(operator_id)
+    connected = extensions["channels"].connected_names(operator_id)
     agent = request.headers.get("User-Agent", "")
     own = next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
-    found = sorted(offered, key=lambda each: each != own)
-    return [WALLET, *found] if _wallet_fen() else found
+    return sorted(connected, key=lambda each: each != own)
 
 
 def _wallet_fen() -> int:

@@ -20,11 +20,10 @@ from parking.services.pay import (
     NothingDue,
     find_asked_by_plate,
     find_leave_by,
-    find_order_by_id,
     find_visit_by_plate,
     start_payment,
 )
-from parking.services.recover import is_for_arrears, list_recoverable
+from parking.services.recover import is_hidden, list_recoverable
 from parking.services.show import Viewer
 from parking.services.validate import NotPossible
 from parking.store import lots, payments
@@ -33,7 +32,7 @@ from parking.store.lots import Lot
 from parking.store.payments import Payment
 from parking.web import auth
 from parking.web.arrears_pages import recoverable_at
-from parking.web.channels import offered_channels
+from parking.web.channels import connected_channels, offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.coupon_desk import redeem_at_lot
 from parking.web.errors import Problem
@@ -141,7 +140,7 @@ def lane_picture() -> Any:
 
 def _arrears_of(lot_id: int, text: str) -> list[tuple[UUID, int, list[str]]]:
     """Arrears that may be paid beside the visit: each with its amount and its channels, and nothing of where it was."""
-    return [(each.case_id, each.amount_fen, offered_channels(each.lot_id))
+    return [(each.case_id, each.amount_fen, connected_channels(each.lot_id))
             for each in recoverable_at(lot_id, read_plate(text))]
 
 
@@ -149,7 +148,7 @@ def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
     """The order of a form that was sent: twice is one order, by another channel another."""
     if channel == WALLET:
         return _spend(sibling_uuid(_form_id(), channel), lot_id, session_id, _shown_fen())
-    if channel not in offered_channels(lot_id):
+    if channel not in connected_channels(lot_id):
         raise NotConnected(channel)
     return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, "redirect"))
 
@@ -233,11 +232,7 @@ def _find_hidden(public_id: str) -> UUID | None:
     except BadIdentifier:
         abort(404)
     with _reading() as db:
-        payment = find_order_by_id(db, payment_id)
-        if payment is None or not is_for_arrears(db, payment):
-            return None
-        may_see = show.find_visible(db, auth.viewer(), payment.lot_id, payment.parking_session_id) is not None
-    return None if may_see else payment_id
+        return payment_id if is_hidden(db, auth.viewer(), payment_id) else None
 
 
 def _find(public_id: str) -> tuple[Payment, Lot]:

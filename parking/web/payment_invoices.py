@@ -17,6 +17,7 @@ from parking.services.invoice import (
     ask_invoice_of_payment,
     find_payable,
 )
+from parking.services.recover import is_hidden
 from parking.store import invoices, lots, payments
 from parking.store.invoices import Invoice
 from parking.store.payments import Payment
@@ -87,13 +88,13 @@ def _list_own(payment: Payment) -> list[Invoice]:
 
 
 def _find(public_id: str) -> Payment:
-    """A paid one."""
+    """A paid one; none for arrears, to who may not see the visit: the lot's name would tell where the vehicle was."""
     try:
         lot_id, payment_id = parse_lot_id(public_id)
     except BadIdentifier:
         abort(404)
     with current_app.extensions["database"].reading() as db:
         payment: Payment | None = payments.find_payment(db, lot_id, payment_id)
-    if payment is None or payment.state != "paid":
-        abort(404)
+        if payment is None or payment.state != "paid" or is_hidden(db, auth.viewer(), payment_id):
+            abort(404)
     return payment

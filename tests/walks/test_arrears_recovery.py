@@ -205,6 +205,26 @@ def test_who_paid_for_a_strangers_arrears_cannot_try_lots(channel: tuple[City, C
     assert own.status_code == 200 and "lot 2" in own.get_data(as_text=True)
 
 
+def test_who_paid_a_strangers_arrears_does_not_learn_the_lot_from_an_invoice(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    session_id, _ = overdue(city, lot=2)
+    city.scan(1, "entry", plate=LI)
+    case = str(case_of(city, session_id).case_id)
+    asked = lot_page(city, 1, LI, at="/arrears", case=case, id=str(uuid4()), channel="wechat_pay")
+    number = asked.location.rsplit("/", 1)[1]
+    wechat.simulator.pay(UUID(number).hex)
+    assert wechat.deliver(wechat.pocket.pop()) == 204
+
+    pages = [city.app.test_client().open(f"/payments/{lot}.{number}/invoice", method=method)
+             for lot in (1, 2, 3, 999) for method in ("GET", "POST")]
+
+    assert {each.status_code for each in pages} == {404}
+    assert "lot 2" not in "".join(each.get_data(as_text=True) for each in pages)
+    own = city.app.test_client().get(f"/payments/2.{number}/invoice", headers={
+        "Authorization": f"Bearer {city.drivers['li']}", "Accept-Language": "en"})
+    assert own.status_code == 200 and "lot 2" in own.get_data(as_text=True)
+
+
 def test_where_nothing_is_due_only_what_the_exit_asks_for_is_shown(town: City) -> None:
     make_free(town)
     overdue(town, lot=1)

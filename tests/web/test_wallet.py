@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from parking.core.lot_code import lot_code
 from parking.services.designate import designate_issuer
 from parking.store import lots
 from tests.channel import connect, simulated_channel
+from tests.chasing import case_of, confirm_years, overdue
 from tests.city import City, bearer, now
 from tests.walks.test_payments import LI, Channel
 from tests.walks.test_wallets import database, enter, held, top_up
@@ -204,3 +206,25 @@ def test_the_issuer_sees_all_wallets_and_no_name(channel: tuple[City, Channel]) 
     assert "¥ 40.00" in page and "WeChat Pay: holds for us" in page and "owed for visits paid from wallets" in page
     assert city.driver_ids["li"].hex not in page and str(city.driver_ids["li"]) not in page
     assert "/console/wallets" in console and "/console/wallets" not in other and refused.status_code == 404
+
+
+def test_a_driver_pays_own_arrears_from_the_wallet_and_it_is_offered_only_where_it_can_pay(
+    channel: tuple[City, Channel],
+) -> None:
+    city, wechat = channel
+    confirm_years(city)
+    session_id, case_id = overdue(city, lot=1)
+    top_up(city, wechat, 5000)
+    page = see(city, f"/driver/arrears/{case_id}")
+    assert 'value="wallet"' in page and 'name="shown_fen" value="3000"' in page
+
+    strangers = send(city, "/arrears", number=case_of(city, session_id).case_no, plate=LI).get_data(as_text=True)
+    assert "30.00" in strangers and 'value="wallet"' not in strangers
+    enter(city)
+    beside = send(city, f"/l/{lot_code(city.app.extensions['secrets'].pepper, 3, 1)}", plate=LI)
+    owing = beside.get_data(as_text=True).partition("if you want to pay them too")[2]
+    assert "30.00" in owing and 'value="wallet"' not in owing
+
+    paid = send(city, "/driver/pay", parking_session_id=session_id, id=id_of(page),
+                shown_fen="3000", channel="wallet")
+    assert paid.status_code == 303 and case_of(city, session_id).state == "paid" and held(city) == 2000
