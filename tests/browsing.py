@@ -58,8 +58,10 @@ def watch(page: Page, complaints: list[str]) -> None:
 
 
 def open_browser(play, profile: Path, *extra: str, **options: object) -> BrowserContext:  # type: ignore[no-untyped-def]
+    """A colour on its way to another is none that axe could weigh: nothing moves."""
     return play.chromium.launch_persistent_context(
-        str(profile), executable_path=chromium(), headless=True, args=[*QUIET, *extra], **options)
+        str(profile), executable_path=chromium(), headless=True, args=[*QUIET, *extra], reduced_motion="reduce",
+        **options)
 
 
 def read_picture(png: bytes) -> str:

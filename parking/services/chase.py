@@ -62,7 +62,7 @@ def open_case(
 def open_due_cases(database: Database, *, now: datetime) -> int:
     """Open a case for each visit that was left unpaid longer than its operator's days of grace; returns how many.
 
-    At most PART a lot; each in a transaction of its own, and gates go first.
+    Each in a transaction of its own, and gates go first. A visit of which no case comes holds up no others.
     """
     with database.reading() as db:
         every = [lot for lot, _ in lots.list_lots_with_occupancy(db)]
@@ -70,12 +70,18 @@ def open_due_cases(database: Database, *, now: datetime) -> int:
                  for each in {lot.operator_id for lot in every}}
     count = 0
     for lot in every:
-        with database.reading() as db:
-            found = arrears_terms.list_unpaid_visits(
-                db, lot.lot_id, left_before=now - grace[lot.operator_id], limit=PART)
-        for visit in found:
-            count += database.write(partial(_open_by_clock, lot_id=lot.lot_id, parking_session_id=visit, now=now))
-            database.give_way()
+        after = None
+        while True:
+            with database.reading() as db:
+                found = arrears_terms.list_unpaid_visits(
+                    db, lot.lot_id, left_before=now - grace[lot.operator_id], after=after, limit=PART)
+            for _, visit in found:
+                count += database.write(
+                    partial(_open_by_clock, lot_id=lot.lot_id, parking_session_id=visit, now=now))
+                database.give_way()
+            if len(found) < PART:
+                break
+            after = found[-1]
     return count
 
 

@@ -17,7 +17,9 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     insert,
+    literal,
     select,
     text,
     tuple_,
@@ -26,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from parking.core.arrears import CLOSED, STATES, Actor, State, Step
+from parking.core.clock import from_ms
 from parking.store.columns import Bytes, Fen, Instant, Json, Table, Uuid, spread
 from parking.store.statements import insert_new, put_all, table_of
 
@@ -33,6 +36,7 @@ _STATE = f"state IN ({', '.join(repr(each) for each in STATES)})"
 _IS_CLOSED = f"state IN ({', '.join(repr(each) for each in CLOSED)})"
 _HAS_TERM, _WAITS = text("term_ends_at IS NOT NULL"), text("waits_for IS NOT NULL")
 _OVERDUE = text("state = 'overdue'")
+NO_END = from_ms(9_999_999_999_999)  # in the order by the clock: later than any term ends, and of a cursor's 13 digits
 
 
 class ArrearsCase(Table):
@@ -282,12 +286,16 @@ def list_cases_of_operator(
     return [read_case(each) for each in db.execute(query.order_by(row.opened_at, row.case_id).limit(limit))]
 
 
-def list_cases_by_clock(db: Session, operator_id: UUID, *, state: str, limit: int) -> list[Case]:
-    """Of one state, whose term ends first comes first; then those whose term has no end yet."""
+def list_cases_by_clock(
+    db: Session, operator_id: UUID, *, state: str, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Case]:
+    """Of one state, from a cursor on: whose term ends first comes first; those whose term has no end yet (NO_END)."""
     row = ArrearsCase
-    return [read_case(each) for each in db.execute(
-        select_shape(row, Case).where(row.operator_id == operator_id, row.state == state)
-        .order_by(row.term_ends_at.is_(None), row.term_ends_at, row.opened_at, row.case_id).limit(limit))]
+    ends_at = func.coalesce(row.term_ends_at, literal(NO_END, Instant()))
+    query = select_shape(row, Case).where(row.operator_id == operator_id, row.state == state)
+    if after is not None:
+        query = query.where(tuple_(ends_at, row.case_id) > after)
+    return [read_case(each) for each in db.execute(query.order_by(ends_at, row.case_id).limit(limit))]
 
 
 def list_cases_of_vehicles(

@@ -19,12 +19,13 @@ _HAS_TERM, _WAITS = text("term_ends_at IS NOT NULL"), text("waits_for IS NOT NUL
 _UNPAID = text("parking_session.state = 'closed' AND parking_session.money_state IN ('pay_later', 'arrears')")
 
 
-def list_ended_terms(db: Session, *, now: datetime, limit: int) -> list[tuple[int, UUID]]:
-    """Cases whose term is over, and of which nothing has come yet."""
+def list_ended_terms(db: Session, *, now: datetime, after: tuple[datetime, UUID] | None, limit: int) -> list[Case]:
+    """Cases whose term is over, and of which nothing has come yet, from a place on."""
     row = ArrearsCase
-    return [(each.lot_id, each.parking_session_id) for each in db.execute(
-        select(row.lot_id, row.parking_session_id).where(_HAS_TERM, row.term_ends_at <= now)
-        .order_by(row.term_ends_at).limit(limit))]
+    query = select_shape(row, Case).where(_HAS_TERM, row.term_ends_at <= now)
+    if after is not None:
+        query = query.where(tuple_(row.term_ends_at, row.case_id) > after)
+    return [read_case(each) for each in db.execute(query.order_by(row.term_ends_at, row.case_id).limit(limit))]
 
 
 def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> list[Case]:
@@ -36,19 +37,25 @@ def list_waiting(db: Session, *, after: tuple[int, UUID] | None, limit: int) -> 
     return [read_case(each) for each in db.execute(query.order_by(row.lot_id, row.case_id).limit(limit))]
 
 
-def list_unpaid_visits(db: Session, lot_id: int, *, left_before: datetime, limit: int) -> list[UUID]:
-    """Visits of a lot that ended before an instant, were left unpaid, and have no case, or one that money ended.
+def list_unpaid_visits(
+    db: Session, lot_id: int, *, left_before: datetime, after: tuple[datetime, UUID] | None, limit: int
+) -> list[tuple[datetime, UUID]]:
+    """Visits of a lot that ended before an instant, were left unpaid, and have no case, or one that money ended: when
+    they ended and which they are, from a place on.
 
     Not those whose fee is being deducted: what becomes of it is not known yet.
     """
     visit = table_of(ParkingSessionRow).c
-    return list(db.execute(
-        select(visit.parking_session_id).where(
+    query = (
+        select(visit.left_at, visit.parking_session_id).where(
             visit.lot_id == lot_id, _UNPAID, visit.left_at < left_before,
             ~exists().where(ArrearsCase.lot_id == visit.lot_id,
                             ArrearsCase.parking_session_id == visit.parking_session_id,
                             ArrearsCase.state.not_in(("paid", "waived", "void"))),
             ~exists().where(PaymentRow.lot_id == visit.lot_id,
                             PaymentRow.parking_session_id == visit.parking_session_id,
-                            PaymentRow.way == WAY, PaymentRow.state == "asked"))
-        .order_by(visit.left_at).limit(limit)).scalars())
+                            PaymentRow.way == WAY, PaymentRow.state == "asked")))
+    if after is not None:
+        query = query.where(tuple_(visit.left_at, visit.parking_session_id) > after)
+    return [(each.left_at, each.parking_session_id) for each in db.execute(
+        query.order_by(visit.left_at, visit.parking_session_id).limit(limit))]

@@ -38,6 +38,7 @@ from parking.web.tariffs import read_id
 
 blueprint = Blueprint("arrears_console", __name__)
 SHOWN_AT_ONCE = 50
+_BY_CLOCK = frozenset({"objected", "noticed", "dismissed", "reduced"})  # states in which a term runs
 _REFUSED = (WrongStep, TooLate, MoreThanCharged, DeedIdReused, NotCharged, WaiverIdReused)
 
 
@@ -75,7 +76,8 @@ def form(case_id: str) -> Any:
     if do == "notice":
         made = notice_one(deed_id, case_id)
         if made["refused"] is not None:
-            return _case_page(case_id, said=_refusal(WrongStep("open")), typed=typed), 409
+            refused = DeedIdReused() if made["refused"] == "id_reused" else WrongStep("open")
+            return _case_page(case_id, said=_refusal(refused), typed=typed), 409
         return redirect(f"/console/arrears/{case_id}", code=303)
     if not why:
         return _case_page(case_id, said=gettext("Say why."), typed=typed), 400
@@ -89,8 +91,8 @@ def form(case_id: str) -> Any:
             if do != "reduced" or not reduce_fen or reduce_fen > AMOUNT_MAX:
                 return _case_page(case_id, said=gettext("An amount such as 12.50."), typed=typed), 400
             reply(case_id, Answered(deed_id, "reduced", why, reduce_fen))
-    except _REFUSED as refused:
-        return _case_page(case_id, said=_refusal(refused), typed=typed), 409
+    except _REFUSED as caught:
+        return _case_page(case_id, said=_refusal(caught), typed=typed), 409
     return redirect(f"/console/arrears/{case_id}", code=303)
 
 
@@ -120,16 +122,19 @@ def _page(asked: ArrearsPageQuery, *, said: str | None = None) -> Any:
         names = {lot.lot_id: lot.name for lot, _ in lots.list_lots_with_occupancy(db, operator_id=operator_id)}
         if asked.state is None:
             found = [case for state in ("objected", "open") for case in arrears.list_cases_by_clock(
-                db, operator_id, state=state, limit=SHOWN_AT_ONCE)]
-        elif asked.cursor is None and asked.state in ("objected", "noticed", "dismissed", "reduced"):
-            found = arrears.list_cases_by_clock(db, operator_id, state=asked.state, limit=SHOWN_AT_ONCE)
+                db, operator_id, state=state, after=None, limit=SHOWN_AT_ONCE)]
         else:
             after = None if asked.cursor is None else read_cursor(asked.cursor)
-            found = arrears.list_cases_of_operator(
+            by_clock = asked.state in _BY_CLOCK
+            found = arrears.list_cases_by_clock(
+                db, operator_id, state=asked.state, after=after, limit=SHOWN_AT_ONCE + 1,
+            ) if by_clock else arrears.list_cases_of_operator(
                 db, operator_id, states=[asked.state], after=after, limit=SHOWN_AT_ONCE + 1)
             if len(found) > SHOWN_AT_ONCE:
                 found = found[:SHOWN_AT_ONCE]
-                cursor = write_cursor(found[-1].opened_at, found[-1].case_id)
+                last = found[-1]
+                place = (last.term_ends_at or arrears.NO_END) if by_clock else last.opened_at
+                cursor = write_cursor(place, last.case_id)
         items = list_rows(db, found, **list_how())
     return render_template(
         "console_arrears.html", items=items, cursor=cursor, asked=asked, by_state=by_state, said=said, names=names,

@@ -53,20 +53,21 @@ def test_a_shift_by_keyboard_from_count_to_count(served: tuple[Booth, str], tmp_
         page.fill("input[name=brought]", "200")
         page.keyboard.press("Enter")
 
-        page.wait_for_selector("input[name=asked]")
-        page.keyboard.type("沪Z99999")  # the field has the focus, on every page of the booth
+        page.wait_for_selector("input[name=asked]:focus")  # as on every page of the booth
+        page.keyboard.type("沪Z99999")
         page.keyboard.press("Enter")
         page.wait_for_selector("text=knows no visit")
         page.fill("input[name=asked]", PLATE)
         page.keyboard.press("Enter")
         page.wait_for_selector("text=Given, in yuan")
         assert page.inner_text("main .sum") == "¥ 20.00" and page.inner_text("#change") == "¥ 0.00"
+        page.wait_for_selector("input[name=given]:focus")
         page.keyboard.type("50")  # over the amount that stands there selected
         assert page.inner_text("#change") == "¥ 30.00"
         page.keyboard.press("Enter")
         page.wait_for_selector(".done")
         assert page.inner_text(".done .sum") == "¥ 30.00"
-        assert page.evaluate("document.activeElement.name") == "asked", "ready for the next car"
+        page.wait_for_selector("input[name=asked]:focus")  # ready for the next car
         page.keyboard.type(PLATE)
         page.keyboard.press("Enter")
         page.wait_for_selector("text=Nothing is due for this visit.")
@@ -76,6 +77,7 @@ def test_a_shift_by_keyboard_from_count_to_count(served: tuple[Booth, str], tmp_
         page.fill("input[name=counted]", "219")
         page.keyboard.press("Enter")
         page.wait_for_selector("text=1.00 yuan less than should be there")
+        page.wait_for_selector("input[name=why]:focus")
         page.keyboard.type("one coin fell into the drain")
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/shifts/*")

@@ -57,7 +57,8 @@ def test_paired_by_its_picture_it_gives_an_hour_and_takes_it_back(served: tuple[
         page.click("text=Pair >> nth=-1")
         page.wait_for_url("**/merchant")
 
-        page.keyboard.type(PLATE)  # the field has the focus
+        page.wait_for_selector("input[name=plate]:focus")  # given with the first frame, not with the load
+        page.keyboard.type(PLATE)
         page.fill("input[name=minutes] >> nth=0", "60")
         page.keyboard.press("Enter")
         page.wait_for_selector("text=Done.")
@@ -87,7 +88,6 @@ def test_everybody_can_use_the_pages(
         browser.add_cookies([
             {"name": "merchant", "value": shop.token, "url": base}, cookie_of(city, base, "anna")])
         page = browser.new_page()
-        page.emulate_media(reduced_motion="reduce")  # a colour on its way to another is none
         place = f"/l/{lot_code(city.app.extensions['secrets'].pepper, 1)}"
         for path in ("/merchant", "/merchant?done=given", "/merchant/pair", "/console/merchants",
                      f"/console/merchants/{shop.merchant_id}", place, f"{place}?coupon=AAAA"):

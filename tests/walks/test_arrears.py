@@ -12,6 +12,8 @@ import pytest
 
 from parking.core.calendar import CalendarYear
 from parking.core.fact import FactRef
+from parking.services import chase, contest
+from parking.services.attest import NotCharged
 from parking.services.calendars import confirm_year
 from parking.services.contest import Answered, Objection, TooLate, answer_objection, object_to
 from parking.store.operators import set_arrears_grace
@@ -500,3 +502,38 @@ def test_a_day_that_was_told_holds_when_the_calendar_changes(town: City) -> None
     run(town)
 
     assert case_of(town, session_id).term_ends_at == before
+
+
+def test_visits_that_come_to_nothing_hold_up_no_others(town: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chase, "PART", 1)
+    decided = leave_unpaid(town)
+    land(town, 1, "exit", 2, now() - 10 * DAY - timedelta(minutes=60))
+    open_all(town)
+    case_id = case_id_of(town, decided)
+    notice(town, case_id)
+    driver(town, "POST", f"/v1/arrears/{case_id}/objections", objection())
+    operator(town, "POST", f"/v1/arrears/{case_id}/answers", answer("upheld"))
+    undo(town, FactRef(town.terminal_ids[1, "exit"], 2))  # it is dearer again, and stays decided
+    later = leave_unpaid(town, number=5, plate=STRANGER, days_ago=8)
+
+    assert open_all(town) == 1
+
+    assert (case_of(town, decided).state, case_of(town, later).state) == ("waived", "open")
+
+
+def test_a_case_that_is_left_to_a_person_holds_up_no_others(town: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "PART", 1)
+    (first, _), (second, _) = noticed(town), noticed(town, number=3, plate=STRANGER)
+    ends_at = max(case_of(town, each).term_ends_at or now() for each in (first, second))
+    stuck, end_term = min(case_of(town, each).parking_session_id for each in (first, second)), contest.end_term
+
+    def end(db: Any, *, lot_id: int, parking_session_id: UUID, now: Any) -> None:
+        if parking_session_id == stuck:
+            raise NotCharged
+        end_term(db, lot_id=lot_id, parking_session_id=parking_session_id, now=now)
+
+    monkeypatch.setattr(contest, "end_term", end)
+    run(town, at=ends_at)
+
+    states = {case_of(town, each).parking_session_id: case_of(town, each).state for each in (first, second)}
+    assert states.pop(stuck) == "noticed" and list(states.values()) == ["overdue"]

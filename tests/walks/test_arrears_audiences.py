@@ -15,6 +15,7 @@ from parking.core.plate import parse_plate
 from parking.services.relay import sweep
 from parking.store import arrears, lots, operators
 from parking.store.arrears import ArrearsWords
+from parking.web import arrears_console
 from tests.channel import connect, simulated_channel
 from tests.chasing import (
     answer,
@@ -282,6 +283,10 @@ def test_pages_of_the_console_do_it_all(town: City) -> None:
     assert "Notices given: 1 of 1" in send("/console/arrears/notices", case=chosen).get_data(as_text=True)
     driver(town, "POST", f"/v1/arrears/{chosen[0]}/objections", objection(words="<script>alert(1)</script>"))
     assert "&lt;script&gt;" in client.get(case_path, headers=headers).get_data(as_text=True)
+    answering = client.get(case_path, headers=headers).get_data(as_text=True).partition("Answer the objection")[2]
+    pressed = re.search(r'name="do" value="(\w+)"', answering)
+    assert pressed and send(case_path, do=pressed[1], why="by the return key", yuan="").status_code == 400
+    assert case_of(town, session_id).state == "objected"
     assert send(case_path, do="upheld", why="").status_code == 400
     assert send(case_path, do="reduced", why="w", yuan="x").status_code == 400
     assert send(case_path, do="nonsense", why="w").status_code == 400
@@ -293,6 +298,29 @@ def test_pages_of_the_console_do_it_all(town: City) -> None:
     for state in ("open", "objected", "withdrawn", ""):
         assert client.get(f"/console/arrears?state={state}", headers=headers).status_code == 200
     assert client.get("/console/arrears?state=x", headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize("has_end", [True, False])
+def test_the_console_pages_through_a_state_by_the_clock(
+    city: City, monkeypatch: pytest.MonkeyPatch, has_end: bool
+) -> None:
+    import re
+
+    if has_end:
+        confirm_years(city)
+    monkeypatch.setattr(arrears_console, "SHOWN_AT_ONCE", 1)
+    made = {noticed(city, number=number, plate=plate, days_ago=10 + number)[1]
+            for number, plate in ((1, LI), (3, STRANGER), (5, "粤B12345"))}
+    headers = {**bearer(city.operators[0]), "Accept": "text/html", "Accept-Language": "en"}
+
+    path, seen = "/console/arrears?state=noticed", []
+    while path:
+        page = city.app.test_client().get(path, headers=headers).get_data(as_text=True)
+        seen += re.findall(r'<a href="/console/arrears/(\d+\.[0-9a-f-]+)"', page)
+        found = re.search(r'href="(\?state=noticed&amp;cursor=[^"]+)"', page)
+        path = "/console/arrears" + found[1].replace("&amp;", "&") if found else ""
+
+    assert len(seen) == 3 and set(seen) == made
 
 
 def test_a_case_follows_its_visit_to_another_vehicle_and_needs_a_new_notice(town: City) -> None:
