@@ -227,9 +227,19 @@ def follow_agreement(desk: Desk, message: Message, *, now: datetime) -> datetime
         if now < found.asked_at + SIGNED_WITHIN:
             wait: timedelta = min(FIRST_QUERY_AFTER * 2 ** min(message.attempts, 8), QUERY_EVERY_MAX)
             return now + wait
-        desk.database.write(lambda db: agreements.end_agreement(db, of, why="not_signed", now=now))
+        if not desk.database.write(lambda db: _give_up(db, of, now)):
+            return None  # it was signed, or ended, meanwhile
     deducts.end_agreement(number, channel_no=of.channel_no or "", now=now)
     return None
+
+
+def _give_up(db: Session, agreement: Agreement, now: datetime) -> bool:
+    """End what nobody has signed in time; False where something has become of it meanwhile."""
+    vehicles.lock_vehicle(db, agreement.vehicle_key, plate_sealed=None, now=now)
+    if _get(db, agreement.agreement_id).state != "asked":
+        return False
+    agreements.end_agreement(db, agreement, why="not_signed", now=now)
+    return True
 
 
 def query_now(desk: Desk, driver_id: UUID, agreement_id: UUID, *, now: datetime) -> None:

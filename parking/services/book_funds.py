@@ -9,6 +9,7 @@ ledger of the operator's first.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -39,11 +40,12 @@ from parking.store import (
 from parking.store.channel_accounts import ChannelAccount
 from parking.store.database import Database
 from parking.store.fund_bookings import Booking
+from parking.store.reckonings import Difference
 
 DAY = timedelta(days=1)
 FAR = timedelta(days=4000)
 ROUND_MIDNIGHT = timedelta(minutes=15)  # so far apart the channel's clock and its bills cut a day
-DIFFERENCES_MAX, NUMBERS_AT_ONCE = 100_000, 500
+NUMBERS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,10 @@ def _closing_fen(db: Session, account: ChannelAccount, day: date) -> int | None:
 
 def _explained(db: Session, shown: Day) -> tuple[int, int]:
     """How much more was kept as fees in rows that differ, and what was explained without being booked."""
-    found = reckonings.list_differences(
-        db, shown.account.account_id, shown.day, shown.reckoned.number, after=0, limit=DIFFERENCES_MAX)
     said = {each.about: each for each in day_closings.list_explanations(db, shown.account.account_id, shown.day)
             if each.state == "stands"}
     fees_apart = left_fen = 0
-    for each in found:
+    for each in _differences(db, shown):
         if each.kind == "funds_fee":
             fees_apart += each.difference_fen
         explained = said.get(each.about)
@@ -149,6 +149,18 @@ def _explained(db: Session, shown: Day) -> tuple[int, int]:
             left_fen += books_lack_fen(
                 each.bucket, each.kind, each.ours_fen, each.theirs_fen, state=each.state, status=each.status)
     return fees_apart, left_fen
+
+
+def _differences(db: Session, shown: Day) -> Iterator[Difference]:
+    """All of the day's, some hundreds at a time."""
+    after = 0
+    while True:
+        found = reckonings.list_differences(
+            db, shown.account.account_id, shown.day, shown.reckoned.number, after=after, limit=NUMBERS_AT_ONCE)
+        yield from found
+        if len(found) < NUMBERS_AT_ONCE:
+            return
+        after = found[-1].place
 
 
 def _first_lot(db: Session, account: ChannelAccount) -> int:

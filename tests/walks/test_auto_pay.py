@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,11 +16,11 @@ from sqlalchemy import delete, event, select, update
 from parking.adapters.deduct_alipay import AlipayAgreements
 from parking.core import ledger
 from parking.core.auto_pay import CEILING_DEFAULT_FEN, RETRY_AFTER
-from parking.core.channel import ChannelPayment, Deduction
+from parking.core.channel import ChannelAgreement, ChannelPayment, Deduction
 from parking.core.clock import format_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
-from parking.services import relay
+from parking.services import agree, relay
 from parking.services.chase import open_due_cases
 from parking.services.record import record_fact
 from parking.services.refund import ask_refund
@@ -385,6 +386,23 @@ def test_an_agreement_that_is_never_signed_ends_after_a_day(town: Town) -> None:
     town.work(timedelta(days=1, minutes=1))
 
     assert town.shown()["agreements"][0]["ended_why"] == "not_signed"
+
+
+def test_what_is_signed_as_it_is_given_up_stands(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = town.call("POST", "/v1/auto-pay", {
+        "id": str(uuid4()), "plate": LI, "operator_id": str(town.operator_id), "means": "alipay"})
+    real, ended = agree.hear_agreement, []
+    monkeypatch.setattr(AlipayAgreements, "end_agreement", lambda _, number, **__: ended.append(number))
+
+    def hear(db: Any, account_id: UUID, said: ChannelAgreement, *, now: datetime) -> None:
+        real(db, account_id, said, now=now)
+        real(db, account_id, replace(said, state="active", channel_no="2026"), now=now)  # its callback comes between
+
+    monkeypatch.setattr(agree, "hear_agreement", hear)
+    town.work(timedelta(days=1, minutes=1))
+
+    assert (town.shown()["agreements"][0]["id"], town.shown()["agreements"][0]["state"]) == (made["id"], "active")
+    assert ended == []
 
 
 def test_a_closed_service_holds_and_opened_during_the_stay_it_opens(town: Town) -> None:
