@@ -56,6 +56,8 @@ class Alipay:
         content = {
             "out_trade_no": order.order_no, "total_amount": format_yuan(order.amount_fen), "subject": order.says,
             "seller_id": self._merchant.seller_id, "time_expire": wall(order.expires_at)}
+        if order.way == "in_app":
+            raise ChannelRefused("NO_IN_APP")  # inside Alipay its mobile website payment is in the app
         if order.way == "redirect":
             content |= {"product_code": "QUICK_WAP_WAY", "quit_url": order.return_url}
             return self._gateway.address("alipay.trade.wap.pay", content, now, {

@@ -1,4 +1,5 @@
-"""WeChat Pay, API v3: Native (a QR to show) and H5 (an address to go to), queries, refunds, callbacks.
+"""WeChat Pay, API v3: Native (a QR to show), H5 (an address to go to) and JSAPI (inside WeChat), queries, refunds,
+callbacks.
 
 How requests are signed and answers believed: `wechat_pay_gateway.py`. Source: pay.weixin.qq.com/doc/v3, "API v3".
 """
@@ -15,8 +16,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from parking.adapters.channel_http import make_client
 from parking.adapters.deduct_wechat import WechatParking, read_stay
-from parking.adapters.wechat_pay_gateway import Gateway, Merchant
+from parking.adapters.in_app_wechat import WechatInApp
+from parking.adapters.wechat_pay_gateway import APP_URL, AUTHORIZE_URL, Gateway, Merchant
 from parking.adapters.wechat_pay_wire import SEALED_BY, open_sealed
 from parking.core.channel import (
     BadEvent,
@@ -53,7 +56,9 @@ class WechatPay:
     thanks = ""
 
     def __init__(self, merchant: Merchant, client: httpx.Client | None = None) -> None:
+        client = client or make_client()
         self._merchant, self._gateway = merchant, Gateway(merchant, client)
+        self.in_app = WechatInApp(merchant, client)
         self.deducts = WechatParking(merchant, self._gateway, self._payment) if merchant.has_parking else None
 
     def create_order(self, order: Order, *, now: datetime) -> str:
@@ -65,6 +70,10 @@ class WechatPay:
         }
         if order.way == "qr":
             return str(self._gateway.call("POST", "/v3/pay/transactions/native", now, body)["code_url"])
+        if order.way == "in_app":
+            body["payer"] = {"openid": order.payer}
+            answer = self._gateway.call("POST", "/v3/pay/transactions/jsapi", now, body)
+            return self.in_app.sheet(str(answer["prepay_id"]), now=now)
         body["scene_info"] = {"payer_client_ip": order.payer_ip, "h5_info": {"type": "Wap"}}
         answer = self._gateway.call("POST", "/v3/pay/transactions/h5", now, body)
         return f"{answer['h5_url']}&redirect_url={quote(order.return_url, safe='')}"
@@ -185,7 +194,7 @@ def _mchid(said: Mapping[str, Any]) -> Any:
 def make_wechat_pay(settings: dict[str, Any], notify_url: str, client: httpx.Client | None = None) -> WechatPay:
     """The channel through an account: mchid, appid, serial, private_key (PEM), api_v3_key, base_url, and,
     where the account has a platform public key instead of certificates, platform_key_id and platform_key (PEM);
-    parking_service: it has the product.
+    parking_service: it has the product; app_secret, authorize_url, app_url: to be paid inside WeChat.
 
     :raises ValueError, KeyError: a setting is missing or no key
     """
@@ -202,4 +211,6 @@ def make_wechat_pay(settings: dict[str, Any], notify_url: str, client: httpx.Cli
         platform[settings["platform_key_id"]] = public
     return WechatPay(Merchant(
         settings["mchid"], settings["appid"], settings["serial"], private, settings["api_v3_key"].encode(),
-        settings["base_url"].rstrip("/"), notify_url, platform, bool(settings.get("parking_service"))), client)
+        settings["base_url"].rstrip("/"), notify_url, platform, bool(settings.get("parking_service")),
+        settings.get("app_secret", ""), settings.get("authorize_url", AUTHORIZE_URL).rstrip("/"),
+        settings.get("app_url", APP_URL).rstrip("/")), client)

@@ -29,6 +29,7 @@ from parking.adapters.wechat_pay_wire import SCHEME, is_signed, open_sealed, sig
 from parking.core.channel import BadEvent, ChannelRefused, ChannelUnavailable
 from parking.core.json_text import BadJson, load_object
 
+AUTHORIZE_URL, APP_URL = "https://open.weixin.qq.com", "https://api.weixin.qq.com"
 AGE_MAX = timedelta(minutes=5)
 KEYS_ASKED_EVERY = timedelta(minutes=1)
 KEYS_ASKED_AGAIN = timedelta(seconds=5)
@@ -40,6 +41,8 @@ class Merchant:
     """A merchant's account. api_v3_key: 32 bytes; platform_keys: by serial or key id, may be empty.
 
     base_url: of the API; notify_url: where the channel reaches our callback. has_parking: it has the product 停车服务.
+    app_secret: of the official account `appid`, "" where it is not known; authorize_url, app_url: where WeChat itself
+    sends browsers, and where it is asked who they are.
     """
 
     mchid: str
@@ -51,6 +54,9 @@ class Merchant:
     notify_url: str
     platform_keys: dict[str, RSAPublicKey] = field(default_factory=dict)
     has_parking: bool = False
+    app_secret: str = ""
+    authorize_url: str = AUTHORIZE_URL
+    app_url: str = APP_URL
 
 
 class Gateway:

@@ -65,16 +65,21 @@ def list_trouble() -> None:
 @click.option("--platform-key-id", default="", help="PUB_KEY_ID_…, where the account has a platform public key.")
 @click.option("--platform-key", type=click.File(), help="Its PEM file.")
 @click.option("--parking-service", is_flag=True, help="The merchant has 停车服务: fees may be deducted by it.")
+@click.option("--app-secret", type=click.File(), help="A file with the official account's secret: pay inside WeChat.")
 @click.option("--base-url", default="https://api.mch.weixin.qq.com", show_default=True)
+@click.option("--app-base-url", default="", help="One address instead of WeChat's own two: of a simulator.")
 def connect_wechat_pay(
     operator_id: UUID, mchid: str, appid: str, serial: str, private_key: Any, api_v3_key: Any, platform_key_id: str,
-    platform_key: Any, parking_service: bool, base_url: str,
+    platform_key: Any, parking_service: bool, app_secret: Any, base_url: str, app_base_url: str,
 ) -> None:
     """Take an operator's money by this account; the keys are sealed in the database."""
     settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
                 "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else "",
                 "parking_service": parking_service}
-    secret = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip()}
+    if app_base_url:
+        settings |= {"authorize_url": app_base_url, "app_url": app_base_url}
+    secret = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip(),
+              "app_secret": app_secret.read().strip() if app_secret else ""}
     _connect(operator_id, "wechat_pay", mchid, settings, secret)
 
 

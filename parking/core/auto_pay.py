@@ -20,13 +20,13 @@ from parking.core.parking_session import ParkingSession
 
 Means = Literal["alipay", "wechat_pay", "wallet"]
 Service = Literal["asked", "normal", "blocked"]
+WhyNot = Literal["no_agreement", "irregular", "above_ceiling", "service_closed", "unpaid_before", "wallet_too_low"]
 MEANS: tuple[Means, ...] = ("alipay", "wechat_pay", "wallet")
 WAY = "auto"  # of a payment: how it is made (store/payments.py)
 CEILING_DEFAULT_FEN, CEILING_MAX_FEN = 10_000, 50_000  # a stay
 # Refused for want of money it is tried again so long after it was asked; after the last time it is closed.
 RETRY_AFTER = (timedelta(hours=1), timedelta(days=1), timedelta(days=3))
 DEDUCTION_LIFE = timedelta(days=4)
-WHY_NOT = ("no_agreement", "irregular", "above_ceiling", "service_closed", "unpaid_before", "wallet_too_low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Choice:
     """The agreement that a fee is deducted by; or the word why it is by none, and which came nearest."""
 
     agreement: Agreement | None
-    why_not: str | None = None
+    why_not: WhyNot | None = None
 
 
-def refuse(agreement: Agreement, session: ParkingSession, *, due_fen: int) -> str | None:
+def refuse(agreement: Agreement, session: ParkingSession, *, due_fen: int) -> WhyNot | None:
     """Why a fee may not be deducted by an agreement; None where it may. The credit rule is looked at apart.
 
     The order is that in which a driver can do something about it.

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 from parking.core.fund_bill import Purse
 
-Way = Literal["qr", "redirect"]
+Way = Literal["qr", "redirect", "in_app"]
 PaymentState = Literal["unknown", "waiting", "paid", "closed"]
 RefundState = Literal["accepted", "done", "failed"]
 AgreementState = Literal["unknown", "active", "ended"]
@@ -54,7 +54,10 @@ class BadEvent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What we ask a driver to pay. order_no: 32 hex digits, ours; it names one order for ever."""
+    """What we ask a driver to pay. order_no: 32 hex digits, ours; it names one order for ever.
+
+    payer: who pays, of an order that is paid inside the channel's app (InApp).
+    """
 
     order_no: str
     amount_fen: int
@@ -63,6 +66,7 @@ class Order:
     way: Way
     return_url: str
     payer_ip: str = "127.0.0.1"
+    payer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ class Channel(Protocol):
         """The body that answers an event once it is written; without it the event is sent again."""
 
     def create_order(self, order: Order, *, now: datetime) -> str:
-        """Announce an order; returns the text of the QR to show, or the address to go to.
+        """Announce an order; returns the text of the QR to show, the address to go to, or what the app is handed.
 
         The same order again is the same order, whatever text it comes with; one with another amount is
         refused as soon as the channel knows the first, and so is one that is paid or closed: by this call, or
@@ -225,6 +229,27 @@ class Channel(Protocol):
 
 
 @runtime_checkable
+class InApp(Protocol):
+    """What a channel does to be paid inside its own app, which must know who pays: orders of the way `in_app`.
+
+    What create_order returns of one is a JSON object, which the page hands to the app. It is for that payer alone.
+    """
+
+    @property
+    def asks_payers(self) -> bool:
+        """Whether it can be found out who holds the phone; else the caller must know the payer."""
+
+    def ask_payer(self, *, return_url: str) -> str:
+        """Where the app's browser is sent; it comes back to return_url with a `code`."""
+
+    def find_payer(self, code: str) -> str:
+        """Who came back with a code, as the channel names a payer to this account. A code counts once.
+
+        :raises ChannelRefused: no code, an old one, or one that was used
+        """
+
+
+@runtime_checkable
 class Deducts(Protocol):
     """What a channel does to take a fee after the vehicle has left. Calls fail as a Channel's do, and can be repeated.
 
@@ -257,10 +282,3 @@ class Deducts(Protocol):
 
     def query_deduction(self, order_no: str, *, now: datetime) -> ChannelPayment:
         """The channel's truth about a deduction: as query_order; `closed` where it was taken on and came to nothing."""
-
-
-class DeductingChannel(Channel, Protocol):
-    """A channel through which fees can be deducted."""
-
-    @property
-    def deducts(self) -> Deducts: ...

@@ -28,7 +28,7 @@ PARAMETERS_KEPT = frozenset({
     "notify_url", "return_url", "sign_type", "timestamp", "version",
 })
 _SECRET_NAME = re.compile(
-    r"^buyer|^payer_(?!total|currency)|open_?id|logon|user_(id|name|received)|phone|mobile|card_no|_ip$|device"
+    r"^buyer|^payer_(?!total|currency)|open_?id|union_?id|logon|user_(id|name|received)|phone|mobile|card_no|_ip$|device"
     r"|^plate_(?!color)|^agreement_no$|^sign$|signature|ciphertext|cert_content|secret|private|password|token"
     r"|(^|_)key$", re.IGNORECASE)
 _HARMLESS_NAME = re.compile(r"_amount$|^sign_type$|^buyer_pay_amount$", re.IGNORECASE)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from parking.core.channel import Channel, Deducts
+from parking.core.channel import Channel, Deducts, InApp
 from parking.core.channel_message import ChannelMessage, Hear
 from parking.core.identifier import new_uuid
 from parking.core.seal import Sealer
@@ -81,6 +81,20 @@ class Channels:
         if not isinstance(deducts, Deducts):
             raise NotConnected
         return deducts
+
+    def in_app_of(self, account_id: UUID) -> InApp:
+        """:raises NotConnected: no account, or its channel has nothing inside its app"""
+        in_app = getattr(self.of_account(account_id), "in_app", None)
+        if not isinstance(in_app, InApp):
+            raise NotConnected
+        return in_app
+
+    def asks_payers(self, operator_id: UUID, name: str) -> bool:
+        """Whether an operator's channel, in its own app's browser, can be paid inside that app."""
+        try:
+            return self.in_app_of(self.of_operator(operator_id, name)[0]).asks_payers
+        except NotConnected:
+            return False
 
     def try_settings(self, name: str, settings: dict[str, Any]) -> None:
         """:raises ValueError, KeyError: the channel cannot be made of these settings"""

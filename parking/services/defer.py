@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
-from parking.core.auto_pay import DEDUCTION_LIFE, WAY, Agreement, Choice, choose
+from parking.core.auto_pay import DEDUCTION_LIFE, WAY, Agreement, Choice, WhyNot, choose
 from parking.core.identifier import derived_uuid
 from parking.core.parking_session import ParkingSession
 from parking.core.wallet import CHANNEL as WALLET
@@ -36,7 +36,7 @@ def find_agreement(
 
 def find_bar(
     db: Session, agreement: Agreement, *, lot_id: int, payment_id: UUID, due_fen: int, now: datetime
-) -> str | None:
+) -> WhyNot | None:
     """What stands in the way of a deduction although the agreement bears it; None: nothing, and it is held ready.
 
     A wallet that holds the fee is locked, so that it does until the commit; by a channel the driver takes credit.

@@ -118,30 +118,45 @@ def find_asked_by_plate(
 
 
 def start_payment(
-    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, now: datetime
+    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, payer: str = "",
+    now: datetime,
 ) -> Payment:
     """Make the order, announce it, and return it with what the driver needs to pay.
 
-    The channel is called between two transactions; asked again with the same id, it is the same order.
+    The channel is called between two transactions; asked again with the same id, it is the same order. One that is
+    paid inside the channel's app is announced once it is known who pays (announce_payment).
 
     :raises NothingDue: there is nothing to pay
     :raises PaymentIdReused: the id names another payment
-    :raises NotConnected: the lot's operator has no account at this channel
+    :raises NotConnected: the lot's operator has no account at this channel, or it is not paid inside its app
     :raises ChannelUnavailable: the order stands; ask again with the same id
     :raises ChannelRefused: the channel will not take it
     """
     with database.reading() as db:
         operator_id = lots.get_lot(db, asked.lot_id).operator_id
     account_id, _ = channels.of_operator(operator_id, asked.channel)
+    if asked.way == "in_app":
+        channels.in_app_of(account_id)
     payment = database.write(lambda db: _make_order(db, asked, account_id, now))
-    channel = channels.of_account(payment.account_id)
+    if asked.way == "in_app" and not payer:
+        return payment
+    return announce_payment(
+        database, channels, payment, return_url=return_url, payer_ip=payer_ip, payer=payer, now=now)
+
+
+def announce_payment(
+    database: Database, channels: Channels, payment: Payment, *, return_url: str, payer_ip: str, payer: str,
+    now: datetime,
+) -> Payment:
+    """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
+
+    :raises ChannelUnavailable, ChannelRefused: as start_payment
+    """
     if payment.shown is not None or payment.state != "asked":
         return payment
-    order = Order(
+    shown = channels.of_account(payment.account_id).create_order(Order(
         payment.order_no, payment.amount_fen, f"parking {format_yuan(payment.amount_fen)}", payment.expires_at,
-        asked.way, return_url, payer_ip,
-    )
-    shown = channel.create_order(order, now=now)
+        payment.way, return_url, payer_ip, payer), now=now)  # type: ignore[arg-type]
     database.write(lambda db: payments.show_payment(db, payment, shown))
     with database.reading() as db:
         found = payments.find_payment(db, payment.lot_id, payment.payment_id)

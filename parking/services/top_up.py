@@ -44,26 +44,43 @@ class Asked:
 
 
 def start_top_up(
-    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, now: datetime
+    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, payer: str = "",
+    now: datetime,
 ) -> TopUp:
     """Make the order, announce it, and return it with what the driver needs to pay; again, it is the same order.
+
+    One that is paid inside the channel's app is announced once it is known who pays (announce_top_up).
 
     :raises NoIssuer: the city has no wallets
     :raises BadTopUp, WalletTooFull: as check_top_up()
     :raises TopUpIdReused: the id names another
-    :raises NotConnected: the issuer has no account at this channel
+    :raises NotConnected: the issuer has no account at this channel, or it is not paid inside its app
     :raises ChannelUnavailable: the order stands; ask again with the same id
     :raises ChannelRefused: the channel will not take it
     """
     with database.reading() as db:
         issuer_id = get_issuer(db)
     account_id, _ = channels.of_operator(issuer_id, asked.channel)
+    if asked.way == "in_app":
+        channels.in_app_of(account_id)
     top_up = database.write(lambda db: _make_order(db, asked, issuer_id, account_id, now))
+    if asked.way == "in_app" and not payer:
+        return top_up
+    return announce_top_up(database, channels, top_up, return_url=return_url, payer_ip=payer_ip, payer=payer, now=now)
+
+
+def announce_top_up(
+    database: Database, channels: Channels, top_up: TopUp, *, return_url: str, payer_ip: str, payer: str, now: datetime
+) -> TopUp:
+    """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
+
+    :raises ChannelUnavailable, ChannelRefused: as start_top_up
+    """
     if top_up.shown is not None or top_up.state != "asked":
         return top_up
     shown = channels.of_account(top_up.account_id).create_order(Order(
-        top_up.order_no, top_up.amount_fen, f"wallet {format_yuan(top_up.amount_fen)}", top_up.expires_at, asked.way,
-        return_url, payer_ip), now=now)
+        top_up.order_no, top_up.amount_fen, f"wallet {format_yuan(top_up.amount_fen)}", top_up.expires_at,
+        top_up.way, return_url, payer_ip, payer), now=now)  # type: ignore[arg-type]
     database.write(lambda db: top_ups.show_top_up(db, top_up, shown))
     with database.reading() as db:
         found = top_ups.find_top_up(db, top_up.top_up_id)

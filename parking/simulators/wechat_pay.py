@@ -28,6 +28,7 @@ from parking.core.clock import format_instant, parse_instant
 from parking.core.money import format_yuan
 from parking.simulators.faults import hang_up
 from parking.simulators.merchants import run
+from parking.simulators.wechat_app import App
 from parking.simulators.wechat_parking import OPEN, ParkingDesk, SeenStay
 from parking.simulators.wechat_pay_funds import write_funds
 from parking.simulators.wechat_pay_keys import Keys
@@ -45,7 +46,7 @@ class WechatPaySimulator:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0)
         self.trust: ssl.SSLContext | bool = True
         self._file, self._lock = state_file, threading.RLock()
-        self.parking = ParkingDesk(self)
+        self.parking, self.wechat = ParkingDesk(self), App(self)
         if state_file and state_file.exists():
             kept = json.loads(state_file.read_text())
             self.seen.orders = {each["order_no"]: SeenOrder(**each) for each in kept["orders"]}
@@ -129,7 +130,8 @@ class WechatPaySimulator:
             ("GET", "/v3/certificates", self._certificates), ("GET", "/v3/bill/tradebill", self._bill),
             ("GET", "/v3/bill/fundflowbill", self._fund_bill), ("GET", "/funds/<day>", self._fund_file),
             ("GET", "/bill/<day>", self._bill_file), ("GET", "/pay/<token>", self._pay_page),
-            ("POST", "/pay/<token>", self._pay_form), *self.parking.rules,
+            ("POST", "/pay/<token>", self._pay_form), ("POST", "/v3/pay/transactions/jsapi", self._jsapi),
+            *self.parking.rules, *self.wechat.rules,
         )
         for method, rule, view in rules:
             app.add_url_rule(rule, view.__name__, view, methods=[method])
@@ -167,17 +169,25 @@ class WechatPaySimulator:
         return order if isinstance(order, Response) else self._answer(
             {"h5_url": f"{self._base()}/pay/{order.token}?from=h5"})
 
+    def _jsapi(self) -> Any:
+        """For one person alone, whom the account must know."""
+        if request.get_json().get("payer", {}).get("openid") not in self.wechat.openids:
+            return self._answer({"code": "PARAM_ERROR", "message": "openid and appid do not match"}, 400)
+        order = self._order("JSAPI")
+        return order if isinstance(order, Response) else self._answer({"prepay_id": f"wx{order.token}"})
+
     def _order(self, kind: str) -> SeenOrder | Response:
         asked = request.get_json()
+        payer = asked.get("payer", {}).get("openid", "")
         with self._lock:
             known = self.seen.orders.get(asked["out_trade_no"])
-            if known is not None and known.total != asked["amount"]["total"]:
-                return self._answer({"code": "INVALID_REQUEST", "message": "out_trade_no with another amount"}, 400)
+            if known is not None and (known.total, known.payer) != (asked["amount"]["total"], payer):
+                return self._answer({"code": "INVALID_REQUEST", "message": "out_trade_no of another order"}, 400)
             if known is not None and known.state != "NOTPAY":
                 return self._answer({"code": "ORDERPAID", "message": "paid or closed"}, 400)
             order = known or SeenOrder(
                 asked["out_trade_no"], secrets.token_urlsafe(9), asked["amount"]["total"], asked["description"],
-                asked["notify_url"], asked["time_expire"], kind=kind)
+                asked["notify_url"], asked["time_expire"], kind=kind, payer=payer)
             self.seen.orders[order.order_no] = order
             self._keep()
         return order
@@ -259,7 +269,7 @@ class WechatPaySimulator:
         return ("No Bill Exist", 404) if text is None else Response(text, content_type="text/csv; charset=utf-8")
 
     def _pay_page(self, token: str) -> Any:
-        order = self._by_token(token)
+        order = self.order_of(token)
         if order is None:
             return "no such order", 404
         done = order.state != "NOTPAY"
@@ -272,14 +282,15 @@ class WechatPaySimulator:
             f"<p>{order.state}</p>{button}</form></body></html>")
 
     def _pay_form(self, token: str) -> Any:
-        order = self._by_token(token)
+        order = self.order_of(token)
         if order is None:
             return "no such order", 404
         self.pay(order.order_no)
         target = request.args.get("redirect_url", "")
         return redirect(target if target.startswith(("http://", "https://")) else request.url, 303)
 
-    def _by_token(self, token: str) -> SeenOrder | None:
+    def order_of(self, token: str) -> SeenOrder | None:
+        """Of what was handed out for it."""
         return next((each for each in self.seen.orders.values() if each.token == token), None)
 
     def _order_data(self, order: SeenOrder) -> dict[str, Any]:

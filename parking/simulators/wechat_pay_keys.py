@@ -6,6 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,11 @@ class Keys:
     merchant_key: rsa.RSAPrivateKey
     platform_key: rsa.RSAPrivateKey
     platform_certificate: x509.Certificate
+
+    @property
+    def app_secret(self) -> str:
+        """Of the official account."""
+        return sha256(b"app secret" + self.api_v3_key).hexdigest()[:32]
 
     @property
     def platform_serial(self) -> str:
@@ -75,17 +81,18 @@ class Keys:
     def settings(self, base_url: str) -> dict[str, Any]:
         """What is no secret of the merchant's account."""
         return {"mchid": self.mchid, "appid": self.appid, "serial": self.merchant_serial, "base_url": base_url,
-                "parking_service": True}
+                "parking_service": True, "authorize_url": base_url, "app_url": base_url}
 
     def secret(self) -> dict[str, str]:
         key = self.merchant_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return {"private_key": key.decode(), "api_v3_key": self.api_v3_key.decode()}
+        return {"private_key": key.decode(), "api_v3_key": self.api_v3_key.decode(),
+                "app_secret": self.app_secret}
 
     def merchant(self, base_url: str, notify_url: str) -> Merchant:
         """What the adapter is given to use this account."""
         return Merchant(
             self.mchid, self.appid, self.merchant_serial, self.merchant_key, self.api_v3_key, base_url, notify_url,
-            has_parking=True)
+            has_parking=True, app_secret=self.app_secret, authorize_url=base_url, app_url=base_url)
 
 
 def _certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:

@@ -17,6 +17,7 @@ class SeenOrder:
     transaction_id: str = ""
     paid_at: str = ""
     kind: str = "NATIVE"
+    payer: str = ""
 
 
 @dataclass

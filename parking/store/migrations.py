@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, text
 
@@ -36,3 +36,34 @@ def grant(connection: Connection, table: str, *, append_only: bool) -> None:
         connection.execute(text(
             f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"))
+
+
+def change_check(table: str, name: str, before: str, after: str, *, referring: tuple[str, ...] = ()) -> None:
+    """In a migration: let a check of a table say something else, whose rows keep it already.
+
+    SQLite changes no constraint of a table that is there: its rows go into another of its name, and with them those of
+    the tables that refer to it, which must all be named.
+    """
+    bind, names = op.get_bind(), [table, *referring]
+    if bind.dialect.name != "sqlite":
+        op.drop_constraint(f"ck_{table}_{name}", table)
+        op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, after)
+        return
+    made = [each for every in names for each in bind.execute(text(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name = :name AND sql IS NOT NULL"),
+        {"name": every}).all()]
+    tables = {each.name: each.sql for each in made if each.type == "table"}
+    assert before in tables[table], f"{table} is not as it was made"
+    tables[table] = tables[table].replace(before, after)
+    beside = [each for each in made if each.type != "table"]  # indexes and triggers
+    for each in beside:
+        op.execute(text(f"DROP {each.type} {each.name}"))
+    for every in reversed(names):
+        op.execute(text(f"ALTER TABLE {every} RENAME TO {every}_before"))
+    for every in names:
+        bind.exec_driver_sql(tables[every])
+        op.execute(text(f"INSERT INTO {every} SELECT * FROM {every}_before"))  # noqa: S608
+    for every in reversed(names):
+        op.drop_table(f"{every}_before")
+    for each in beside:
+        bind.exec_driver_sql(each.sql)

@@ -40,7 +40,7 @@ class PaymentRow(Table):
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount_fen"),
         CheckConstraint("state IN ('asked', 'paid', 'closed', 'disputed')", name="state"),
-        CheckConstraint("way IN ('qr', 'redirect', 'booth', 'wallet', 'auto')", name="way"),
+        CheckConstraint("way IN ('qr', 'redirect', 'booth', 'wallet', 'auto', 'in_app')", name="way"),
         CheckConstraint("(state = 'paid') = (transaction_no IS NOT NULL)", name="transaction_no"),
         CheckConstraint("(state = 'paid') = (paid_at IS NOT NULL)", name="paid_at"),
         CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="refunded_fen"),

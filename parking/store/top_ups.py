@@ -40,7 +40,7 @@ class TopUpRow(Table):
         CheckConstraint("lot_id = 0", name="lot_id"),
         CheckConstraint("amount_fen > 0", name="amount_fen"),
         CheckConstraint("state IN ('asked', 'paid', 'closed', 'disputed')", name="state"),
-        CheckConstraint("way IN ('qr', 'redirect')", name="way"),
+        CheckConstraint("way IN ('qr', 'redirect', 'in_app')", name="way"),
         CheckConstraint("(state = 'paid') = (transaction_no IS NOT NULL)", name="transaction_no"),
         CheckConstraint("(state = 'paid') = (paid_at IS NOT NULL)", name="paid_at"),
         CheckConstraint("withdrawn_fen BETWEEN 0 AND amount_fen", name="withdrawn_fen"),

@@ -17,17 +17,19 @@ from parking.core.plate import BadPlate, Plate, parse_plate
 from parking.services.advance import DeedIdReused
 from parking.services.connect import NotConnected
 from parking.services.contest import Objection, TooLate, object_to
-from parking.services.pay import Asked, NothingDue, find_order_by_id, start_payment
+from parking.services.pay import Asked, NothingDue, announce_payment, find_order_by_id, start_payment
 from parking.services.present import present_case
 from parking.services.recover import find_noticed, list_recoverable_by_plate
 from parking.services.show import Viewer
 from parking.store import arrears, lots
 from parking.store.arrears import Case
+from parking.store.payments import Payment
 from parking.web import auth
 from parking.web.arrears import contest_own, find_visible, list_how, list_own, send_notice, shown
 from parking.web.arrears_text import legal_texts
 from parking.web.channels import connected_channels, offered_channels
 from parking.web.errors import Problem
+from parking.web.in_app import hear_payer, page_words, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.pages import choose_language
 from parking.web.tariffs import read_id
@@ -125,18 +127,27 @@ def pay_at_lot(lot: int, lane: str) -> Any:
 @auth.anyone
 def payment_page(payment_id: str) -> Any:
     """An order for arrears, as its payer may see it: an amount, and not of which car park."""
-    with current_app.extensions["database"].reading() as db:
-        payment = find_order_by_id(db, read_id(payment_id))
-    if payment is None:
-        abort(404)
+    payment = _find_order(payment_id)
     text = payment.shown if payment.way == "qr" else _address(payment.payment_id)
     shown_now = payment.shown if payment.state == "asked" else None
-    answer = {"amount_fen": payment.amount_fen, "state": payment.state, "qr_text": None, "redirect": shown_now,
+    answer = {"amount_fen": payment.amount_fen, "state": payment.state, "qr_text": None,
+              "redirect": shown_now if payment.way != "in_app" else None,
               "expires_at": payment.expires_at.astimezone(_zone()).isoformat(timespec="seconds"), "leave_by": None}
     return render_template(
         "_payment.html" if request.headers.get("HX-Request") else "arrears_payment.html", payment=answer,
-        channel=payment.channel, picture=link_svg(text) if shown_now and text else None,
-        address=f"/arrears/payments/{payment_id}", is_over=payment.expires_at <= auth.now(), visit=None)
+        channel=payment.channel, picture=link_svg(text) if shown_now and text and payment.way != "in_app" else None,
+        address=_page_of(payment.payment_id), is_over=payment.expires_at <= auth.now(), visit=None,
+        **page_words(payment, _page_of(payment.payment_id)))
+
+
+@blueprint.get("/arrears/payments/<payment_id>/payer")
+@auth.anyone
+def payer(payment_id: str) -> Any:
+    """Who pays, of an order inside a channel's app."""
+    payment, extensions = _find_order(payment_id), current_app.extensions
+    return hear_payer(payment, _page_of(payment.payment_id), lambda payer: announce_payment(
+        extensions["database"], extensions["channels"], payment, payer=payer, now=auth.now(),
+        return_url=_address(payment.payment_id), payer_ip=request.remote_addr or "127.0.0.1"))
 
 
 def recoverable_at(lot_id: int, plate: Plate) -> list[Case]:
@@ -165,13 +176,26 @@ def _pay(case: Case, channel: str) -> Any:
     payment_id = sibling_uuid(read_id(request.form.get("id", "")), channel, case.case_id)
     payment = start_payment(
         current_app.extensions["database"], current_app.extensions["channels"],
-        Asked(payment_id, case.lot_id, case.parking_session_id, channel, "redirect"), now=auth.now(),
+        Asked(payment_id, case.lot_id, case.parking_session_id, channel, way_here(case.operator_id, channel)),
+        now=auth.now(),
         return_url=_address(payment_id), payer_ip=request.remote_addr or "127.0.0.1")
-    return redirect(f"/arrears/payments/{payment.payment_id}", code=303)
+    return redirect(_page_of(payment.payment_id), code=303)
+
+
+def _find_order(payment_id: str) -> Payment:
+    with current_app.extensions["database"].reading() as db:
+        found = find_order_by_id(db, read_id(payment_id))
+    if found is None:
+        abort(404)
+    return found
+
+
+def _page_of(payment_id: UUID) -> str:
+    return f"/arrears/payments/{payment_id}"
 
 
 def _address(payment_id: UUID) -> str:
-    return f"{current_app.extensions['config'].public_url}/arrears/payments/{payment_id}"
+    return f"{current_app.extensions['config'].public_url}{_page_of(payment_id)}"
 
 
 def _zone() -> Any:

@@ -35,10 +35,14 @@ def connected_channels(lot_id: int) -> list[str]:
     extensions = current_app.extensions
     with extensions["database"].reading() as db:
         operator_id = lots.get_lot(db, lot_id).operator_id
-    connected = extensions["channels"].connected_names(operator_id)
-    agent = request.headers.get("User-Agent", "")
-    own = next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
+    own, connected = own_channel(), extensions["channels"].connected_names(operator_id)
     return sorted(connected, key=lambda each: each != own)
+
+
+def own_channel() -> str | None:
+    """The channel in whose app this page is open."""
+    agent = request.headers.get("User-Agent", "")
+    return next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
 
 
 def _wallet_fen() -> int:

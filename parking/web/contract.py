@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from parking.core.channel import Way
 from parking.core.clock import BadInstant, parse_instant
 from parking.core.money import FEN_MAX
 
@@ -298,17 +299,28 @@ class QuoteRequest(Strict):
     context: dict[str, Any] = {}
 
 
+PayerText = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+
+
+def check_payer(way: Way, payer: str | None) -> None:
+    """:raises ValueError: of an order inside an app it must be known who pays; of another it is not asked"""
+    if (way == "in_app") != (payer is not None):
+        raise ValueError("payer is for in_app, which needs it")
+
+
 class PaymentRequest(Strict):
     """For a visit of one's own by its id, or for any car by its plate and the code on the lot's wall.
 
     By `wallet` it is paid at once, from the caller's own. shown_fen: of a wallet, what the driver was shown as due; if
-    it is more by then, nothing is paid.
+    it is more by then, nothing is paid. payer: of `in_app`, who pays, as the channel names a person to this account
+    (WeChat's openid).
     """
 
     id: UuidText
     channel: Literal["wechat_pay", "alipay", "wallet"]
     shown_fen: Annotated[int, Field(ge=1, le=FEN_MAX)] | None = None
-    way: Literal["qr", "redirect"] = "qr"
+    way: Way = "qr"
+    payer: PayerText | None = None
     parking_session_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     plate: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     lot_code: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -320,6 +332,7 @@ class PaymentRequest(Strict):
             raise ValueError("parking_session_id, or plate with lot_code")
         if self.shown_fen is not None and self.channel != "wallet":
             raise ValueError("shown_fen is for a wallet")
+        check_payer(self.way, self.payer)
         return self
 
 
@@ -329,6 +342,7 @@ class PaymentAnswer(Answer):
     state: Literal["asked", "paid", "closed", "disputed"]
     qr_text: str | None
     redirect: str | None
+    in_app: dict[str, str] | None
     expires_at: str
     leave_by: str | None
 

@@ -18,6 +18,7 @@ from parking.services.hand_out import CouponNotGood
 from parking.services.pay import (
     Asked,
     NothingDue,
+    announce_payment,
     find_asked_by_plate,
     find_leave_by,
     find_visit_by_plate,
@@ -36,6 +37,7 @@ from parking.web.channels import connected_channels, offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.coupon_desk import redeem_at_lot
 from parking.web.errors import Problem
+from parking.web.in_app import hear_payer, page_words, sheet_of, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.merchant_text import refusal_words
 from parking.web.openapi import api
@@ -59,7 +61,7 @@ def pay() -> Any:
         lot_id, session_id = _asked_by_plate(asked.lot_code or "", asked.plate or "", asked.id)
     if asked.channel == WALLET:
         return _answer(_spend(asked.id, lot_id, session_id, asked.shown_fen))
-    return _answer(_start(Asked(asked.id, lot_id, session_id, asked.channel, asked.way)))
+    return _answer(_start(Asked(asked.id, lot_id, session_id, asked.channel, asked.way), payer=asked.payer or ""))
 
 
 @blueprint.post("/driver/pay")
@@ -118,13 +120,28 @@ def payment_page(payment_id: str) -> Any:
     payment, lot = _find(payment_id)
     answer = _answer(payment)
     name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
-    text = payment.shown if payment.way == "qr" else _page_address(payment)  # where to go to is long, or for this phone
-    picture = link_svg(text) if payment.shown and text and payment.state == "asked" else None
+    # Where to go to is long, or for this phone.
+    text = payment.shown if payment.way == "qr" else _base() + _page_of(payment)
+    has_picture = payment.shown and payment.state == "asked" and payment.way != "in_app"
+    picture = link_svg(text) if has_picture and text else None
     return render_template(
         name, payment=answer, channel=payment.channel, lot=lot, picture=picture, id=payment_id,
         is_over=payment.expires_at <= auth.now(),
         visit=_visit_of_driver(payment) if payment.state == "paid" else None,
-        owing=_arrears_of_driver() if payment.state == "paid" else [])
+        owing=_arrears_of_driver() if payment.state == "paid" else [], **page_words(payment, _page_of(payment)))
+
+
+@blueprint.get("/payments/<payment_id>/payer")
+@auth.anyone
+def payer(payment_id: str) -> Any:
+    """Who pays, of an order inside a channel's app."""
+    if _find_hidden(payment_id) is not None:
+        abort(404)
+    payment, _ = _find(payment_id)
+    extensions = current_app.extensions
+    return hear_payer(payment, _page_of(payment), lambda payer: announce_payment(
+        extensions["database"], extensions["channels"], payment, payer=payer, now=auth.now(),
+        return_url=_base() + _page_of(payment), payer_ip=request.remote_addr or "127.0.0.1"))
 
 
 @blueprint.get("/gate/pay.svg")
@@ -150,12 +167,15 @@ def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
         return _spend(sibling_uuid(_form_id(), channel), lot_id, session_id, _shown_fen())
     if channel not in connected_channels(lot_id):
         raise NotConnected(channel)
-    return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, "redirect"))
+    with _reading() as db:
+        operator_id = lots.get_lot(db, lot_id).operator_id
+    way = way_here(operator_id, channel)
+    return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, way))
 
 
-def _start(asked: Asked) -> Payment:
+def _start(asked: Asked, *, payer: str = "") -> Payment:
     return start_payment(
-        current_app.extensions["database"], current_app.extensions["channels"], asked, now=auth.now(),
+        current_app.extensions["database"], current_app.extensions["channels"], asked, payer=payer, now=auth.now(),
         return_url=f"{_base()}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
         payer_ip=request.remote_addr or "127.0.0.1",
     )
@@ -186,9 +206,8 @@ def _shown_fen() -> int:
         abort(400)
 
 
-def _page_address(payment: Payment) -> str:
-    """The page of an order, for another phone to open."""
-    return f"{_base()}/payments/{format_lot_id(payment.lot_id, payment.payment_id)}"
+def _page_of(payment: Payment) -> str:
+    return f"/payments/{format_lot_id(payment.lot_id, payment.payment_id)}"
 
 
 def _base() -> str:
@@ -202,7 +221,7 @@ def _answer(payment: Payment) -> dict[str, Any]:
     return {
         "id": format_lot_id(payment.lot_id, payment.payment_id), "amount_fen": payment.amount_fen,
         "state": payment.state, "qr_text": shown if payment.way == "qr" else None,
-        "redirect": shown if payment.way == "redirect" else None,
+        "redirect": shown if payment.way == "redirect" else None, "in_app": sheet_of(payment),
         "expires_at": format_instant(payment.expires_at, lot.zone),
         "leave_by": format_instant(leave_by, lot.zone) if leave_by else None,
     }
@@ -317,7 +336,7 @@ def _form_id() -> UUID:
 
 
 def _to_page(payment: Payment) -> Any:
-    return redirect(f"/payments/{format_lot_id(payment.lot_id, payment.payment_id)}", code=303)
+    return redirect(_page_of(payment), code=303)
 
 
 def _reading() -> Any:

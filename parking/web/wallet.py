@@ -8,15 +8,17 @@ from uuid import UUID
 from flask import Blueprint, abort, current_app, redirect, render_template, request
 from flask_babel import gettext
 
+from parking.core.channel import Way
 from parking.core.code_picture import link_svg
 from parking.core.identifier import new_uuid, sibling_uuid
 from parking.core.money import parse_yuan
 from parking.core.wallet import BALANCE_MAX_FEN, TOP_UP_MAX_FEN, TOP_UP_MIN_FEN, BadTopUp, WalletTooFull
 from parking.services import top_up, withdraw
 from parking.services.connect import NotConnected
+from parking.services.designate import get_issuer
 from parking.services.hold import Held, show_issued, show_wallet
 from parking.services.show import read_cursor, write_cursor
-from parking.services.top_up import TopUpIdReused, start_top_up
+from parking.services.top_up import TopUpIdReused, announce_top_up, start_top_up
 from parking.services.withdraw import MoreThanHeld, WithdrawalIdReused
 from parking.store import lots, top_ups, wallets
 from parking.store.top_ups import TopUp, Withdrawal
@@ -24,6 +26,7 @@ from parking.store.wallets import Movement
 from parking.web import auth
 from parking.web.account_books import account_name
 from parking.web.channels import channel_name
+from parking.web.in_app import hear_payer, page_words, way_here
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
 from parking.web.wallet_contract import (
@@ -63,7 +66,8 @@ def wallet() -> Any:
 @api("Pay into your wallet", body=TopUpRequest, answer=TopUpAnswer, problems=(404, 409))
 def top_ups_call() -> Any:
     asked = read_body(TopUpRequest)
-    made = _start(top_up.Asked(asked.id, _driver_id(), asked.amount_fen, asked.channel, asked.way))
+    made = _start(
+        top_up.Asked(asked.id, _driver_id(), asked.amount_fen, asked.channel, asked.way), payer=asked.payer or "")
     return top_up_answer(made, _zone())
 
 
@@ -123,7 +127,7 @@ def top_up_form() -> Any:
     try:
         if channel not in _show().channels:
             raise NotConnected(channel)
-        made = _start(top_up.Asked(name, _driver_id(), amount_fen, channel, "redirect"))
+        made = _start(top_up.Asked(name, _driver_id(), amount_fen, channel, _way_here(channel)))
     except BadTopUp:
         return _page(400, gettext(
             "Between %(least)s and %(most)s yuan at a time.", least=TOP_UP_MIN_FEN // 100, most=TOP_UP_MAX_FEN // 100
@@ -134,22 +138,28 @@ def top_up_form() -> Any:
             most=BALANCE_MAX_FEN // 100), typed)
     except TopUpIdReused:
         abort(400)
-    return redirect(f"/driver/wallet/top-ups/{made.top_up_id}", code=303)
+    return redirect(_page_of(made.top_up_id), code=303)
 
 
 @blueprint.get("/driver/wallet/top-ups/<uuid:top_up_id>")
 @auth.driver
 def top_up_page(top_up_id: UUID) -> Any:
     """One order: what to do, and what became of it."""
-    with _reading() as db:
-        found = top_ups.find_top_up(db, top_up_id)
-    if found is None or found.driver_id != _driver_id():
-        abort(404)
-    address = _page_address(top_up_id)
+    found = _find_own(top_up_id)
+    has_picture = found.shown and found.state == "asked" and found.way != "in_app"
     return render_template(
         "_top_up.html" if request.headers.get("HX-Request") else "top_up.html", top_up=top_up_answer(found, _zone()),
-        picture=link_svg(address) if found.shown and found.state == "asked" else None,
-        is_over=found.expires_at <= auth.now())
+        picture=link_svg(_base() + _page_of(top_up_id)) if has_picture else None,
+        is_over=found.expires_at <= auth.now(), **page_words(found, _page_of(top_up_id)))
+
+
+@blueprint.get("/driver/wallet/top-ups/<uuid:top_up_id>/payer")
+@auth.driver
+def top_up_payer(top_up_id: UUID) -> Any:
+    """Who pays, of an order inside a channel's app."""
+    found, extensions = _find_own(top_up_id), current_app.extensions
+    return hear_payer(found, _page_of(top_up_id), lambda payer: announce_top_up(
+        extensions["database"], extensions["channels"], found, payer=payer, now=auth.now(), **_way_back(top_up_id)))
 
 
 @blueprint.post("/driver/wallet/refunds")
@@ -200,14 +210,37 @@ def _show() -> Held:
     return show_wallet(extensions["database"], extensions["channels"], _driver_id())
 
 
-def _start(asked: top_up.Asked) -> TopUp:
+def _start(asked: top_up.Asked, *, payer: str = "") -> TopUp:
     return start_top_up(
-        current_app.extensions["database"], current_app.extensions["channels"], asked, now=auth.now(),
-        return_url=_page_address(asked.top_up_id), payer_ip=request.remote_addr or "127.0.0.1")
+        current_app.extensions["database"], current_app.extensions["channels"], asked, payer=payer, now=auth.now(),
+        **_way_back(asked.top_up_id))
 
 
-def _page_address(top_up_id: UUID) -> str:
-    return f"{current_app.extensions['config'].public_url}/driver/wallet/top-ups/{top_up_id}"
+def _way_here(channel: str) -> Way:
+    with _reading() as db:
+        issuer_id = get_issuer(db)
+    return way_here(issuer_id, channel)
+
+
+def _find_own(top_up_id: UUID) -> TopUp:
+    with _reading() as db:
+        found = top_ups.find_top_up(db, top_up_id)
+    if found is None or found.driver_id != _driver_id():
+        abort(404)
+    return found
+
+
+def _way_back(top_up_id: UUID) -> dict[str, str]:
+    """What a channel is told of who pays and of where to."""
+    return {"return_url": _base() + _page_of(top_up_id), "payer_ip": request.remote_addr or "127.0.0.1"}
+
+
+def _page_of(top_up_id: UUID) -> str:
+    return f"/driver/wallet/top-ups/{top_up_id}"
+
+
+def _base() -> str:
+    return str(current_app.extensions["config"].public_url)
 
 
 def _withdraw(request_id: UUID, amount_fen: int | None) -> list[tuple[Withdrawal, str]]:

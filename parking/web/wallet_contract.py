@@ -5,23 +5,33 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from parking.core.channel import Way
 from parking.core.clock import format_instant
 from parking.core.wallet import BALANCE_MAX_FEN, TOP_UP_MAX_FEN, TOP_UP_MIN_FEN
 from parking.store.top_ups import TopUp, Withdrawal
 from parking.store.wallets import Movement
-from parking.web.contract import Answer, Digits, FenCount, Strict, UuidText
+from parking.web.contract import Answer, Digits, FenCount, PayerText, Strict, UuidText, check_payer
+from parking.web.in_app import sheet_of
 
 WalletChannel = Literal["wechat_pay", "alipay"]
 NUMBER_MAX = 10**9 - 1
 
 
 class TopUpRequest(Strict):
+    """payer: as of a PaymentRequest."""
+
     id: UuidText
     amount_fen: Annotated[int, Field(ge=TOP_UP_MIN_FEN, le=TOP_UP_MAX_FEN)]
     channel: WalletChannel
-    way: Literal["qr", "redirect"] = "qr"
+    way: Way = "qr"
+    payer: PayerText | None = None
+
+    @model_validator(mode="after")
+    def _names_its_payer(self) -> TopUpRequest:
+        check_payer(self.way, self.payer)
+        return self
 
 
 class TopUpAnswer(Answer):
@@ -31,6 +41,7 @@ class TopUpAnswer(Answer):
     state: Literal["asked", "paid", "closed", "disputed"]
     qr_text: str | None
     redirect: str | None
+    in_app: dict[str, str] | None
     expires_at: str
 
 
@@ -132,7 +143,7 @@ def top_up_answer(top_up: TopUp, zone: ZoneInfo) -> dict[str, object]:
     return {
         "id": str(top_up.top_up_id), "amount_fen": top_up.amount_fen, "channel": top_up.channel,
         "state": top_up.state, "qr_text": shown if top_up.way == "qr" else None,
-        "redirect": shown if top_up.way == "redirect" else None,
+        "redirect": shown if top_up.way == "redirect" else None, "in_app": sheet_of(top_up),
         "expires_at": format_instant(top_up.expires_at, zone)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 import pytest
@@ -14,8 +15,8 @@ from parking.core.auto_pay import (
     CEILING_DEFAULT_FEN,
     CEILING_MAX_FEN,
     RETRY_AFTER,
-    WHY_NOT,
     Agreement,
+    WhyNot,
     choose,
     refuse,
     retry_at_most,
@@ -94,7 +95,7 @@ def test_nothing_is_ever_taken_above_a_ceiling_or_of_an_irregular_visit(
 
     chosen = choose([agreement], make_session(state=state, flags=flags), driver_id=None, due_fen=due_fen)
 
-    assert chosen.why_not is None or chosen.why_not in WHY_NOT
+    assert chosen.why_not is None or chosen.why_not in get_args(WhyNot)
     if chosen.why_not is None:
         assert due_fen <= ceiling and state == "open" and not flags
         assert means == "alipay" or service == "normal"

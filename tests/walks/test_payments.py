@@ -508,7 +508,7 @@ def test_by_plate_a_stranger_sees_the_amount_and_an_absent_car_looks_alike(chann
 
     status, asked = by_plate(STRANGER)
     assert status == 200
-    assert set(asked) == {"id", "amount_fen", "state", "qr_text", "redirect", "expires_at", "leave_by"}
+    assert set(asked) == {"id", "amount_fen", "state", "qr_text", "redirect", "in_app", "expires_at", "leave_by"}
     assert by_plate("沪Z99999") == by_plate("沪Z99998")
     assert by_plate("沪Z99999")[1]["reason"] == "nothing_due"
     assert by_plate(STRANGER, code[:-1] + ("A" if code[-1] != "A" else "B"))[1]["reason"] == "bad_lot_code"
