@@ -16,7 +16,17 @@ from hypothesis import settings
 from config import Config
 from parking import create_app
 from parking.store.migrations import migrate
-from parking.web import arrears_pages, companions, coupon_desk, merchant_desk, pairing, pay, payment_invoices, sign_in
+from parking.web import (
+    arrears_pages,
+    companions,
+    coupon_desk,
+    in_app,
+    merchant_desk,
+    pairing,
+    pay,
+    payment_invoices,
+    sign_in,
+)
 from parking.web.limits import Limit
 from tests.city import KEYS, City, make_city
 from tests.once import compile_once
@@ -50,7 +60,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own count of questions: a process runs many, from one address."""
-    for module in (arrears_pages, companions, coupon_desk, merchant_desk, pairing, pay, payment_invoices, sign_in):
+    for module in (arrears_pages, companions, coupon_desk, in_app, merchant_desk, pairing, pay, payment_invoices,
+                   sign_in):
         for name, limit in list(vars(module).items()):
             if isinstance(limit, Limit):
                 monkeypatch.setattr(module, name, Limit(limit.per_minute))

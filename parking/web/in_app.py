@@ -16,9 +16,12 @@ from flask import current_app, redirect, request
 from parking.core.channel import ChannelRefused, Way
 from parking.store.payments import Payment
 from parking.store.top_ups import TopUp
+from parking.web import auth
 from parking.web.channels import own_channel
+from parking.web.limits import Limit
 
 CODE_MAX = 512
+_limit = Limit()  # of an order: each code is asked of the channel, and a whole city may call from one address
 
 
 def way_here(operator_id: UUID, channel: str) -> Way:
@@ -50,9 +53,12 @@ def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[str], obje
 
     :param page: the order's, from the root
     :param announce: given the payer
+    :raises Problem: 429
     """
-    if order.way != "in_app" or order.shown is not None or order.state != "asked":
+    is_waiting = order.shown is None and order.state == "asked" and auth.now() < order.expires_at
+    if order.way != "in_app" or not is_waiting:
         return redirect(page, code=303)
+    _limit.take(order.order_no, now=auth.now())
     in_app = current_app.extensions["channels"].in_app_of(order.account_id)
     code = request.args.get("code", "")[:CODE_MAX]
     if not code and "state" not in request.args:

@@ -135,6 +135,18 @@ def test_what_goes_wrong_on_the_way_leaves_an_order_that_can_be_paid(channel: tu
     check_books(city, wechat.simulator)
 
 
+def test_who_tries_codes_is_told_to_wait(channel: tuple[City, Channel]) -> None:
+    city, wechat = channel
+    city.scan(3, "entry", plate=STRANGER)
+    phone = Phone(city, wechat.simulator)
+    page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+
+    statuses = [phone.client.get(f"{page}/payer?code={number}&state=pay", headers=phone.headers).status_code
+                for number in range(30)]
+
+    assert statuses[:20] == [303] * 20 and 429 in statuses
+
+
 def test_an_order_that_nobody_went_on_with_is_closed(channel: tuple[City, Channel]) -> None:
     city, wechat = channel
     city.scan(3, "entry", plate=STRANGER)
@@ -145,6 +157,7 @@ def test_an_order_that_nobody_went_on_with_is_closed(channel: tuple[City, Channe
         work(city, wechat, later=timedelta(minutes=minutes))
 
     assert "has ended without a payment" in phone.open(page)
+    assert phone.client.get(f"{page}/payer?code=x&state=pay", headers=phone.headers).headers["Location"] == page
     assert wechat.simulator.seen.orders == {} and differences(city) == []
 
 
