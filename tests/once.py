@@ -1,13 +1,15 @@
-"""Made once a process, where each app of a test would make the same again: routes and statements."""
+"""Made once a process, where each app of a test would make the same again: routes, statements and merchants' keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import sqlalchemy
 from werkzeug.routing import Rule
 
+from parking.adapters import alipay_trust, payment_wechat
 from parking.store import database
 
 STATEMENTS_MAX = 3000
@@ -17,6 +19,8 @@ def compile_once() -> None:
     """From now on in this process."""
     _share_builders()
     _share_statements()
+    for module in (payment_wechat, alipay_trust):
+        module.load_pem_private_key = cache(module.load_pem_private_key)  # type: ignore[attr-defined]
 
 
 def _share_builders() -> None:

@@ -54,7 +54,7 @@ def simulating(app: Any) -> Iterator[str]:
     """The address at which an outside party's WSGI app answers; a call that hangs does not keep the test."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from parking.adapters.channel_http import make_transport
 from parking.core.clock import BadInstant, format_instant, parse_instant
 from parking.core.invoice import ITEM, TAX_CODE, Line
 from parking.core.invoicing import (
@@ -72,7 +73,8 @@ class InvoicingGateway:
             raise ValueError("the account's name has letters, digits and _ . - only")
         self._base, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
         self._account, self._secret = account, secret.encode()
-        self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(
+            timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=make_transport())
 
     def issue(self, order: InvoiceOrder, *, now: datetime) -> Issued:
         return self._read(order.request_no, self._call("POST", "/invoices", now, write_order(order)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from parking.adapters.channel_http import make_client
+from parking.adapters.channel_http import make_client, make_transport
 from parking.core.channel_message import (
     BODY_BYTES_READ_MAX,
     ChannelMessage,
@@ -24,7 +24,7 @@ def overheard_client(hear: Hear | None) -> httpx.Client | None:
 
     None where nobody hears.
     """
-    return None if hear is None else make_client(_Overheard(httpx.HTTPTransport(), hear))
+    return None if hear is None else make_client(_Overheard(make_transport(), hear))
 
 
 class _Overheard(httpx.BaseTransport):
