@@ -9,10 +9,26 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Integer, Select, Text, case, func, null, select
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    ForeignKey,
+    Index,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, aliased, mapped_column
 
 from parking.core.auto_pay import WAY
@@ -197,8 +213,31 @@ def _list_unlike(
 
 def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
     """Each kind of event with those that are not in the ledger as they are in their own table, or there alone."""
+    return [(each[0], _difference(*each[1:])) for each in db.execute(_unlike_events(), {"lot_id": lot_id})]
+
+
+@cache
+def _unlike_events() -> CompoundSelect[*tuple[Any, ...]]:
+    """Kind, what, expected and found, of a lot; made once, for it is long."""
+    row, parts = LedgerTransfer, list[Select[*tuple[Any, ...]]]()
+    for kind, query in _events(bindparam("lot_id", type_=Integer)).items():
+        event = query.subquery()
+        event_id, event_fen = event.c[0], event.c[1]
+        posted = select(row.ref_id, row.amount_fen).where(
+            row.lot_id == bindparam("lot_id"), row.kind == kind, row.phase.in_(COUNTS)).subquery()
+        parts += (
+            select(literal(kind), event_id, event_fen, posted.c.amount_fen).outerjoin(
+                posted, posted.c.ref_id == event_id).where(
+                    posted.c.amount_fen.is_(None) | (posted.c.amount_fen != event_fen)),
+            select(literal(kind), posted.c.ref_id, event_fen, posted.c.amount_fen).outerjoin(
+                event, event_id == posted.c.ref_id).where(event_id.is_(None)))
+    return union_all(*parts)
+
+
+def _events(lot_id: BindParameter[int]) -> dict[str, Select[*tuple[Any, ...]]]:
+    """By their kind, what has happened at a lot by its own tables: id and amount."""
     charge, payment, refund, fee, settled = ChargeRow, PaymentRow, RefundRow, ChannelFeeLot, SettlementLot
-    events: dict[str, Select[*tuple[Any, ...]]] = {
+    return {
         "charge": select(charge.charge_id, charge.total_fen).where(
             charge.lot_id == lot_id, charge.kind == "charge", charge.total_fen > 0),
         "credit": select(charge.charge_id, charge.total_fen).where(
@@ -214,20 +253,6 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
             settled.lot_id == lot_id, settled.commission_fen < 0),
         **_cash_events(lot_id), **_merchant_events(lot_id),
     }
-    row = LedgerTransfer
-    unlike: list[tuple[str, Difference]] = []
-    for kind, query in events.items():
-        event = query.subquery()
-        event_id, event_fen = event.c[0], event.c[1]
-        posted = select(row.ref_id, row.amount_fen).where(
-            row.lot_id == lot_id, row.kind == kind, row.phase.in_(COUNTS)).subquery()
-        missing = select(event_id, event_fen, posted.c.amount_fen).outerjoin(
-            posted, posted.c.ref_id == event_id).where(
-                posted.c.amount_fen.is_(None) | (posted.c.amount_fen != event_fen))
-        alone = select(posted.c.ref_id, event_fen, posted.c.amount_fen).outerjoin(
-            event, event_id == posted.c.ref_id).where(event_id.is_(None))
-        unlike += [(kind, each) for query in (missing, alone) for each in differences(db.execute(query))]
-    return unlike
 
 
 def list_posted_of(db: Session, lot_id: int, kinds: Sequence[str]) -> list[tuple[str, UUID, str, str, int]]:
@@ -238,7 +263,7 @@ def list_posted_of(db: Session, lot_id: int, kinds: Sequence[str]) -> list[tuple
     return [(each[0], each[1], each[2], each[3], each[4]) for each in found]
 
 
-def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
+def _cash_events(lot_id: BindParameter[int]) -> dict[str, Select[*tuple[Any, ...]]]:
     """What shifts say came into drawers and left them, beside payments: kind, id and amount."""
     shift, count, movement = DrawerShift, DrawerCount, DrawerMovement
     difference = count.counted_fen - count.expected_fen
@@ -254,7 +279,7 @@ def _cash_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
     }
 
 
-def _merchant_events(lot_id: int) -> dict[str, Select[*tuple[Any, ...]]]:
+def _merchant_events(lot_id: BindParameter[int]) -> dict[str, Select[*tuple[Any, ...]]]:
     """What validations took off charges, what was taken back of that, and what merchants paid."""
     made, paid = SponsorshipRow, MerchantPaymentRow
     return {
@@ -343,5 +368,9 @@ def list_sealed(
 
 def differences(rows: Iterable[Any]) -> list[Difference]:
     """Rows of what, expected and found."""
-    return [Difference(str(each[0]), None if each[1] is None else int(each[1]),
-                       None if each[2] is None else int(each[2])) for each in rows]
+    return [_difference(*each) for each in rows]
+
+
+def _difference(of: object, expected_fen: Any, found_fen: Any) -> Difference:
+    return Difference(str(of), None if expected_fen is None else int(expected_fen),
+                      None if found_fen is None else int(found_fen))
