@@ -64,7 +64,7 @@ def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
                    sign_in):
         for name, limit in list(vars(module).items()):
             if isinstance(limit, Limit):
-                monkeypatch.setattr(module, name, Limit(limit.per_minute))
+                monkeypatch.setattr(module, name, Limit(limit.per_minute, least=limit.least))
 
 
 @pytest.fixture(scope="session")

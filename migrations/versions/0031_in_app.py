@@ -15,11 +15,11 @@ REFERRING = "refund", "deduction", "invoice_claim"
 
 
 def upgrade() -> None:
-    change_check("payment", "way", *PAYMENT_WAYS, referring=REFERRING)
-    change_check("top_up", "way", *TOP_UP_WAYS, referring=("withdrawal",))
+    change_check("payment", "way", *PAYMENT_WAYS, is_wider=True, referring=REFERRING)
+    change_check("top_up", "way", *TOP_UP_WAYS, is_wider=True, referring=("withdrawal",))
 
 
 def downgrade() -> None:
     """Refused by the checks of old where an order was paid inside an app."""
-    change_check("top_up", "way", *TOP_UP_WAYS[::-1], referring=("withdrawal",))
-    change_check("payment", "way", *PAYMENT_WAYS[::-1], referring=REFERRING)
+    change_check("top_up", "way", *TOP_UP_WAYS[::-1], is_wider=False, referring=("withdrawal",))
+    change_check("payment", "way", *PAYMENT_WAYS[::-1], is_wider=False, referring=REFERRING)

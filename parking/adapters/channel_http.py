@@ -18,8 +18,10 @@ FILE_BYTES_MAX = 512 * 1024 * 1024
 
 @cache
 def _trusted() -> SSLContext:
-    """Whom TLS trusts; read once a process, for it takes some 30 ms and each account has a client of its own."""
-    return httpx.create_ssl_context(trust_env=False)
+    """Whom TLS trusts, also as SSL_CERT_FILE says; read once a process, for it takes some 30 ms and each account has a
+    client of its own.
+    """
+    return httpx.create_ssl_context()
 
 
 def make_transport() -> httpx.BaseTransport:

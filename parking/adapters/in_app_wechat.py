@@ -18,10 +18,11 @@ import httpx
 from parking.adapters.channel_http import ANSWER_BYTES_MAX
 from parking.adapters.wechat_pay_gateway import Merchant
 from parking.adapters.wechat_pay_wire import sign
-from parking.core.channel import ChannelRefused, ChannelUnavailable
+from parking.core.channel import BadPayerCode, ChannelRefused, ChannelUnavailable
 from parking.core.json_text import BadJson, load_object
 
-_BUSY = -1
+_BUSY = frozenset({-1, 45009, 45011})  # a bad moment; asked too often
+_BAD_CODE = frozenset({40029, 40163, 41008, 42003})
 PAYER_MAX = 128
 
 
@@ -50,10 +51,13 @@ class WechatInApp:
         except httpx.HTTPError as error:
             raise ChannelUnavailable(type(error).__name__) from None
         said = _read(answer)
-        if said.get("errcode"):
-            if said["errcode"] == _BUSY:
-                raise ChannelUnavailable("system busy")
-            raise ChannelRefused(str(said["errcode"])[:64])
+        reason = said.get("errcode")
+        if reason in _BUSY:
+            raise ChannelUnavailable(str(reason))
+        if reason:
+            raise (BadPayerCode if reason in _BAD_CODE else ChannelRefused)(str(reason)[:64])
+        if said.get("is_snapshotuser"):
+            raise ChannelRefused("snapshot_user")  # who looks at a page without having agreed to it can pay nothing
         payer = said.get("openid")
         if not isinstance(payer, str) or not 0 < len(payer) <= PAYER_MAX:
             raise ChannelUnavailable("an answer without what it should hold")

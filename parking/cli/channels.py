@@ -30,7 +30,7 @@ group = AppGroup("channels", help="Operators' accounts at payment channels.")
 @group.command("list")
 def list_channels() -> None:
     """Each operator's accounts, and where the channel must send its callbacks."""
-    table = Table("operator", "channel", "merchant", "connected", "deducts fees", "callback")
+    table = Table("operator", "channel", "merchant", "connected", "deducts fees", "inside its app", "callback")
     base = current_app.extensions["config"].public_url
     with database().reading() as db:
         for each in channel_accounts.list_accounts(db):
@@ -38,6 +38,7 @@ def list_channels() -> None:
                 operators.get_operator(db, each.operator_id).name, each.channel, each.merchant_no,
                 "no" if each.disconnected_at else "yes",
                 "yes" if each.settings.get("parking_service") or each.settings.get("sign_scene") else "no",
+                "yes" if each.channel == "alipay" or each.settings.get("inside_its_app") else "no",
                 "" if each.channel in (CASH, WALLET) or is_other(each.channel) else (
                     f"{base}/callbacks/{each.channel}/{each.account_id}"))
     Console(width=200).print(table)
@@ -72,10 +73,14 @@ def connect_wechat_pay(
     operator_id: UUID, mchid: str, appid: str, serial: str, private_key: Any, api_v3_key: Any, platform_key_id: str,
     platform_key: Any, parking_service: bool, app_secret: Any, base_url: str, app_base_url: str,
 ) -> None:
-    """Take an operator's money by this account; the keys are sealed in the database."""
+    """Take an operator's money by this account; the keys are sealed in the database.
+
+    Again, it renews the account: what is left out is no longer so.
+    """
     settings = {"mchid": mchid, "appid": appid, "serial": serial, "base_url": base_url,
                 "platform_key_id": platform_key_id, "platform_key": platform_key.read() if platform_key else "",
                 "parking_service": parking_service}
+    settings["inside_its_app"] = app_secret is not None
     if app_base_url:
         settings |= {"authorize_url": app_base_url, "app_url": app_base_url}
     secret = {"private_key": private_key.read(), "api_v3_key": api_v3_key.read().strip(),

@@ -40,6 +40,10 @@ class DeductionRefused(ChannelRefused):
         self.may_later = may_later
 
 
+class BadPayerCode(ChannelRefused):
+    """What came back from the channel's app tells nobody: used before, too old, or made up."""
+
+
 class NoStatement(ChannelRefused):
     """The channel has no statement of that day: nothing was traded, or it is not made yet."""
 
@@ -245,7 +249,8 @@ class InApp(Protocol):
     def find_payer(self, code: str) -> str:
         """Who came back with a code, as the channel names a payer to this account. A code counts once.
 
-        :raises ChannelRefused: no code, an old one, or one that was used
+        :raises BadPayerCode: no code, an old one, or one that was used
+        :raises ChannelRefused: it tells us nothing of payers
         """
 
 

@@ -17,6 +17,7 @@ from parking.core.tariff import Tariff
 
 EXIT_ALLOWANCE = timedelta(minutes=15)
 ORDER_LIFE = timedelta(minutes=5)
+LEAST_TO_PAY_IN = timedelta(minutes=1)  # an order with less is not begun inside an app; WeChat lets none live shorter
 MoneyState = Literal["nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded"]
 
 

@@ -20,7 +20,7 @@ from parking.core.channel import ChannelPayment, Order, Way
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
 from parking.core.money import format_yuan
-from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
+from parking.core.payment import EXIT_ALLOWANCE, LEAST_TO_PAY_IN, ORDER_LIFE, Paid
 from parking.core.plate import Plate
 from parking.core.price import Vehicle
 from parking.core.secret import Secrets
@@ -150,9 +150,12 @@ def announce_payment(
 ) -> Payment:
     """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
 
+    Inside an app it is not begun any more when it is about to end.
+
     :raises ChannelUnavailable, ChannelRefused: as start_payment
     """
-    if payment.shown is not None or payment.state != "asked":
+    ends_soon = payment.way == "in_app" and now > payment.expires_at - LEAST_TO_PAY_IN
+    if payment.shown is not None or payment.state != "asked" or ends_soon:
         return payment
     shown = channels.of_account(payment.account_id).create_order(Order(
         payment.order_no, payment.amount_fen, f"parking {format_yuan(payment.amount_fen)}", payment.expires_at,

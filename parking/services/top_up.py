@@ -16,6 +16,7 @@ from parking.core.channel import ChannelPayment, Order, Way
 from parking.core.clock import city_date
 from parking.core.identifier import derived_uuid
 from parking.core.money import format_yuan
+from parking.core.payment import LEAST_TO_PAY_IN
 from parking.core.statement import CHANNEL_ZONE
 from parking.core.wallet import CITY, TOP_UP_LIFE, check_top_up
 from parking.services.connect import Channels
@@ -74,9 +75,12 @@ def announce_top_up(
 ) -> TopUp:
     """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
 
+    Inside an app it is not begun any more when it is about to end.
+
     :raises ChannelUnavailable, ChannelRefused: as start_top_up
     """
-    if top_up.shown is not None or top_up.state != "asked":
+    ends_soon = top_up.way == "in_app" and now > top_up.expires_at - LEAST_TO_PAY_IN
+    if top_up.shown is not None or top_up.state != "asked" or ends_soon:
         return top_up
     shown = channels.of_account(top_up.account_id).create_order(Order(
         top_up.order_no, top_up.amount_fen, f"wallet {format_yuan(top_up.amount_fen)}", top_up.expires_at,

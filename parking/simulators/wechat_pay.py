@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -187,10 +187,14 @@ class WechatPaySimulator:
                 return self._answer({"code": "ORDERPAID", "message": "paid or closed"}, 400)
             order = known or SeenOrder(
                 asked["out_trade_no"], secrets.token_urlsafe(9), asked["amount"]["total"], asked["description"],
-                asked["notify_url"], asked["time_expire"], kind=kind, payer=payer)
+                asked["notify_url"], self._end_of(asked["time_expire"]), kind=kind, payer=payer)
             self.seen.orders[order.order_no] = order
             self._keep()
         return order
+
+    def _end_of(self, stated: str) -> str:
+        """An order lives a minute at least."""
+        return max(stated, format_instant(self.clock() + timedelta(minutes=1), ZONE), key=parse_instant)
 
     def _query(self, order_no: str) -> Response:
         order = self.seen.orders.get(order_no)
@@ -272,6 +276,8 @@ class WechatPaySimulator:
         order = self.order_of(token)
         if order is None:
             return "no such order", 404
+        if request.args.get("from") == "h5" and not request.referrer:
+            return "商家参数格式有误，请联系商家解决", 400
         done = order.state != "NOTPAY"
         button = "" if done else '<p><button style="font-size:1.5rem;padding:.7em 2em">Pay (simulator)</button></p>'
         return (
@@ -298,6 +304,8 @@ class WechatPaySimulator:
             "appid": self.keys.appid, "mchid": self.keys.mchid, "out_trade_no": order.order_no,
             "trade_state": order.state, "trade_state_desc": order.state, "trade_type": order.kind,
         }
+        if order.payer:
+            made["payer"] = {"openid": order.payer}
         if order.paid_at:
             made |= {
                 "transaction_id": order.transaction_id, "success_time": order.paid_at,

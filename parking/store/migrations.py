@@ -38,16 +38,25 @@ def grant(connection: Connection, table: str, *, append_only: bool) -> None:
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"))
 
 
-def change_check(table: str, name: str, before: str, after: str, *, referring: tuple[str, ...] = ()) -> None:
-    """In a migration: let a check of a table say something else, whose rows keep it already.
+def change_check(
+    table: str, name: str, before: str, after: str, *, is_wider: bool, referring: tuple[str, ...] = ()
+) -> None:
+    """In a migration: let a check of a table say something else.
+
+    is_wider: whatever the old one let in, the new one does: PostgreSQL looks at the rows later, and gates go on.
 
     SQLite changes no constraint of a table that is there: its rows go into another of its name, and with them those of
     the tables that refer to it, which must all be named.
     """
     bind, names = op.get_bind(), [table, *referring]
     if bind.dialect.name != "sqlite":
-        op.drop_constraint(f"ck_{table}_{name}", table)
-        op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, after)
+        check = f"ck_{table}_{name}"
+        op.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {check}, "
+                        f"ADD CONSTRAINT {check} CHECK ({after}){' NOT VALID' if is_wider else ''}"))
+        if is_wider:
+            with op.get_context().autocommit_block():
+                op.execute(text("SET statement_timeout = 0"))
+                op.execute(text(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}"))
         return
     made = [each for every in names for each in bind.execute(text(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name = :name AND sql IS NOT NULL"),

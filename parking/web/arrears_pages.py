@@ -29,7 +29,7 @@ from parking.web.arrears import contest_own, find_visible, list_how, list_own, s
 from parking.web.arrears_text import legal_texts
 from parking.web.channels import connected_channels, offered_channels
 from parking.web.errors import Problem
-from parking.web.in_app import hear_payer, page_words, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.pages import choose_language
 from parking.web.tariffs import read_id
@@ -173,13 +173,13 @@ def _pay(case: Case, channel: str) -> Any:
     """Make the order and go to its page; sent twice it is one order."""
     if channel not in connected_channels(case.lot_id):
         raise NotConnected(channel)
-    payment_id = sibling_uuid(read_id(request.form.get("id", "")), channel, case.case_id)
+    way = way_here(case.operator_id, channel)
+    payment_id = sibling_uuid(read_id(request.form.get("id", "")), channel, way, case.case_id)
     payment = start_payment(
         current_app.extensions["database"], current_app.extensions["channels"],
-        Asked(payment_id, case.lot_id, case.parking_session_id, channel, way_here(case.operator_id, channel)),
-        now=auth.now(),
+        Asked(payment_id, case.lot_id, case.parking_session_id, channel, way), now=auth.now(),
         return_url=_address(payment_id), payer_ip=request.remote_addr or "127.0.0.1")
-    return redirect(_page_of(payment.payment_id), code=303)
+    return redirect(page_address(payment, _page_of(payment.payment_id)), code=303)
 
 
 def _find_order(payment_id: str) -> Payment:

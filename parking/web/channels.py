@@ -40,8 +40,10 @@ def connected_channels(lot_id: int) -> list[str]:
 
 
 def own_channel() -> str | None:
-    """The channel in whose app this page is open."""
+    """The channel in whose app this page is open; WeChat for work pays otherwise."""
     agent = request.headers.get("User-Agent", "")
+    if "wxwork" in agent:
+        return None
     return next((channel for word, channel in _OWN_BROWSER.items() if word in agent), None)
 
 

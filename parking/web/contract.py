@@ -313,7 +313,8 @@ class PaymentRequest(Strict):
 
     By `wallet` it is paid at once, from the caller's own. shown_fen: of a wallet, what the driver was shown as due; if
     it is more by then, nothing is paid. payer: of `in_app`, who pays, as the channel names a person to this account
-    (WeChat's openid).
+    (WeChat's openid); it is not kept, and of the same id the first one holds. An order that has less than a minute left
+    is not begun inside an app: `in_app` is then null.
     """
 
     id: UuidText

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import structlog
 from flask import current_app, redirect, request
 
-from parking.core.channel import ChannelRefused, Way
+from parking.core.channel import BadPayerCode, ChannelRefused, Way
+from parking.core.payment import LEAST_TO_PAY_IN
 from parking.store.payments import Payment
 from parking.store.top_ups import TopUp
 from parking.web import auth
@@ -21,7 +23,9 @@ from parking.web.channels import own_channel
 from parking.web.limits import Limit
 
 CODE_MAX = 512
-_limit = Limit()  # of an order: each code is asked of the channel, and a whole city may call from one address
+# Of an order: each code is asked of the channel, and a whole city may call from one address.
+_limit = Limit(least=5)
+log = structlog.get_logger("parking.in_app")
 
 
 def way_here(operator_id: UUID, channel: str) -> Way:
@@ -39,13 +43,24 @@ def sheet_of(order: Payment | TopUp) -> dict[str, str] | None:
 
 
 def page_words(order: Payment | TopUp, page: str) -> dict[str, Any]:
-    """What the page of an order (_to_pay.html) is told: where to ask who pays, the app's sheet, and whether this
-    browser can do it. Not asked of itself again where that has just failed.
+    """What the page of an order (_to_pay.html) is told: where to ask who pays, the app's sheet, whether this browser
+    can open it, and whether it does so by itself: only on its way from our own form, for who opens a page that was
+    sent has not asked to pay. Of a program's page in WeChat what leads away may not lead back.
     """
-    own, is_in_app = own_channel(), order.way == "in_app"
-    can_open = own == order.channel if is_in_app else own is None or (own == order.channel and own != "wechat_pay")
-    return {"payer_at": f"{page}/payer" if is_in_app else None, "sheet": sheet_of(order), "can_open": can_open,
-            "asks_itself": "asked" not in request.args}
+    own, sheet = own_channel(), sheet_of(order)
+    if order.way != "in_app":
+        return {"can_open": own is None or (own == order.channel and own != "wechat_pay")}
+    asks = current_app.extensions["channels"].in_app_of(order.account_id).asks_payers
+    is_program = "miniProgram" in request.headers.get("User-Agent", "")
+    return {
+        "payer_at": f"{page}/payer", "sheet": sheet, "can_open": asks and own == order.channel,
+        "at_once": "pay" in request.args and not is_program, "has_failed": "asked" in request.args,
+        "ends_soon": sheet is None and _ends_soon(order)}
+
+
+def page_address(order: Payment | TopUp, page: str) -> str:
+    """Where our own form leads to: to pay is what was asked for."""
+    return f"{page}?pay=1" if order.way == "in_app" else page
 
 
 def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[str], object]) -> Any:
@@ -55,17 +70,26 @@ def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[str], obje
     :param announce: given the payer
     :raises Problem: 429
     """
-    is_waiting = order.shown is None and order.state == "asked" and auth.now() < order.expires_at
-    if order.way != "in_app" or not is_waiting:
+    is_waiting = order.shown is None and order.state == "asked" and not _ends_soon(order)
+    if order.way != "in_app" or not is_waiting or request.method == "HEAD":
         return redirect(page, code=303)
-    _limit.take(order.order_no, now=auth.now())
     in_app = current_app.extensions["channels"].in_app_of(order.account_id)
+    if not in_app.asks_payers:
+        return redirect(page, code=303)
     code = request.args.get("code", "")[:CODE_MAX]
     if not code and "state" not in request.args:
         base = current_app.extensions["config"].public_url
         return redirect(in_app.ask_payer(return_url=f"{base}{page}/payer"), code=303)
+    _limit.take(order.order_no, now=auth.now())
     try:
         announce(in_app.find_payer(code))
-    except ChannelRefused:
+    except BadPayerCode:
         return redirect(f"{page}?asked=1", code=303)
-    return redirect(page, code=303)
+    except ChannelRefused as refused:
+        log.warning("in_app_refused", channel=order.channel, account_id=str(order.account_id), reason=refused.reason)
+        return redirect(f"{page}?asked=1", code=303)
+    return redirect(page_address(order, page), code=303)
+
+
+def _ends_soon(order: Payment | TopUp) -> bool:
+    return auth.now() > order.expires_at - LEAST_TO_PAY_IN

@@ -19,16 +19,16 @@ NAMES_MAX = 10_000
 class Limit:
     """A bucket for each name: it fills by so many a minute and holds as many.
 
-    Each process has its own, and holds its share of them (WEB_CONCURRENCY, which gunicorn reads too).
+    Each process has its own, and holds its share of them (WEB_CONCURRENCY, which gunicorn reads too), or `least`.
     """
 
-    def __init__(self, per_minute: int = PER_MINUTE) -> None:
-        self.per_minute, self._lock = per_minute, threading.Lock()
+    def __init__(self, per_minute: int = PER_MINUTE, *, least: int = 1) -> None:
+        self.per_minute, self.least, self._lock = per_minute, least, threading.Lock()
         self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
     def take(self, name: str, *, now: datetime) -> None:
         """:raises Problem: 429, asked too often under this name"""
-        rate = max(1.0, self.per_minute / current_app.extensions["config"].web_concurrency)
+        rate = max(float(self.least), self.per_minute / current_app.extensions["config"].web_concurrency)
         with self._lock:
             left, at = self._left.pop(name, (rate, now))
             left = min(rate, left + (now - at).total_seconds() * rate / 60)

@@ -12,13 +12,15 @@ from parking.core.money import format_raw, format_yuan
 from parking.core.reason import LANGUAGES
 from parking.web import auth
 from parking.web.arrears_text import arrears_actor_name, arrears_state_name, arrears_step_name, clock_text, ground_name
-from parking.web.channels import channel_name, channels_of_visit
+from parking.web.channels import channel_name, channels_of_visit, own_channel
 
 _POLICY = {
     "default-src": "'none'", "script-src": "'self'", "worker-src": "'self'", "style-src": "'self'",
     "img-src": "'self' data:", "connect-src": "'self'", "font-src": "'self'", "manifest-src": "'self'",
     "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
 }
+# By these WeChat's own script in a page speaks to the app around it, where it may not do so otherwise.
+_WECHAT_FRAMES = "weixin: weixinping: weixinpreinject:"
 # Pages that read pictures run WebAssembly (the camera's decoder).
 _CAMERA_POLICY = {**_POLICY, "script-src": "'self' 'wasm-unsafe-eval'", "media-src": "'self' blob:"}
 
@@ -49,6 +51,8 @@ def register(app: Flask) -> None:
     def _secure(answer: Response) -> Response:
         has_camera = answer.headers.pop("X-Page", None) == "camera"
         policy = _CAMERA_POLICY if has_camera else _POLICY
+        if own_channel() == "wechat_pay":
+            policy = {**policy, "frame-src": _WECHAT_FRAMES}
         answer.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "same-origin"  # with "no-referrer" forms over plain http have no Origin

@@ -37,7 +37,7 @@ from parking.web.channels import connected_channels, offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.coupon_desk import redeem_at_lot
 from parking.web.errors import Problem
-from parking.web.in_app import hear_payer, page_words, sheet_of, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, sheet_of, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.merchant_text import refusal_words
 from parking.web.openapi import api
@@ -170,7 +170,7 @@ def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
     with _reading() as db:
         operator_id = lots.get_lot(db, lot_id).operator_id
     way = way_here(operator_id, channel)
-    return _start(Asked(sibling_uuid(_form_id(), channel), lot_id, session_id, channel, way))
+    return _start(Asked(sibling_uuid(_form_id(), channel, way), lot_id, session_id, channel, way))
 
 
 def _start(asked: Asked, *, payer: str = "") -> Payment:
@@ -336,7 +336,7 @@ def _form_id() -> UUID:
 
 
 def _to_page(payment: Payment) -> Any:
-    return redirect(_page_of(payment), code=303)
+    return redirect(page_address(payment, _page_of(payment)), code=303)
 
 
 def _reading() -> Any:

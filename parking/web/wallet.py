@@ -26,7 +26,7 @@ from parking.store.wallets import Movement
 from parking.web import auth
 from parking.web.account_books import account_name
 from parking.web.channels import channel_name
-from parking.web.in_app import hear_payer, page_words, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, way_here
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
 from parking.web.wallet_contract import (
@@ -123,11 +123,12 @@ def top_up_form() -> Any:
     amount_fen = parse_yuan(typed)
     if amount_fen is None:
         return _page(400, gettext("An amount such as 12.50."), typed)
-    name = sibling_uuid(_form_id(), "top-up", channel, amount_fen)
     try:
         if channel not in _show().channels:
             raise NotConnected(channel)
-        made = _start(top_up.Asked(name, _driver_id(), amount_fen, channel, _way_here(channel)))
+        way = _way_here(channel)
+        name = sibling_uuid(_form_id(), "top-up", channel, way, amount_fen)
+        made = _start(top_up.Asked(name, _driver_id(), amount_fen, channel, way))
     except BadTopUp:
         return _page(400, gettext(
             "Between %(least)s and %(most)s yuan at a time.", least=TOP_UP_MIN_FEN // 100, most=TOP_UP_MAX_FEN // 100
@@ -138,7 +139,7 @@ def top_up_form() -> Any:
             most=BALANCE_MAX_FEN // 100), typed)
     except TopUpIdReused:
         abort(400)
-    return redirect(_page_of(made.top_up_id), code=303)
+    return redirect(page_address(made, _page_of(made.top_up_id)), code=303)
 
 
 @blueprint.get("/driver/wallet/top-ups/<uuid:top_up_id>")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from wechatpayv3.utils import load_private_key, rsa_sign
 
 from parking.adapters.payment_wechat import WechatPay
-from parking.core.channel import ChannelRefused, ChannelUnavailable, InApp, Order
+from parking.core.channel import BadPayerCode, ChannelRefused, ChannelUnavailable, InApp, Order
 from parking.simulators.wechat_app import FAIL, OK
 from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.simulators.wechat_pay_keys import Keys
@@ -53,7 +53,7 @@ def test_who_holds_the_phone_is_told_once_by_a_code(pair: tuple[WechatPay, Wecha
     payer = channel.in_app.find_payer(codes[0])
     assert payer.startswith("o") and channel.in_app.find_payer(codes[1]) == payer, "the same phone"
     for code, reason in ((codes[0], "40163"), ("nothing", "40029"), ("", "41008")):
-        with pytest.raises(ChannelRefused, match=reason):
+        with pytest.raises(BadPayerCode, match=reason):
             channel.in_app.find_payer(code)
 
 
@@ -116,6 +116,8 @@ def test_the_public_sdk_signs_the_sheet_as_we_do(pair: tuple[WechatPay, WechatPa
 @pytest.mark.parametrize(("status", "body", "wrong"), [
     (200, b'{"errcode": -1, "errmsg": "system error"}', ChannelUnavailable),
     (200, b'{"errcode": 40125, "errmsg": "invalid appsecret"}', ChannelRefused),
+    (200, b'{"errcode": 45011}', ChannelUnavailable),
+    (200, b'{"openid": "o1", "is_snapshotuser": 1}', ChannelRefused),
     (200, b"{}", ChannelUnavailable), (200, b'{"openid": 7}', ChannelUnavailable),
     (200, b'{"openid": ""}', ChannelUnavailable), (200, b'{"openid": "%s"}' % (b"o" * 129), ChannelUnavailable),
     (200, b"<html>", ChannelUnavailable), (200, b"[]", ChannelUnavailable), (502, b"{}", ChannelUnavailable),

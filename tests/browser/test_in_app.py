@@ -23,6 +23,7 @@ from tests.walks.test_in_app import WECHAT
 
 PLATE, PICTURES = "沪A12345", os.environ.get("TEST_PICTURES")
 BRIDGE = """
+addEventListener("securitypolicyviolation", (event) => window.said_no(event.violatedDirective, event.blockedURI));
 addEventListener("DOMContentLoaded", () => setTimeout(() => {
   window.asked = 0;
   window.WeixinJSBridge = { invoke: (name, order, then) => {
@@ -31,6 +32,15 @@ addEventListener("DOMContentLoaded", () => setTimeout(() => {
   } };
   document.dispatchEvent(new Event("WeixinJSBridgeReady"));
 }, 50));
+"""
+
+# As the app's own script speaks to the app; Chromium, which knows no such app, takes no tap after it.
+FRAME = """
+addEventListener("DOMContentLoaded", () => {
+  const line = document.createElement("iframe");
+  line.src = "weixin://dispatch_message/";
+  document.documentElement.append(line);
+});
 """
 
 
@@ -59,6 +69,7 @@ def open_wechat(
         return answers or simulator.wechat.open_sheet(order, "oLi")
 
     page.expose_function("sheet", sheet)
+    page.expose_function("said_no", lambda *what: said.append(what))
     page.add_init_script(BRIDGE)
     return browser, page
 
@@ -80,13 +91,30 @@ def test_a_plate_and_a_tap_and_the_sheet_opens_by_itself(
     with sync_playwright() as play:
         browser, page = open_wechat(play, tmp_path / "any", simulator, said)
         watch(page, complaints)
-
         go_and_pay(city, base, page)
-
         page.wait_for_selector("text=Paid. Thank you.")
         browser.close()
 
     assert complaints == [] and [name for name, _ in said] == ["getBrandWCPayRequest"]
+
+
+def test_the_app_is_let_speak_with_its_script(
+    served: tuple[City, str, WechatPaySimulator], tmp_path: Path
+) -> None:
+    city, base, simulator = served
+    city.scan(3, "entry", plate=PLATE)
+    said: list[Any] = []
+    with sync_playwright() as play:
+        browser, page = open_wechat(play, tmp_path / "any", simulator, said, answers="get_brand_wcpay_request:cancel")
+        go_and_pay(city, base, page)
+        page.wait_for_function("window.asked === 1")
+        page.add_init_script(FRAME)
+        page.reload()
+        page.wait_for_selector("iframe", state="attached")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        browser.close()
+
+    assert [name for name, _ in said] == ["getBrandWCPayRequest"], "nothing is refused by our pages' policy"
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("zh-CN", "light"), ("fr-FR", "dark"), ("en-US", "light")])
@@ -99,10 +127,13 @@ def test_who_closed_the_sheet_opens_it_again(
     said: list[Any] = []
     with sync_playwright() as play:
         browser, page = open_wechat(
-            play, tmp_path / "any", simulator, said, answers="get_brand_wcpay_request:fail", locale=language,
-            color_scheme=scheme, bypass_csp=True)
+            play, tmp_path / "any", simulator, said, answers="get_brand_wcpay_request:fail_invalid appid",
+            locale=language, color_scheme=scheme, bypass_csp=True)
         go_and_pay(city, base, page)
         page.wait_for_selector("#in-app-failed:visible")
+        assert "?" not in page.url
+        page.wait_for_event("response", lambda answer: "/payments/" in answer.url)  # the page asks what became of it
+        page.wait_for_selector("#payment:not(.htmx-settling):not(.htmx-swapping) #in-app-failed:visible")
         complaints += complain(page, language)
         if PICTURES:
             page.screenshot(path=str(Path(PICTURES) / f"in-app-{language}-{scheme}.png"), full_page=True)
@@ -113,3 +144,29 @@ def test_who_closed_the_sheet_opens_it_again(
         browser.close()
 
     assert complaints == [] and [order for _, order in said] == [said[0][1]] * 2
+
+
+def test_a_page_that_was_sent_does_nothing_by_itself_and_without_a_bridge_it_says_so(
+    served: tuple[City, str, WechatPaySimulator], tmp_path: Path
+) -> None:
+    city, base, simulator = served
+    city.scan(3, "entry", plate=PLATE)
+    said: list[Any] = []
+    with sync_playwright() as play:
+        first, page = open_wechat(play, tmp_path / "first", simulator, said, answers="get_brand_wcpay_request:cancel")
+        go_and_pay(city, base, page)
+        page.wait_for_function("window.asked === 1")
+        sent = page.url
+        first.close()
+        second = open_browser(play, tmp_path / "second", user_agent=WECHAT, locale="en-US")
+        page = second.new_page()
+        page.goto(sent)
+        page.wait_for_event("response", lambda answer: "/payments/" in answer.url)
+        assert not page.is_visible("#in-app-failed")
+
+        page.click("#in-app")
+
+        page.wait_for_selector("#in-app-failed:visible")
+        second.close()
+
+    assert [name for name, _ in said] == ["getBrandWCPayRequest"]

@@ -26,6 +26,7 @@ from parking.simulators.wechat_pay import WechatPaySimulator
 from parking.store import lots
 from parking.store.channel_messages import ChannelMessageRow
 from parking.store.migrations import alembic_config, migrate
+from parking.web import in_app
 from tests.channel import connect, simulated_alipay, simulated_channel
 from tests.chasing import case_of, confirm_years, overdue
 from tests.city import City, bearer, make_city, now
@@ -59,7 +60,7 @@ class Phone:
         """Where a form leads to."""
         answer = self.client.post(path, data=form, headers={**self.headers, "Sec-Fetch-Site": "same-origin"})
         assert answer.status_code == 303, answer.get_data(as_text=True)
-        return answer.headers["Location"]
+        return answer.headers["Location"].removesuffix("?pay=1")
 
     def tell_who(self, page: str) -> str:
         """As the page does: to WeChat and back; returns the path that it comes back by."""
@@ -80,7 +81,7 @@ class Phone:
     def pay(self, page: str) -> str:
         """All that a thumb does; returns what the app said."""
         back = self.client.get(self.tell_who(page), headers=self.headers)
-        assert (back.status_code, back.headers["Location"]) == (303, page)
+        assert (back.status_code, back.headers["Location"]) == (303, f"{page}?pay=1")
         return self.simulator.wechat.open_sheet(self.sheet(page), self.openid)
 
 
@@ -103,7 +104,9 @@ def test_by_plate_in_two_steps_and_the_barrier_opens(channel: tuple[City, Channe
     pages = {phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=form_id[1]) for _ in range(2)}
 
     page = pages.pop()
-    assert not pages and "data-asks-itself" in phone.open(page) and "data-sheet" not in phone.open(page)
+    assert not pages and "data-at-once" in phone.open(f"{page}?pay=1") and "data-sheet" not in phone.open(page)
+    assert "data-at-once" not in phone.open(page), "who is sent the page has not asked to pay"
+    assert "weixin:" in phone.client.get(page, headers=phone.headers).headers["Content-Security-Policy"]
     assert phone.pay(page) == OK
     hear(wechat)
     assert "Paid. Thank you." in phone.open(page)
@@ -121,7 +124,9 @@ def test_what_goes_wrong_on_the_way_leaves_an_order_that_can_be_paid(channel: tu
     for back in ("?code=nothing&state=pay", "?state=pay", f"?code={'x' * 5000}&state=pay"):
         answer = phone.client.get(f"{page}/payer{back}", headers=phone.headers)
         assert (answer.status_code, answer.headers["Location"]) == (303, f"{page}?asked=1")
-    assert "data-asks-itself" not in phone.open(f"{page}?asked=1"), "it does not go round and round"
+    failed = phone.open(f"{page}?asked=1")
+    assert "data-at-once" not in failed and "hidden" not in failed.partition("in-app-failed")[2][:30]
+    assert phone.client.head(f"{page}/payer?code=x&state=pay", headers=phone.headers).headers["Location"] == page
     wechat.simulator.fail_next()
     back = phone.tell_who(page)
     assert phone.client.get(back, headers=phone.headers).status_code == 503
@@ -145,6 +150,64 @@ def test_who_tries_codes_is_told_to_wait(channel: tuple[City, Channel]) -> None:
                 for number in range(30)]
 
     assert statuses[:20] == [303] * 20 and 429 in statuses
+    assert "data-sheet" not in phone.open(page)
+
+
+def test_many_processes_leave_room_for_each_order(
+    channel: tuple[City, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, wechat = channel
+    monkeypatch.setattr(city.app.extensions["config"], "web_concurrency", 64)
+    city.scan(3, "entry", plate=STRANGER)
+    phone = Phone(city, wechat.simulator)
+    page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+    for number in range(3):
+        phone.client.get(f"{page}/payer?code={number}&state=pay", headers=phone.headers)
+
+    assert phone.pay(page) == OK
+
+
+def test_what_wechat_refuses_is_told_and_logged(
+    channel: tuple[City, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, wechat = channel
+    city.scan(3, "entry", plate=STRANGER)
+    phone, logged = Phone(city, wechat.simulator), list[dict[str, Any]]()
+    monkeypatch.setattr(in_app.log, "warning", lambda event, **said: logged.append({"event": event, **said}))
+    page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+    back = phone.tell_who(page)
+    wechat.simulator.wechat.openids.clear()  # it is not this account's person
+
+    assert phone.client.get(back, headers=phone.headers).headers["Location"] == f"{page}?asked=1"
+    phone.client.get(f"{page}/payer?code=nothing&state=pay", headers=phone.headers)
+
+    assert [(each["event"], each["reason"]) for each in logged] == [("in_app_refused", "PARAM_ERROR")]
+
+
+def test_an_order_that_is_about_to_end_is_not_begun(
+    channel: tuple[City, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, wechat = channel
+    city.scan(3, "entry", plate=STRANGER)
+    phone = Phone(city, wechat.simulator)
+    page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+    back, later = phone.tell_who(page), now() + timedelta(minutes=4, seconds=30)
+    monkeypatch.setattr("parking.web.auth.now", lambda: later)
+
+    assert phone.client.get(back, headers=phone.headers).headers["Location"] == page
+    assert "about to end" in phone.open(page) and wechat.simulator.seen.orders == {}
+
+
+@pytest.mark.parametrize(("more", "way"), [(" wxwork/4.1", "redirect"), (" miniProgram/wx1", "in_app")])
+def test_other_rooms_of_the_app_are_not_led_away(channel: tuple[City, Channel], more: str, way: str) -> None:
+    city, wechat = channel
+    city.scan(3, "entry", plate=STRANGER)
+    phone = Phone(city, wechat.simulator, agent=WECHAT + more)
+
+    page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+
+    assert "data-at-once" not in phone.open(f"{page}?pay=1")
+    assert ('id="in-app"' in phone.open(page)) is (way == "in_app")
 
 
 def test_an_order_that_nobody_went_on_with_is_closed(channel: tuple[City, Channel]) -> None:
@@ -186,17 +249,24 @@ def test_an_account_without_the_secret_says_where_to_pay(channel: tuple[City, Ch
     city, wechat = channel
     keys = wechat.simulator.keys
     sealer = city.app.extensions["secrets"].sealer
-    with city.app.extensions["database"].writing() as db:
-        connect_account(
-            db, operator_id=lots.get_lot(db, 3).operator_id, channel="wechat_pay", merchant_no=keys.mchid,
-            settings=keys.settings(wechat.simulator.base_url), secret={**keys.secret(), "app_secret": ""},
-            sealer=sealer, now=now())
+
+    def connect_with(app_secret: str) -> None:
+        with city.app.extensions["database"].writing() as db:
+            connect_account(
+                db, operator_id=lots.get_lot(db, 3).operator_id, channel="wechat_pay", merchant_no=keys.mchid,
+                settings=keys.settings(wechat.simulator.base_url), secret={**keys.secret(), "app_secret": app_secret},
+                sealer=sealer, now=now())
+
     city.scan(3, "entry", plate=STRANGER)
     phone = Phone(city, wechat.simulator)
+    started = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
+    connect_with("")
 
     page = phone.send(place(city, 3), plate=STRANGER, pay="wechat_pay", id=str(uuid4()))
 
     assert 'id="in-app"' not in phone.open(page) and "own browser" in phone.open(page)
+    assert "open this page there" in phone.open(started), "it cannot be begun any more"
+    assert phone.client.get(f"{started}/payer", headers=phone.headers).headers["Location"] == started
 
 
 def test_a_program_in_the_app_brings_its_payer(channel: tuple[City, Channel]) -> None:
