@@ -47,7 +47,7 @@ from parking.store.payments import PaymentRow
 from parking.store.refunds import RefundRow
 from parking.store.settlements import SettlementLot
 from parking.store.statements import insert_new
-from parking.store.transfers import LedgerTransfer
+from parking.store.transfers import COUNTED, LedgerTransfer
 from parking.store.validations import SponsorshipRow, ValidationRow, sum_by_merchant
 from parking.store.waivers import WaiverRow
 
@@ -218,13 +218,16 @@ def compare_posted(db: Session, lot_id: int) -> list[tuple[str, Difference]]:
 
 @cache
 def _unlike_events() -> CompoundSelect[*tuple[Any, ...]]:
-    """Kind, what, expected and found, of a lot; made once, for it is long."""
+    """Kind, what, expected and found, of a lot; made once, for it is long.
+
+    What counts is written out, as its index has it: SQLite would read all of a lot's transfers for each event.
+    """
     row, parts = LedgerTransfer, list[Select[*tuple[Any, ...]]]()
     for kind, query in _events(bindparam("lot_id", type_=Integer)).items():
         event = query.subquery()
         event_id, event_fen = event.c[0], event.c[1]
         posted = select(row.ref_id, row.amount_fen).where(
-            row.lot_id == bindparam("lot_id"), row.kind == kind, row.phase.in_(COUNTS)).subquery()
+            row.lot_id == bindparam("lot_id"), row.kind == kind, COUNTED).subquery()
         parts += (
             select(literal(kind), event_id, event_fen, posted.c.amount_fen).outerjoin(
                 posted, posted.c.ref_id == event_id).where(

@@ -18,7 +18,7 @@ from parking.core.ledger import COUNTS, ENDS, Transfer, is_lasting
 from parking.store.columns import Fen, Instant, Table, Uuid, spread
 from parking.store.statements import insert_new_returning, table_of, write_all
 
-_COUNTED = text("phase IN ('posted', 'post')")
+COUNTED = text("phase IN ('posted', 'post')")
 _PENDING = text("phase = 'pending'")
 _ENDING = text("pending_id IS NOT NULL")
 _DUE = "ledger_due"
@@ -45,7 +45,7 @@ class LedgerTransfer(Table):
         CheckConstraint("(phase IN ('post', 'void', 'expire')) = (pending_id IS NOT NULL)", name="pending_id"),
         CheckConstraint("(phase = 'pending') = (expires_at IS NOT NULL)", name="expires_at"),
         Index("uq_ledger_transfer_counted", "lot_id", "kind", "ref_id", unique=True,
-              sqlite_where=_COUNTED, postgresql_where=_COUNTED),
+              sqlite_where=COUNTED, postgresql_where=COUNTED),
         Index("uq_ledger_transfer_pending", "lot_id", "kind", "ref_id", unique=True,
               sqlite_where=_PENDING, postgresql_where=_PENDING),
         Index("uq_ledger_transfer_end", "lot_id", "pending_id", unique=True,

@@ -37,7 +37,7 @@ def main() -> None:
     say("pytest")
     done = subprocess.run(
         [str(PYTHON), "-m", "pytest", "-q", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup",
-         *sys.argv[1:]],
+         "--durations", "30", *sys.argv[1:]],
         cwd=ROOT, env=environment, check=False,
     )
     raise SystemExit(done.returncode)
