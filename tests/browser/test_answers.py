@@ -336,6 +336,7 @@ def test_what_is_new_is_accessible(
     browser.add_cookies([cookie_of(city, base, "li")])
     page.goto(f"{base}/driver")
     page.wait_for_selector("#answer:visible")
+    page.wait_for_function("document.querySelector('#code img').naturalWidth > 0")  # what comes moves what is below
     page.click("#answer button")
     page.wait_for_selector("#reading[open]")
     found += complain(page, "reading")

@@ -25,9 +25,9 @@ PLATE, PICTURES = "沪A12345", os.environ.get("TEST_PICTURES")
 BRIDGE = """
 addEventListener("securitypolicyviolation", (event) => window.said_no(event.violatedDirective, event.blockedURI));
 addEventListener("DOMContentLoaded", () => setTimeout(() => {
-  window.asked = 0;
   window.WeixinJSBridge = { invoke: (name, order, then) => {
-    window.asked += 1;
+    const { dataset } = document.documentElement;
+    dataset.asked = Number(dataset.asked || 0) + 1;
     window.sheet(name, order).then((said) => then({ err_msg: said }));
   } };
   document.dispatchEvent(new Event("WeixinJSBridgeReady"));
@@ -107,7 +107,7 @@ def test_the_app_is_let_speak_with_its_script(
     with sync_playwright() as play:
         browser, page = open_wechat(play, tmp_path / "any", simulator, said, answers="get_brand_wcpay_request:cancel")
         go_and_pay(city, base, page)
-        page.wait_for_function("window.asked === 1")
+        page.wait_for_selector("html[data-asked='1']")
         page.add_init_script(FRAME)
         page.reload()
         page.wait_for_selector("iframe", state="attached")
@@ -140,7 +140,7 @@ def test_who_closed_the_sheet_opens_it_again(
 
         page.click("#in-app")
 
-        page.wait_for_function("window.asked === 2")
+        page.wait_for_selector("html[data-asked='2']")
         browser.close()
 
     assert complaints == [] and [order for _, order in said] == [said[0][1]] * 2
@@ -155,7 +155,7 @@ def test_a_page_that_was_sent_does_nothing_by_itself_and_without_a_bridge_it_say
     with sync_playwright() as play:
         first, page = open_wechat(play, tmp_path / "first", simulator, said, answers="get_brand_wcpay_request:cancel")
         go_and_pay(city, base, page)
-        page.wait_for_function("window.asked === 1")
+        page.wait_for_selector("html[data-asked='1']")
         sent = page.url
         first.close()
         second = open_browser(play, tmp_path / "second", user_agent=WECHAT, locale="en-US")
