@@ -68,7 +68,7 @@ def served(checkout: Path, port: int) -> Iterator[tuple[Path, str, subprocess.Po
 def test_the_demo_is_served_whole_and_ends_whole(served: tuple[Path, str, subprocess.Popen[str]], port: int) -> None:
     checkout, base, process = served
     demo = json.loads((checkout / "var/demo.json").read_text())
-    with httpx.Client(base_url=base, trust_env=False) as client:
+    with httpx.Client(base_url=base, trust_env=False, timeout=60) as client:
         assert client.get("/readyz").status_code == 200
         page = client.get("/sign-in").text
         assert "/sign-in/with/suishen" in page
