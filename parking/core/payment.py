@@ -21,6 +21,11 @@ LEAST_TO_PAY_IN = timedelta(minutes=1)  # an order with less is not begun inside
 MoneyState = Literal["nothing_due", "due", "paid", "pay_later", "arrears", "waived", "refunded"]
 
 
+def is_too_late_in_app(expires_at: datetime, *, now: datetime) -> bool:
+    """Whether an order ends too soon to be begun inside a channel's app."""
+    return now > expires_at - LEAST_TO_PAY_IN
+
+
 @dataclass(frozen=True, slots=True)
 class Paid:
     """fen: paid less refunded. Everything until paid_until_at is paid; leave_by_at is when that ends."""

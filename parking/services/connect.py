@@ -72,27 +72,21 @@ class Channels:
 
         :raises NotConnected: there is none, or it was not connected for that
         """
-        account_id, _ = self.of_operator(operator_id, name)
-        return account_id, self.deducts_of(account_id)
+        account_id, channel = self.of_operator(operator_id, name)
+        return account_id, _deducts(channel)
 
     def deducts_of(self, account_id: UUID) -> Deducts:
         """:raises NotConnected: no account, or nothing is deducted through it"""
-        deducts = getattr(self.of_account(account_id), "deducts", None)
-        if not isinstance(deducts, Deducts):
-            raise NotConnected
-        return deducts
+        return _deducts(self.of_account(account_id))
 
     def in_app_of(self, account_id: UUID) -> InApp:
         """:raises NotConnected: no account, or its channel has nothing inside its app"""
-        in_app = getattr(self.of_account(account_id), "in_app", None)
-        if not isinstance(in_app, InApp):
-            raise NotConnected
-        return in_app
+        return _in_app(self.of_account(account_id))
 
     def asks_payers(self, operator_id: UUID, name: str) -> bool:
         """Whether an operator's channel, in its own app's browser, can be paid inside that app."""
         try:
-            return self.in_app_of(self.of_operator(operator_id, name)[0]).asks_payers
+            return _in_app(self.of_operator(operator_id, name)[1]).asks_payers
         except NotConnected:
             return False
 
@@ -110,6 +104,20 @@ class Channels:
             channel = self._makers[account.channel]({**account.settings, **secret}, notify_url, hear)
             made = self._made[account.account_id] = (account.secret_sealed, channel)
         return made[1]
+
+
+def _deducts(channel: Channel) -> Deducts:
+    deducts = getattr(channel, "deducts", None)
+    if not isinstance(deducts, Deducts):
+        raise NotConnected
+    return deducts
+
+
+def _in_app(channel: Channel) -> InApp:
+    in_app = getattr(channel, "in_app", None)
+    if not isinstance(in_app, InApp):
+        raise NotConnected
+    return in_app
 
 
 def connect_account(

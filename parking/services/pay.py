@@ -16,11 +16,10 @@ from sqlalchemy.orm import Session
 from parking.core import ledger
 from parking.core.auto_pay import WAY
 from parking.core.calendar import CannotPrice
-from parking.core.channel import ChannelPayment, Order, Way
+from parking.core.channel import ChannelPayment, Way
 from parking.core.clock import city_date, format_instant
 from parking.core.identifier import derived_uuid, format_lot_id
-from parking.core.money import format_yuan
-from parking.core.payment import EXIT_ALLOWANCE, LEAST_TO_PAY_IN, ORDER_LIFE, Paid
+from parking.core.payment import EXIT_ALLOWANCE, ORDER_LIFE, Paid
 from parking.core.plate import Plate
 from parking.core.price import Vehicle
 from parking.core.secret import Secrets
@@ -30,6 +29,7 @@ from parking.services.connect import Channels
 from parking.services.defer import end_credit
 from parking.services.owe import due_fen, lock_visit, owed_until, word_for_money
 from parking.services.refund import give_back
+from parking.services.tell_order import Payer, tell_order
 from parking.services.unlock import KeySafe
 from parking.store import (
     channel_events,
@@ -118,8 +118,7 @@ def find_asked_by_plate(
 
 
 def start_payment(
-    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, payer: str = "",
-    now: datetime,
+    database: Database, channels: Channels, asked: Asked, payer: Payer, *, now: datetime
 ) -> Payment:
     """Make the order, announce it, and return it with what the driver needs to pay.
 
@@ -138,28 +137,19 @@ def start_payment(
     if asked.way == "in_app":
         channels.in_app_of(account_id)
     payment = database.write(lambda db: _make_order(db, asked, account_id, now))
-    if asked.way == "in_app" and not payer:
-        return payment
-    return announce_payment(
-        database, channels, payment, return_url=return_url, payer_ip=payer_ip, payer=payer, now=now)
+    return announce_payment(database, channels, payment, payer, now=now)
 
 
 def announce_payment(
-    database: Database, channels: Channels, payment: Payment, *, return_url: str, payer_ip: str, payer: str,
-    now: datetime,
+    database: Database, channels: Channels, payment: Payment, payer: Payer, *, now: datetime
 ) -> Payment:
-    """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
-
-    Inside an app it is not begun any more when it is about to end.
+    """Announce an order that was made, if it is to be (tell_order); returns it with what the driver needs to pay.
 
     :raises ChannelUnavailable, ChannelRefused: as start_payment
     """
-    ends_soon = payment.way == "in_app" and now > payment.expires_at - LEAST_TO_PAY_IN
-    if payment.shown is not None or payment.state != "asked" or ends_soon:
+    shown = tell_order(channels, payment, payer, says="parking", now=now)
+    if shown is None:
         return payment
-    shown = channels.of_account(payment.account_id).create_order(Order(
-        payment.order_no, payment.amount_fen, f"parking {format_yuan(payment.amount_fen)}", payment.expires_at,
-        payment.way, return_url, payer_ip, payer), now=now)  # type: ignore[arg-type]
     database.write(lambda db: payments.show_payment(db, payment, shown))
     with database.reading() as db:
         found = payments.find_payment(db, payment.lot_id, payment.payment_id)

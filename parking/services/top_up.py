@@ -12,17 +12,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core import ledger
-from parking.core.channel import ChannelPayment, Order, Way
+from parking.core.channel import ChannelPayment, Way
 from parking.core.clock import city_date
 from parking.core.identifier import derived_uuid
-from parking.core.money import format_yuan
-from parking.core.payment import LEAST_TO_PAY_IN
 from parking.core.statement import CHANNEL_ZONE
 from parking.core.wallet import CITY, TOP_UP_LIFE, check_top_up
 from parking.services.connect import Channels
 from parking.services.designate import desk_lot, get_issuer
 from parking.services.move import move_wallet
 from parking.services.pay import FIRST_QUERY_AFTER, set_aside
+from parking.services.tell_order import Payer, tell_order
 from parking.store import outbox_messages, payments, reckonings, top_ups, transfers, wallets
 from parking.store.database import Database
 from parking.store.top_ups import TopUp
@@ -44,10 +43,7 @@ class Asked:
     way: Way
 
 
-def start_top_up(
-    database: Database, channels: Channels, asked: Asked, *, return_url: str, payer_ip: str, payer: str = "",
-    now: datetime,
-) -> TopUp:
+def start_top_up(database: Database, channels: Channels, asked: Asked, payer: Payer, *, now: datetime) -> TopUp:
     """Make the order, announce it, and return it with what the driver needs to pay; again, it is the same order.
 
     One that is paid inside the channel's app is announced once it is known who pays (announce_top_up).
@@ -65,26 +61,17 @@ def start_top_up(
     if asked.way == "in_app":
         channels.in_app_of(account_id)
     top_up = database.write(lambda db: _make_order(db, asked, issuer_id, account_id, now))
-    if asked.way == "in_app" and not payer:
-        return top_up
-    return announce_top_up(database, channels, top_up, return_url=return_url, payer_ip=payer_ip, payer=payer, now=now)
+    return announce_top_up(database, channels, top_up, payer, now=now)
 
 
-def announce_top_up(
-    database: Database, channels: Channels, top_up: TopUp, *, return_url: str, payer_ip: str, payer: str, now: datetime
-) -> TopUp:
-    """Announce an order that was made to its channel, once; returns it with what the driver needs to pay.
-
-    Inside an app it is not begun any more when it is about to end.
+def announce_top_up(database: Database, channels: Channels, top_up: TopUp, payer: Payer, *, now: datetime) -> TopUp:
+    """Announce an order that was made, if it is to be (tell_order); returns it with what the driver needs to pay.
 
     :raises ChannelUnavailable, ChannelRefused: as start_top_up
     """
-    ends_soon = top_up.way == "in_app" and now > top_up.expires_at - LEAST_TO_PAY_IN
-    if top_up.shown is not None or top_up.state != "asked" or ends_soon:
+    shown = tell_order(channels, top_up, payer, says="wallet", now=now)
+    if shown is None:
         return top_up
-    shown = channels.of_account(top_up.account_id).create_order(Order(
-        top_up.order_no, top_up.amount_fen, f"wallet {format_yuan(top_up.amount_fen)}", top_up.expires_at,
-        top_up.way, return_url, payer_ip, payer), now=now)  # type: ignore[arg-type]
     database.write(lambda db: top_ups.show_top_up(db, top_up, shown))
     with database.reading() as db:
         found = top_ups.find_top_up(db, top_up.top_up_id)

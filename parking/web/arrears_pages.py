@@ -9,7 +9,6 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask_babel import gettext
 
 from parking.core.arrears import GROUNDS, WORDS_MAX, WrongStep
-from parking.core.code_picture import link_svg
 from parking.core.identifier import new_uuid, parse_lot_id, sibling_uuid
 from parking.core.json_text import BadJson, check_text
 from parking.core.lot_code import read_lot_code
@@ -29,7 +28,7 @@ from parking.web.arrears import contest_own, find_visible, list_how, list_own, s
 from parking.web.arrears_text import legal_texts
 from parking.web.channels import connected_channels, offered_channels
 from parking.web.errors import Problem
-from parking.web.in_app import hear_payer, page_address, page_words, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, payer_here, picture_of, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.pages import choose_language
 from parking.web.tariffs import read_id
@@ -128,16 +127,15 @@ def pay_at_lot(lot: int, lane: str) -> Any:
 def payment_page(payment_id: str) -> Any:
     """An order for arrears, as its payer may see it: an amount, and not of which car park."""
     payment = _find_order(payment_id)
-    text = payment.shown if payment.way == "qr" else _address(payment.payment_id)
+    page = _page_of(payment.payment_id)
     shown_now = payment.shown if payment.state == "asked" else None
     answer = {"amount_fen": payment.amount_fen, "state": payment.state, "qr_text": None,
               "redirect": shown_now if payment.way != "in_app" else None,
               "expires_at": payment.expires_at.astimezone(_zone()).isoformat(timespec="seconds"), "leave_by": None}
     return render_template(
         "_payment.html" if request.headers.get("HX-Request") else "arrears_payment.html", payment=answer,
-        channel=payment.channel, picture=link_svg(text) if shown_now and text and payment.way != "in_app" else None,
-        address=_page_of(payment.payment_id), is_over=payment.expires_at <= auth.now(), visit=None,
-        **page_words(payment, _page_of(payment.payment_id)))
+        channel=payment.channel, picture=picture_of(payment, page), address=page,
+        is_over=payment.expires_at <= auth.now(), visit=None, **page_words(payment, page))
 
 
 @blueprint.get("/arrears/payments/<payment_id>/payer")
@@ -146,8 +144,7 @@ def payer(payment_id: str) -> Any:
     """Who pays, of an order inside a channel's app."""
     payment, extensions = _find_order(payment_id), current_app.extensions
     return hear_payer(payment, _page_of(payment.payment_id), lambda payer: announce_payment(
-        extensions["database"], extensions["channels"], payment, payer=payer, now=auth.now(),
-        return_url=_address(payment.payment_id), payer_ip=request.remote_addr or "127.0.0.1"))
+        extensions["database"], extensions["channels"], payment, payer, now=auth.now()))
 
 
 def recoverable_at(lot_id: int, plate: Plate) -> list[Case]:
@@ -177,8 +174,8 @@ def _pay(case: Case, channel: str) -> Any:
     payment_id = sibling_uuid(read_id(request.form.get("id", "")), channel, way, case.case_id)
     payment = start_payment(
         current_app.extensions["database"], current_app.extensions["channels"],
-        Asked(payment_id, case.lot_id, case.parking_session_id, channel, way), now=auth.now(),
-        return_url=_address(payment_id), payer_ip=request.remote_addr or "127.0.0.1")
+        Asked(payment_id, case.lot_id, case.parking_session_id, channel, way), payer_here(_page_of(payment_id)),
+        now=auth.now())
     return redirect(page_address(payment, _page_of(payment.payment_id)), code=303)
 
 
@@ -192,10 +189,6 @@ def _find_order(payment_id: str) -> Payment:
 
 def _page_of(payment_id: UUID) -> str:
     return f"/arrears/payments/{payment_id}"
-
-
-def _address(payment_id: UUID) -> str:
-    return f"{current_app.extensions['config'].public_url}{_page_of(payment_id)}"
 
 
 def _zone() -> Any:

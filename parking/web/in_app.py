@@ -15,7 +15,8 @@ import structlog
 from flask import current_app, redirect, request
 
 from parking.core.channel import BadPayerCode, ChannelRefused, Way
-from parking.core.payment import LEAST_TO_PAY_IN
+from parking.core.code_picture import link_svg
+from parking.services.tell_order import Payer, waits_for_payer
 from parking.store.payments import Payment
 from parking.store.top_ups import TopUp
 from parking.web import auth
@@ -32,6 +33,23 @@ def way_here(operator_id: UUID, channel: str) -> Way:
     """How the browser that calls pays by an operator's channel."""
     is_inside = channel == own_channel() and current_app.extensions["channels"].asks_payers(operator_id, channel)
     return "in_app" if is_inside else "redirect"
+
+
+def payer_here(page: str, name: str = "") -> Payer:
+    """Who calls.
+
+    :param page: the order's, from the root
+    """
+    return Payer(_address(page), request.remote_addr or "127.0.0.1", name)
+
+
+def picture_of(order: Payment | TopUp, page: str) -> str | None:
+    """For another phone to scan: what the channel handed out for that, else the order's page, for where to go to is
+    long, or for this phone. Inside an app another phone cannot pay.
+    """
+    if not order.shown or order.state != "asked" or order.way == "in_app":
+        return None
+    return link_svg(order.shown if order.way == "qr" else _address(page))
 
 
 def sheet_of(order: Payment | TopUp) -> dict[str, str] | None:
@@ -55,7 +73,7 @@ def page_words(order: Payment | TopUp, page: str) -> dict[str, Any]:
     return {
         "payer_at": f"{page}/payer", "sheet": sheet, "can_open": asks and own == order.channel,
         "at_once": "pay" in request.args and not is_program, "has_failed": "asked" in request.args,
-        "ends_soon": sheet is None and _ends_soon(order)}
+        "ends_soon": sheet is None and not waits_for_payer(order, now=auth.now())}
 
 
 def page_address(order: Payment | TopUp, page: str) -> str:
@@ -63,26 +81,24 @@ def page_address(order: Payment | TopUp, page: str) -> str:
     return f"{page}?pay=1" if order.way == "in_app" else page
 
 
-def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[str], object]) -> Any:
+def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[Payer], object]) -> Any:
     """To the channel, or back from it: then the order is announced for who came, and its page is next.
 
     :param page: the order's, from the root
-    :param announce: given the payer
+    :param announce: given who pays
     :raises Problem: 429
     """
-    is_waiting = order.shown is None and order.state == "asked" and not _ends_soon(order)
-    if order.way != "in_app" or not is_waiting or request.method == "HEAD":
+    if not waits_for_payer(order, now=auth.now()) or request.method == "HEAD":
         return redirect(page, code=303)
     in_app = current_app.extensions["channels"].in_app_of(order.account_id)
     if not in_app.asks_payers:
         return redirect(page, code=303)
     code = request.args.get("code", "")[:CODE_MAX]
     if not code and "state" not in request.args:
-        base = current_app.extensions["config"].public_url
-        return redirect(in_app.ask_payer(return_url=f"{base}{page}/payer"), code=303)
+        return redirect(in_app.ask_payer(return_url=_address(f"{page}/payer")), code=303)
     _limit.take(order.order_no, now=auth.now())
     try:
-        announce(in_app.find_payer(code))
+        announce(payer_here(page, in_app.find_payer(code)))
     except BadPayerCode:
         return redirect(f"{page}?asked=1", code=303)
     except ChannelRefused as refused:
@@ -91,5 +107,5 @@ def hear_payer(order: Payment | TopUp, page: str, announce: Callable[[str], obje
     return redirect(page_address(order, page), code=303)
 
 
-def _ends_soon(order: Payment | TopUp) -> bool:
-    return auth.now() > order.expires_at - LEAST_TO_PAY_IN
+def _address(path: str) -> str:
+    return f"{current_app.extensions['config'].public_url}{path}"

@@ -37,7 +37,7 @@ from parking.web.channels import connected_channels, offered_channels
 from parking.web.contract import PaymentAnswer, PaymentRequest
 from parking.web.coupon_desk import redeem_at_lot
 from parking.web.errors import Problem
-from parking.web.in_app import hear_payer, page_address, page_words, sheet_of, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, payer_here, picture_of, sheet_of, way_here
 from parking.web.limits import PER_LOT_AND_MINUTE, Limit, network
 from parking.web.merchant_text import refusal_words
 from parking.web.openapi import api
@@ -120,15 +120,12 @@ def payment_page(payment_id: str) -> Any:
     payment, lot = _find(payment_id)
     answer = _answer(payment)
     name = "_payment.html" if request.headers.get("HX-Request") else "payment.html"
-    # Where to go to is long, or for this phone.
-    text = payment.shown if payment.way == "qr" else _base() + _page_of(payment)
-    has_picture = payment.shown and payment.state == "asked" and payment.way != "in_app"
-    picture = link_svg(text) if has_picture and text else None
+    page = _page_of(payment.lot_id, payment.payment_id)
     return render_template(
-        name, payment=answer, channel=payment.channel, lot=lot, picture=picture, id=payment_id,
+        name, payment=answer, channel=payment.channel, lot=lot, picture=picture_of(payment, page), id=payment_id,
         is_over=payment.expires_at <= auth.now(),
         visit=_visit_of_driver(payment) if payment.state == "paid" else None,
-        owing=_arrears_of_driver() if payment.state == "paid" else [], **page_words(payment, _page_of(payment)))
+        owing=_arrears_of_driver() if payment.state == "paid" else [], **page_words(payment, page))
 
 
 @blueprint.get("/payments/<payment_id>/payer")
@@ -137,11 +134,9 @@ def payer(payment_id: str) -> Any:
     """Who pays, of an order inside a channel's app."""
     if _find_hidden(payment_id) is not None:
         abort(404)
-    payment, _ = _find(payment_id)
-    extensions = current_app.extensions
-    return hear_payer(payment, _page_of(payment), lambda payer: announce_payment(
-        extensions["database"], extensions["channels"], payment, payer=payer, now=auth.now(),
-        return_url=_base() + _page_of(payment), payer_ip=request.remote_addr or "127.0.0.1"))
+    (payment, _), extensions = _find(payment_id), current_app.extensions
+    return hear_payer(payment, _page_of(payment.lot_id, payment.payment_id), lambda payer: announce_payment(
+        extensions["database"], extensions["channels"], payment, payer, now=auth.now()))
 
 
 @blueprint.get("/gate/pay.svg")
@@ -175,10 +170,8 @@ def _start_from_form(lot_id: int, session_id: UUID, channel: str) -> Payment:
 
 def _start(asked: Asked, *, payer: str = "") -> Payment:
     return start_payment(
-        current_app.extensions["database"], current_app.extensions["channels"], asked, payer=payer, now=auth.now(),
-        return_url=f"{_base()}/payments/{format_lot_id(asked.lot_id, asked.payment_id)}",
-        payer_ip=request.remote_addr or "127.0.0.1",
-    )
+        current_app.extensions["database"], current_app.extensions["channels"], asked,
+        payer_here(_page_of(asked.lot_id, asked.payment_id), payer), now=auth.now())
 
 
 def _spend(payment_id: UUID, lot_id: int, session_id: UUID, shown_fen: int | None) -> Payment:
@@ -206,8 +199,8 @@ def _shown_fen() -> int:
         abort(400)
 
 
-def _page_of(payment: Payment) -> str:
-    return f"/payments/{format_lot_id(payment.lot_id, payment.payment_id)}"
+def _page_of(lot_id: int, payment_id: UUID) -> str:
+    return f"/payments/{format_lot_id(lot_id, payment_id)}"
 
 
 def _base() -> str:
@@ -336,7 +329,7 @@ def _form_id() -> UUID:
 
 
 def _to_page(payment: Payment) -> Any:
-    return redirect(page_address(payment, _page_of(payment)), code=303)
+    return redirect(page_address(payment, _page_of(payment.lot_id, payment.payment_id)), code=303)
 
 
 def _reading() -> Any:

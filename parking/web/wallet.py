@@ -26,7 +26,7 @@ from parking.store.wallets import Movement
 from parking.web import auth
 from parking.web.account_books import account_name
 from parking.web.channels import channel_name
-from parking.web.in_app import hear_payer, page_address, page_words, way_here
+from parking.web.in_app import hear_payer, page_address, page_words, payer_here, way_here
 from parking.web.openapi import api
 from parking.web.reading import read_body, read_query
 from parking.web.wallet_contract import (
@@ -160,7 +160,7 @@ def top_up_payer(top_up_id: UUID) -> Any:
     """Who pays, of an order inside a channel's app."""
     found, extensions = _find_own(top_up_id), current_app.extensions
     return hear_payer(found, _page_of(top_up_id), lambda payer: announce_top_up(
-        extensions["database"], extensions["channels"], found, payer=payer, now=auth.now(), **_way_back(top_up_id)))
+        extensions["database"], extensions["channels"], found, payer, now=auth.now()))
 
 
 @blueprint.post("/driver/wallet/refunds")
@@ -213,8 +213,8 @@ def _show() -> Held:
 
 def _start(asked: top_up.Asked, *, payer: str = "") -> TopUp:
     return start_top_up(
-        current_app.extensions["database"], current_app.extensions["channels"], asked, payer=payer, now=auth.now(),
-        **_way_back(asked.top_up_id))
+        current_app.extensions["database"], current_app.extensions["channels"], asked,
+        payer_here(_page_of(asked.top_up_id), payer), now=auth.now())
 
 
 def _way_here(channel: str) -> Way:
@@ -229,11 +229,6 @@ def _find_own(top_up_id: UUID) -> TopUp:
     if found is None or found.driver_id != _driver_id():
         abort(404)
     return found
-
-
-def _way_back(top_up_id: UUID) -> dict[str, str]:
-    """What a channel is told of who pays and of where to."""
-    return {"return_url": _base() + _page_of(top_up_id), "payer_ip": request.remote_addr or "127.0.0.1"}
 
 
 def _page_of(top_up_id: UUID) -> str:

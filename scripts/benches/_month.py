@@ -28,6 +28,7 @@ from parking.core.statement import CHANNEL_ZONE
 from parking.services import relay
 from parking.services.pay import Asked, start_payment
 from parking.services.record import land_facts
+from parking.services.tell_order import Payer
 from parking.services.waive import Asked as AskedWaiver
 from parking.services.waive import ask_waiver
 from parking.simulators.alipay import AlipaySimulator
@@ -252,8 +253,7 @@ class Month:
         for _ in range(2):
             try:
                 made = start_payment(
-                    self.database, self.channels, asked, return_url="https://city.example/back", payer_ip="127.0.0.1",
-                    now=self.at)
+                    self.database, self.channels, asked, Payer("https://city.example/back"), now=self.at)
             except ChannelUnavailable:
                 self.happened["create_timed_out"] += 1
                 continue
