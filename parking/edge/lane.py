@@ -15,12 +15,9 @@ from uuid import uuid4
 
 from parking.core.clock import format_instant, to_ms
 from parking.core.fact import Direction
-from parking.core.money import format_yuan
-from parking.core.pseudonym import plate_name
-from parking.core.reason import REASONS, message
-from parking.edge.bundle import Bundle, BundleShelf
+from parking.edge.bundle import BundleShelf
 from parking.edge.challenge import Challenges, nonce_text
-from parking.edge.check import NO_CODE, CodeCheck, check_code
+from parking.edge.check import NO_CODE, check_code
 from parking.edge.clock import LaneClock, Reading
 from parking.edge.decide import Known, decide_alone
 from parking.edge.fee import due_fen
@@ -30,12 +27,12 @@ from parking.edge.order import Order
 from parking.edge.passage import Followed, Seen, Watch
 from parking.edge.record import Outcome, Record
 from parking.edge.service import NoAnswer, NumberTaken, Service
+from parking.edge.showing_wire import Case, display_words, read_answer, said_direction, shown_body
 from parking.edge.whereabouts import Whereabouts
 
 REPEAT_SECONDS = 5.0
 PASSING_SECONDS = 20.0
 LIFTED_WITHIN_SECONDS = 300.0
-_EXIT_REASONS = frozenset({"left", "fee_due", "not_inside"})
 
 
 class NoBundle(Exception):
@@ -58,18 +55,7 @@ class LaneAnswer:
     is_repeat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One showing with all that the lane made of it. nonce: the one that its code answers."""
-
-    showing: Showing
-    bundle: Bundle
-    reading: Reading
-    check: CodeCheck
-    nonce: bytes | None
-
-
-_Held = tuple[int, _Case, Outcome, float]
+_Held = tuple[int, Case, Outcome, float]
 
 
 @dataclass
@@ -116,7 +102,7 @@ class Lane:
         """What barrier and loop report, on any thread; it happened now, whatever the lane is waiting for."""
         at, reading = self.monotonic(), self.clock.read()
         with self._lock:
-            direction = _said_direction(self.shelf.bundle)
+            direction = said_direction(self.shelf.bundle)
             self._follow(self.watch.note_seen(seen, direction=direction, at=at), reading)
         self.wake()
 
@@ -146,7 +132,7 @@ class Lane:
             with self.record.file.transaction():
                 number = self._note_lift(reading, held, by=by, why=why, picture=picture, of=of)
                 self.record.add("barrier", reading, {"command": "open", "of": of or number})
-            direction = _said_direction(self.shelf.bundle) if held is None else held[2].direction
+            direction = said_direction(self.shelf.bundle) if held is None else held[2].direction
             self._command(of or number, direction, takes_back=False)
         self.wake()
         return number
@@ -171,7 +157,7 @@ class Lane:
                 self.say(f"an order for scan {order.of} came after the barrier had opened again")
                 return False
             held = self._held if self._held is not None and self._held[0] == order.of else None
-            reading, direction = self.clock.read(), _said_direction(self.shelf.bundle)
+            reading, direction = self.clock.read(), said_direction(self.shelf.bundle)
             with file.transaction():
                 file.write_note(note, str(to_ms(order.expires_at)))
                 if order.of is not None:
@@ -191,7 +177,7 @@ class Lane:
 
     # What one showing is.
 
-    def _examine(self, showing: Showing) -> _Case:
+    def _examine(self, showing: Showing) -> Case:
         bundle = self.shelf.bundle
         if bundle is None:
             raise NoBundle
@@ -205,9 +191,9 @@ class Lane:
             if check.issued_at is not None:
                 self.clock.raise_floor(check.issued_at)
                 reading = self.clock.read()
-        return _Case(showing, bundle, reading, check, nonce)
+        return Case(showing, bundle, reading, check, nonce)
 
-    def _may_ask(self, case: _Case) -> bool:
+    def _may_ask(self, case: Case) -> bool:
         """Not while the service would answer from before what this lane decided, nor what this lane knows."""
         return (
             self.service.is_answering and case.check.refused != "code_used"
@@ -227,16 +213,16 @@ class Lane:
 
     # Two ways to a decision.
 
-    def _ask(self, case: _Case) -> LaneAnswer:
-        scan_id, shown = str(uuid4()), _shown(case)
-        body = {**shown, "scan_id": scan_id, "direction": _said_direction(case.bundle)}
+    def _ask(self, case: Case) -> LaneAnswer:
+        scan_id, shown = str(uuid4()), shown_body(case)
+        body = {**shown, "scan_id": scan_id, "direction": said_direction(case.bundle)}
         number = self.record.add("scan", case.reading, body, state="asked")
         live = {
             "scan_id": scan_id, "sequence": number, "scanned_at": format_instant(case.reading.said_at),
             "clock_offset_ms": case.reading.offset_ms, **({"has_display": True} if self.has_display else {}),
             **shown}
         try:
-            outcome = _read_answer(self.service.ask_counted("POST", "/v1/scans", live), scan_id, case)
+            outcome = read_answer(self.service.ask_counted("POST", "/v1/scans", live), scan_id, case)
         except NoAnswer as problem:
             self.say(f"no answer to scan {number}, deciding alone: {problem}")
             return self._decide(case, asked=number)
@@ -247,13 +233,13 @@ class Lane:
         self.record.settle_live(number, outcome, case.check.claims, case.reading, body)
         return self._conclude(number, case, outcome, "service")
 
-    def _decide(self, case: _Case, *, asked: int | None = None, free: int | None = None) -> LaneAnswer:
+    def _decide(self, case: Case, *, asked: int | None = None, free: int | None = None) -> LaneAnswer:
         outcome = self._judge(case)
         number = self.record.add_alone(
-            outcome, case.check.claims, case.reading, _shown(case), asked=asked, free=free)
+            outcome, case.check.claims, case.reading, shown_body(case), asked=asked, free=free)
         return self._conclude(number, case, outcome, "lane")
 
-    def _judge(self, case: _Case) -> Outcome:
+    def _judge(self, case: Case) -> Outcome:
         bundle, now = case.bundle, case.reading.at
         places, is_stale = Whereabouts(bundle, self.record.movements), bundle.is_stale(now)
         known = Known(
@@ -267,7 +253,7 @@ class Lane:
             made.decision.opens, made.decision.reason, made.direction, made.plate_name, made.taken_for,
             made.asks_nonce, made.is_risked, made.due_fen)
 
-    def _conclude(self, number: int, case: _Case, outcome: Outcome, decided_by: str) -> LaneAnswer:
+    def _conclude(self, number: int, case: Case, outcome: Outcome, decided_by: str) -> LaneAnswer:
         """Everything is on the disk: open, or say why not."""
         self._held = None if outcome.opens else (number, case, outcome, self.monotonic())
         if outcome.opens:
@@ -277,7 +263,7 @@ class Lane:
         nonce = None
         if outcome.asks_nonce is not None and self.has_display:
             nonce = nonce_text(self.challenges.show(at=self.monotonic()))
-        return LaneAnswer(outcome.opens, outcome.reason, _says(outcome), number, decided_by, nonce)
+        return LaneAnswer(outcome.opens, outcome.reason, display_words(outcome), number, decided_by, nonce)
 
     # The barrier.
 
@@ -297,50 +283,3 @@ class Lane:
                 continue
             if each.kind in ("undo", "barrier") or "tailgating" in each.body:
                 self.say(f"{each.kind} {each.body}")
-
-
-def _shown(case: _Case) -> dict[str, Any]:
-    """What was shown, as it goes on the wire."""
-    shown: dict[str, Any] = {}
-    if case.showing.code is not None:
-        shown["code"] = case.showing.code
-    plate = case.showing.plate
-    if plate is not None:
-        shown["plate"] = plate.text
-        if plate.confidence is not None:
-            shown["plate_confidence"] = plate.confidence
-    if case.nonce is not None:
-        shown["nonce"] = case.nonce.hex()
-    return shown
-
-
-def _says(outcome: Outcome) -> dict[str, str]:
-    """The words for the display: the service's, or the published ones of the reason."""
-    if outcome.says is not None:
-        return dict(outcome.says)
-    if outcome.reason not in REASONS:
-        return {}
-    said = message(outcome.reason, due_yuan=format_yuan(outcome.due_fen))
-    return {str(language): text for language, text in said.items()}
-
-
-def _said_direction(bundle: Bundle | None) -> Direction:
-    return "exit" if bundle is not None and bundle.direction == "exit" else "entry"
-
-
-def _read_answer(answer: dict[str, Any], scan_id: str, case: _Case) -> Outcome:
-    """:raises NoAnswer: it is not an answer to this scan"""
-    decision, reason, visit = answer.get("decision"), answer.get("reason"), answer.get("parking_session")
-    if answer.get("scan_id") != scan_id or decision not in ("open", "hold") or not isinstance(reason, str):
-        raise NoAnswer("not an answer to this scan")
-    direction = _said_direction(case.bundle)
-    if case.bundle.direction == "both" and (
-            reason in _EXIT_REASONS or (isinstance(visit, dict) and visit.get("left_at") is not None)):
-        direction = "exit"
-    plate = case.showing.plate
-    name = plate_name(case.bundle.plate_key, plate.plate) if plate and plate.is_confident and plate.plate else None
-    claims, says = case.check.claims, answer.get("message")
-    return Outcome(
-        decision == "open", reason, direction, name,
-        asks_nonce=claims.subject if claims is not None and reason == "challenge_needed" else None,
-        says={str(key): str(text) for key, text in says.items()} if isinstance(says, dict) else None)
