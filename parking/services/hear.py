@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from parking.core.channel import ChannelAgreement, ChannelEvent, ChannelPayment, ChannelRefund, ChannelStay
-from parking.services.agree import hear_agreement
+from parking.services.follow_agreement import hear_agreement
 from parking.services.pay import confirm_payment
 from parking.services.refund import note_refund
 from parking.services.tell_stay import note_stay

@@ -15,12 +15,12 @@ from parking.core.clock import parse_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.identifier import derived_uuid
 from parking.core.price import Vehicle
-from parking.services.agree import FOLLOW, follow_agreement
 from parking.services.bill import CHARGE_LATER, charge_now
 from parking.services.deduct import send_deduction
 from parking.services.defer import DEDUCT
 from parking.services.fold import refold
 from parking.services.follow import Desk, query_payment, query_top_up, send_refund, send_withdrawal
+from parking.services.follow_agreement import FOLLOW, follow_agreement
 from parking.services.invoice import ISSUE
 from parking.services.owe import lock_visit
 from parking.services.redden import correct_payment

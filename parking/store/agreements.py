@@ -166,6 +166,13 @@ def find_agreement(db: Session, agreement_id: UUID) -> StoredAgreement | None:
     return None if row is None else _read(row)
 
 
+def get_agreement(db: Session, agreement_id: UUID) -> StoredAgreement:
+    """One that is known to be there."""
+    found = find_agreement(db, agreement_id)
+    assert found is not None
+    return found
+
+
 def list_of_driver(db: Session, driver_id: UUID, *, standing: bool = False) -> list[StoredAgreement]:
     """A driver's agreements, newest first; asks the whole city."""
     query = _select().where(_a.driver_id == driver_id)

@@ -24,11 +24,11 @@ from parking.services.agree import (
     change_ceiling,
     end_agreement,
     list_offers,
-    query_now,
     sign_address,
     start_agreement,
 )
 from parking.services.connect import NotConnected
+from parking.services.follow_agreement import query_now
 from parking.services.issue import NotYourVehicle
 from parking.services.recall import is_barred, list_deductions
 from parking.store import agreements, drivers, operators, vehicles

@@ -20,7 +20,7 @@ from parking.core.channel import ChannelAgreement, ChannelPayment, Deduction
 from parking.core.clock import format_instant
 from parking.core.fact import Fact, FactRef
 from parking.core.plate import parse_plate
-from parking.services import agree, relay
+from parking.services import follow_agreement, relay
 from parking.services.chase import open_due_cases
 from parking.services.record import record_fact
 from parking.services.refund import ask_refund
@@ -391,14 +391,14 @@ def test_an_agreement_that_is_never_signed_ends_after_a_day(town: Town) -> None:
 def test_what_is_signed_as_it_is_given_up_stands(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     made = town.call("POST", "/v1/auto-pay", {
         "id": str(uuid4()), "plate": LI, "operator_id": str(town.operator_id), "means": "alipay"})
-    real, ended = agree.hear_agreement, []
+    real, ended = follow_agreement.hear_agreement, []
     monkeypatch.setattr(AlipayAgreements, "end_agreement", lambda _, number, **__: ended.append(number))
 
     def hear(db: Any, account_id: UUID, said: ChannelAgreement, *, now: datetime) -> None:
         real(db, account_id, said, now=now)
         real(db, account_id, replace(said, state="active", channel_no="2026"), now=now)  # its callback comes between
 
-    monkeypatch.setattr(agree, "hear_agreement", hear)
+    monkeypatch.setattr(follow_agreement, "hear_agreement", hear)
     town.work(timedelta(days=1, minutes=1))
 
     assert (town.shown()["agreements"][0]["id"], town.shown()["agreements"][0]["state"]) == (made["id"], "active")
