@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from ssl import SSLContext
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import httpx
 
 from parking.core.channel import ChannelUnavailable
+from parking.core.json_text import BadJson, load_object
 
 TIMEOUT = httpx.Timeout(4.0, connect=2.0)
 ANSWER_BYTES_MAX = 256 * 1024
@@ -31,6 +32,17 @@ def make_transport() -> httpx.BaseTransport:
 def make_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     return httpx.Client(
         timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=transport or make_transport())
+
+
+def read_object(text: bytes) -> dict[str, Any]:
+    """What a channel answered, as a JSON object.
+
+    :raises ChannelUnavailable: it is none
+    """
+    try:
+        return load_object(text)
+    except BadJson:
+        raise ChannelUnavailable("an answer that is no JSON object") from None
 
 
 def fetch_file(

@@ -15,11 +15,10 @@ from urllib.parse import quote
 
 import httpx
 
-from parking.adapters.channel_http import ANSWER_BYTES_MAX
+from parking.adapters.channel_http import ANSWER_BYTES_MAX, read_object
 from parking.adapters.wechat_pay_gateway import Merchant
 from parking.adapters.wechat_pay_wire import sign
 from parking.core.channel import BadPayerCode, ChannelRefused, ChannelUnavailable
-from parking.core.json_text import BadJson, load_object
 
 _BUSY = frozenset({-1, 45009, 45011})  # a bad moment; asked too often
 _BAD_CODE = frozenset({40029, 40163, 41008, 42003})
@@ -75,7 +74,4 @@ class WechatInApp:
 def _read(answer: httpx.Response) -> dict[str, Any]:
     if answer.status_code != 200 or len(answer.content) > ANSWER_BYTES_MAX:
         raise ChannelUnavailable(f"an answer of status {answer.status_code}")
-    try:
-        return load_object(answer.content)
-    except BadJson:
-        raise ChannelUnavailable("an answer that is no JSON object") from None
+    return read_object(answer.content)

@@ -24,10 +24,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.x509 import load_pem_x509_certificate
 
-from parking.adapters.channel_http import ANSWER_BYTES_MAX, fetch_file, make_client
+from parking.adapters.channel_http import ANSWER_BYTES_MAX, fetch_file, make_client, read_object
 from parking.adapters.wechat_pay_wire import SCHEME, is_signed, open_sealed, sign
 from parking.core.channel import BadEvent, ChannelRefused, ChannelUnavailable
-from parking.core.json_text import BadJson, load_object
 
 AUTHORIZE_URL, APP_URL = "https://open.weixin.qq.com", "https://api.weixin.qq.com"
 AGE_MAX = timedelta(minutes=5)
@@ -80,7 +79,7 @@ class Gateway:
             self.check_signature(answer.headers, text, now)
         except BadEvent as bad:
             raise ChannelUnavailable(f"an answer that cannot be believed: {bad.reason}") from None
-        return _object(text) if text else {}
+        return read_object(text) if text else {}
 
     def fetch(self, address: str, stated_sha1: str, into: BinaryIO, now: datetime) -> int:
         """Write the file that lies at an address of an answer, whose hash that answer named; returns its bytes.
@@ -128,7 +127,7 @@ class Gateway:
         return answer, answer.content
 
     def _refuse(self, status: int, text: bytes) -> None:
-        said = _object(text)
+        said = read_object(text)
         reason = str(said.get("code", status))[:64]
         if status >= 500 or status == 429 or reason in _LATER:
             raise ChannelUnavailable(reason)
@@ -152,7 +151,7 @@ class Gateway:
         """The platform's certificates; that they open under the APIv3 key is what makes them the platform's."""
         try:
             answer, text = self._send("GET", "/v3/certificates", now, None)
-            listed = _object(text)["data"] if answer.status_code == 200 else []
+            listed = read_object(text)["data"] if answer.status_code == 200 else []
             found = {
                 each["serial_no"]: load_pem_x509_certificate(
                     open_sealed(self._merchant.api_v3_key, each["encrypt_certificate"])).public_key()
@@ -162,10 +161,3 @@ class Gateway:
             return False
         self._keys |= {serial: key for serial, key in found.items() if isinstance(key, RSAPublicKey)}
         return bool(found)
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        return load_object(text)
-    except BadJson:
-        raise ChannelUnavailable("an answer that is no JSON object") from None

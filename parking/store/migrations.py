@@ -57,6 +57,7 @@ def change_check(
             with op.get_context().autocommit_block():
                 op.execute(text("SET statement_timeout = 0"))
                 op.execute(text(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}"))
+                op.execute(text("RESET statement_timeout"))
         return
     made = [each for every in names for each in bind.execute(text(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name = :name AND sql IS NOT NULL"),

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, redirect, render_template, request
 from flask_babel import gettext
 
-from parking.core.arrears import STATES, WrongStep
+from parking.core.arrears import STATES, TO_BE_PAID, WrongStep
 from parking.core.identifier import format_lot_id, new_uuid
 from parking.core.money import format_yuan, parse_yuan
 from parking.services.advance import DeedIdReused
@@ -38,7 +38,7 @@ from parking.web.tariffs import read_id
 
 blueprint = Blueprint("arrears_console", __name__)
 SHOWN_AT_ONCE = 50
-_BY_CLOCK = frozenset({"objected", "noticed", "dismissed", "reduced"})  # states in which a term runs
+_BY_CLOCK = frozenset({"objected", *TO_BE_PAID})  # states in which a term runs
 _REFUSED = (WrongStep, TooLate, MoreThanCharged, DeedIdReused, NotCharged, WaiverIdReused)
 
 
