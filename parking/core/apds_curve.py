@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.apds import DAY_MINUTES, DURATION_MINUTES_MAX, to_amount, to_duration, to_offset
 from parking.core.price import StayTooLong, Vehicle, price
 from parking.core.stretch import MINUTE

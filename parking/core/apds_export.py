@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.apds import (
     DAY_MINUTES,
     EXTENSION,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.apds import Effect, Finding
 from parking.core.apds_curve import Size
 from parking.core.apds_week import WEEK, days_mask, window_mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parking.core import time_words
 from parking.core.phrase import AND, join, say
 from parking.core.reason import Words
-from parking.core.tariff import Condition
+from parking.core.rule import Condition
 
 _SIZES: dict[str, Words] = {
     "small": say("小型车", "with a small vehicle", "petit véhicule"),

@@ -12,7 +12,7 @@ from datetime import date
 from itertools import chain, combinations
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.finding import Finding, Level
 from parking.core.part import (
     LEFT_OUT,
@@ -25,8 +25,9 @@ from parking.core.part import (
     with_part,
 )
 from parking.core.part_change import UNMISSABLE, Change, list_changes
+from parking.core.rule import DAY_MINUTES
 from parking.core.stretch import DAY
-from parking.core.tariff import DAY_MINUTES, Tariff
+from parking.core.tariff import Tariff
 from parking.core.trial import Entry, Trials
 
 NEAREST_TRIED = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from parking.core import tariff as language
-from parking.core.tariff import DAY_MINUTES
+from parking.core import rule as language
+from parking.core.rule import DAY_MINUTES
 
 
 def effort(part: Any, minutes: int) -> int:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.clock import city_date
 from parking.core.dead_part import find_dead_parts
 from parking.core.finding import RULES, Example, Finding, Level, Stay, finding_answer, says
 from parking.core.part import Place, list_parts, path_of, with_fields, with_part
+from parking.core.rule import DAY_MINUTES
 from parking.core.stretch import MINUTE
-from parking.core.tariff import DAY_MINUTES, Tariff
+from parking.core.tariff import Tariff
 from parking.core.trial import WORK_MAX, Entry, Trials, WorkSpent, dated_for_trial
 
 __all__ = ["RULES", "Example", "Finding", "Level", "Stay", "finding_answer", "lint", "says"]

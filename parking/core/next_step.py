@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.clock import drop_seconds, parse_instant
 from parking.core.context import NO_CONTEXT, validated
 from parking.core.price import SMALL, STAY_MAX, Vehicle, grain_of, price

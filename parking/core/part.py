@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from parking.core.tariff import Tariff, inner_parts
+from parking.core.rule import inner_parts
+from parking.core.tariff import Tariff
 
 Place = tuple[str | int, ...]
 LEFT_OUT = object()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.part import LEFT_OUT, Place, list_parts, with_fields
 from parking.core.tariff import Tariff
 

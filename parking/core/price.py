@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.calendar import CannotPrice
 from parking.core.clock import drop_seconds, parse_instant
 from parking.core.context import NO_CONTEXT, check_context, validated

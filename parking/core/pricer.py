@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.calendar import CannotPrice
 from parking.core.clock import to_ms
 from parking.core.payment import Paid, price_stay

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.walls import Walls
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

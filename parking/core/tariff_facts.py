@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from parking.core import tariff as data
+from parking.core import rule as data
 from parking.core import tariff_words, time_words
 from parking.core.phrase import LIST, SEMICOLON, capital, head, join, say
 from parking.core.reason import Words

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.tariff import BadTariff, Tariff, read_tariff
 
 Free = Literal["none", "threshold", "deducted"]

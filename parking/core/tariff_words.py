@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parking.core import tariff as data
+from parking.core import rule as data
 from parking.core import time_words
 from parking.core.condition_words import condition
 from parking.core.line import EXEMPT
 from parking.core.money import format_yuan
 from parking.core.phrase import COMMA, LIST, capital, head, join, same, say, title
 from parking.core.reason import LANGUAGES, Words
-from parking.core.tariff import Tariff, parts_of
+from parking.core.rule import parts_of
+from parking.core.tariff import Tariff
 
 
 @dataclass(frozen=True, slots=True)

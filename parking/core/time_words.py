@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from parking.core import tariff as data
+from parking.core import rule as data
 from parking.core.phrase import LIST, OR, join, same, say
 from parking.core.reason import Words
 from parking.core.walls import WEEKDAYS, Day

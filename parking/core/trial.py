@@ -13,15 +13,16 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.calendar import Calendar, CalendarYear, CannotPrice
 from parking.core.clock import format_instant, start_of_day
 from parking.core.effort import effort
 from parking.core.finding import Example, Stay
 from parking.core.part import list_parts
 from parking.core.price import SMALL, Quote, Vehicle, price
+from parking.core.rule import DAY_MINUTES
 from parking.core.stretch import DAY, MINUTE
-from parking.core.tariff import DAY_MINUTES, Tariff
+from parking.core.tariff import Tariff
 
 WORK_MAX = 700_000  # as effort() counts: about two seconds
 EFFORT_OF_A_STAY = 6  # whatever its length

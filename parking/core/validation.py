@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.tariff import Tariff
 from parking.core.typed_code import typed_code_hash
 

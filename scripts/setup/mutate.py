@@ -36,7 +36,7 @@ from machine import PYTHON, ROOT, install_python, say, stop
 from mutants import changed_functions, mutants_of
 
 CORE = ROOT / "parking" / "core"
-MODULES = ("price", "stretch", "next_step", "curve", "tariff")
+MODULES = ("price", "stretch", "next_step", "curve", "rule", "tariff")
 TESTS = ("lines", "conditions", "stretch", "next_step", "curve", "calendar", "price", "tariff",
          "equal_tariffs", "against_oracle")
 EXPLAINED = ROOT / "docs" / "mutation.md"
@@ -69,7 +69,7 @@ def list_mutants(module: str, loading: set[tuple[str, str]]) -> Iterator[Mutant]
         code = compile(ast.fix_missing_locations(tree), str(file), "exec")
         functions = changed_functions(whole, code)
         # What a tariff has once found out of itself it keeps: a function exchanged later is not asked.
-        if module == "tariff" or any(place_of(each) in loading for each in functions or ()):
+        if module in ("rule", "tariff") or any(place_of(each) in loading for each in functions or ()):
             functions = None
         yield Mutant(module, line, what, code, None if functions is None else tuple(functions))
 

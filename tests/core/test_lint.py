@@ -21,7 +21,8 @@ from parking.core.lint import RULES, Finding, Stay, lint, says
 from parking.core.part_change import RULES_KNOWN
 from parking.core.price import price
 from parking.core.reason import LANGUAGES
-from parking.core.tariff import DAY_MINUTES, BadTariff, Rule, Tariff, read_tariff
+from parking.core.rule import DAY_MINUTES, Rule
+from parking.core.tariff import BadTariff, Tariff, read_tariff
 from parking.core.trial import EFFORT_OF_A_STAY, dated_for_trial
 from tests.core.tariffs_drawn import (
     CALENDAR,

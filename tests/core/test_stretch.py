@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from parking.core.calendar import Calendar, CalendarNotConfirmed, read_year
+from parking.core.rule import Span, Windows
 from parking.core.stretch import Stretch, bounds_of, cut_windows, is_within, laid_out, parts_within
-from parking.core.tariff import Span, Windows
 from parking.core.walls import Walls
 
 LONDON = ZoneInfo("Europe/London")

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from parking.core.calendar import Calendar, read_year
-from parking.core.tariff import BadTariff, Gather, Slots, Tariff, inner_parts, parts_of, read_tariff
+from parking.core.rule import Gather, Slots, inner_parts, parts_of
+from parking.core.tariff import BadTariff, Tariff, read_tariff
 from tests.core.test_lines import HOURLY, NIGHT, A, B, Data, lines_of, steps, tariff_of, when
 
 WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core.calendar import Calendar, CalendarNotConfirmed, CalendarYear
 from parking.core.clock import find_zone, format_instant, parse_wall
 from parking.core.money import parse_yuan

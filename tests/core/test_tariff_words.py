@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parking.core import tariff as language
+from parking.core import rule as language
 from parking.core import time_words
 from parking.core.tariff import Tariff, read_tariff
 from parking.core.tariff_facts import find_facts
